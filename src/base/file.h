@@ -1,0 +1,38 @@
+/* Files: mapping, bounded reads, durable replacement. Errors name the path. */
+#ifndef HEARTH_BASE_FILE_H
+#define HEARTH_BASE_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+
+/* A whole regular file mapped read-only. The mapping outlives the descriptor. */
+struct file_map {
+    const uint8_t *data; /* NULL for an empty file */
+    uint64_t size;
+    uint64_t dev, ino;   /* identity and version of the mapped file */
+    int64_t mtime_ns;
+};
+
+enum status file_map_open(const char *path, struct file_map *out, struct error *err);
+void file_map_close(struct file_map *m);
+
+/* Appends the file's bytes to `out`; ERR_LIMIT past the buffer's maximum. "-" is standard input. */
+enum status file_read_all(const char *path, struct buf *out, struct error *err);
+
+/* Writes `len` bytes to a temporary file beside `path`, syncs it, renames it over `path` and syncs
+ * the folder: readers see the old contents or the new, never a part. */
+enum status file_replace(const char *path, const void *data, size_t len, struct error *err);
+
+/* mkdir -p with mode 0700 for what it creates. */
+enum status file_make_dirs(const char *path, struct error *err);
+
+bool file_exists(const char *path);
+
+/* fsync on the folder that holds `path`, so that a rename in it survives a power cut. */
+enum status file_sync_parent(const char *path, struct error *err);
+
+#endif

@@ -1,0 +1,82 @@
+/* Engine and session: the boundary that servers and commands see. No tensors here.
+ *
+ * An engine is a loaded model with its tokenizer. A session is one mutable timeline of tokens with
+ * its KV cache; a new prompt reuses the longest common prefix with what the session already holds.
+ * One session is used by one thread at a time; an engine may be shared. */
+#ifndef HEARTH_INFER_ENGINE_H
+#define HEARTH_INFER_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "infer/sampler.h"
+
+struct engine;
+struct session;
+struct tokenizer;
+struct model_info;
+struct gguf;
+
+struct engine_options {
+    int n_threads;         /* 0 = all physical cores */
+    const char *cache_dir; /* packed weights; NULL = none */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+};
+
+enum status engine_open(const char *path, const struct engine_options *opt, struct engine **out,
+                        struct error *err);
+void engine_close(struct engine *e);
+const struct tokenizer *engine_tokenizer(const struct engine *e);
+const struct model_info *engine_model_info(const struct engine *e);
+const struct gguf *engine_gguf(const struct engine *e);
+int engine_n_threads(const struct engine *e);
+
+/* n_ctx: positions the session can hold; 0 = min(4096, the model's own context). ERR_LIMIT above the
+ * model's context. */
+enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
+                           struct error *err);
+void session_destroy(struct session *s);
+size_t session_n_ctx(const struct session *s);
+
+enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_CALLBACK, FINISH_DEADLINE, FINISH_CANCELLED };
+const char *finish_reason_name(enum finish_reason r); /* "stop", "length", ... */
+
+struct generate_request {
+    const int32_t *prompt;
+    size_t n_prompt;           /* >= 1; ERR_LIMIT when n_prompt + 1 > n_ctx, nothing is cut */
+    size_t max_tokens;
+    struct sample_params sample;
+    const int32_t *stop;       /* tokens that end generation besides the model's end tokens */
+    size_t n_stop;
+    double deadline_ms;        /* from the call; 0 = none */
+    const volatile int *cancel; /* nonzero stops within one stage; may be NULL */
+    /* Called for every generated token that is not a stop token, in order; return false to stop
+     * (FINISH_CALLBACK; the token counts as generated). May be NULL. */
+    bool (*on_token)(void *ctx, int32_t token);
+    /* Called once, right before prefill begins. May be NULL. */
+    void (*on_prefill)(void *ctx);
+    void *ctx;
+};
+
+struct generate_result {
+    size_t n_prompt;      /* tokens of the prompt */
+    size_t n_cached;      /* of them taken from the session's cache */
+    size_t n_generated;
+    enum finish_reason finish;
+    double prefill_ms;    /* the prompt's evaluation */
+    double first_token_ms; /* from the call to the first token's on_token */
+    double decode_ms;     /* from the first token to the last */
+};
+
+enum status session_generate(struct session *s, const struct generate_request *req,
+                             struct generate_result *res, struct error *err);
+
+/* Natural-log probability of each token given those before it: out[0] is NaN, out[i] = ln p(t_i |
+ * t_0..t_i-1). Starts from an empty timeline. ERR_LIMIT when n > n_ctx. */
+enum status session_score(struct session *s, const int32_t *tokens, size_t n, double *out,
+                          struct error *err);
+
+#endif

@@ -1,0 +1,110 @@
+/* Numeric kernels: what a forward pass is made of.
+ *
+ * Weights are used in *packed* form: 16 rows of a matrix interleaved into a panel of exactly the
+ * same number of bytes, so that one broadcast activation feeds 16 outputs and one kernel shape
+ * serves one row of activations and a thousand. Activations meet quantized weights as int8 in
+ * blocks of 32 with a float scale. Integer sums are exact and the float sums run over the blocks in
+ * ascending order with fused multiply-adds, so every implementation, every batch size and every
+ * split over threads gives the same bits.
+ *
+ * `struct kern_ops` is the table of operations; kern_select picks the best one for this CPU. */
+#ifndef HEARTH_KERN_KERN_H
+#define HEARTH_KERN_KERN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "quant/quant.h"
+
+#define KERN_PANEL 16      /* rows per panel */
+#define KERN_ACT_BLOCK 32  /* activations per int8 scale */
+#define KERN_KV_PAGE 32    /* positions per page of the KV cache */
+#define KERN_TILE_MAX 8    /* activation rows that one kernel call interleaves */
+
+/* ---- packed weights --------------------------------------------------------------------------- */
+
+/* A matrix of n_rows outputs by n_cols inputs. data holds ceil(n_rows / 16) panels; missing rows of
+ * the last panel are zero. 64-byte aligned. */
+struct kern_matrix {
+    const struct quant_traits *type;
+    size_t n_rows, n_cols;
+    const uint8_t *data;
+};
+
+/* Changes whenever the packed layout does: part of a packed cache's key. */
+#define KERN_PACK_VERSION 1
+
+/* True where this type has kernels. */
+bool kern_type_supported(const struct quant_traits *type);
+size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols);
+/* Packs n_rows (1..16) consecutive rows as they stand in a model file, row_bytes apart. */
+void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_t row_bytes,
+                     size_t n_rows, size_t n_cols, uint8_t *panel);
+
+/* ---- activations ------------------------------------------------------------------------------ */
+
+/* n_rows vectors of n_cols floats, prepared once and shared by all matrices that read them. Rows are
+ * grouped in tiles of up to KERN_TILE_MAX rows; within a tile of width w the int8 values stand as
+ * [n_cols/4][w][4], the scales and sums as [n_cols/32][w] and [n_cols/16][w]. Tile t starts at row
+ * t * KERN_TILE_MAX. n_cols is a multiple of 32 when int8 is used. */
+struct kern_act {
+    size_t n_rows, n_cols;
+    const float *f32; size_t f32_stride; /* the rows themselves, for float weights */
+    int8_t *q;        /* [n_rows * n_cols] */
+    float *scale;     /* [n_rows * n_cols / 32] */
+    int32_t *sum;     /* [n_rows * n_cols / 16]: sums of 16 quantized values */
+};
+
+/* ---- attention -------------------------------------------------------------------------------- */
+
+/* Keys and values of one layer and one KV head, by page: K page [head_dim][32] halves, V page
+ * [32][head_dim] halves. */
+struct kern_attn {
+    const float *q;          /* n_q query vectors, q_stride floats apart */
+    float *out;              /* n_q output vectors, out_stride floats apart */
+    size_t q_stride, out_stride;
+    const uint32_t *n_kv;    /* [n_q]: query i sees positions 0 .. n_kv[i]-1; >= 1 */
+    size_t n_q;              /* <= KERN_ATTN_MAX_Q */
+    size_t head_dim;         /* a multiple of 16 up to 512 */
+    float scale;
+    const uint8_t *const *pages; /* page p of the sequence; K and V at the offsets below */
+    size_t k_offset, v_offset;
+};
+#define KERN_ATTN_MAX_Q 64
+
+/* ---- operations ------------------------------------------------------------------------------- */
+
+struct kern_ops {
+    const char *name; /* "scalar", "sse2", "avx2", "avxvnni", "avx512" */
+
+    /* Quantizes tiles [tile0, tile1) of act->f32 into act->q, scale, sum. */
+    void (*act_quantize)(struct kern_act *act, size_t tile0, size_t tile1);
+
+    /* y[r * y_stride + o] for all rows r of `act` and the outputs o of panels [panel0, panel1).
+     * `scratch`: kern_matmul_scratch_bytes(n_cols) bytes, 64-byte aligned, one per thread. */
+    void (*matmul)(const struct kern_matrix *w, const struct kern_act *act, float *y,
+                   size_t y_stride, size_t panel0, size_t panel1, void *scratch);
+
+    void (*attention)(const struct kern_attn *a);
+
+    /* y = x / sqrt(mean(x^2) + eps) * w */
+    void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
+    void (*add)(float *y, const float *x, size_t n);             /* y += x */
+    void (*silu_mul)(float *y, const float *gate, size_t n);     /* y = silu(gate) * y */
+    /* Rotates n_dims of a head: pairs (2i, 2i+1), or (i, i + n_dims/2) where neox. cs holds
+     * cos, sin of each pair. */
+    void (*rope)(float *x, const float *cs, size_t n_dims, bool neox);
+    void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
+};
+
+size_t kern_matmul_scratch_bytes(size_t n_cols);
+
+/* The best table for this CPU, or the one that `force` names (NULL: the HEARTH_CPU environment
+ * variable, and without it the best). ERR_UNSUPPORTED where the CPU lacks it. */
+enum status kern_select(const char *force, const struct kern_ops **out, struct error *err);
+/* Every table that this CPU can run, best first, ended by NULL. */
+const struct kern_ops *const *kern_available(void);
+
+#endif

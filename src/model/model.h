@@ -1,0 +1,81 @@
+/* A loaded model: hyperparameters, weights, and the program of stages that computes logits.
+ *
+ * `struct model` is immutable and shared; `struct kv_seq` is one sequence's cached keys and values,
+ * in reference-counted pages of a `struct kv_pool`; `struct forward` is the scratch memory and
+ * threads of one caller. Forward passes of one `struct forward` are not concurrent. */
+#ifndef HEARTH_MODEL_MODEL_H
+#define HEARTH_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+struct gguf;
+struct model;
+struct kv_pool;
+struct kv_seq;
+struct forward;
+
+struct model_info {
+    const char *arch;      /* "llama", "qwen2" */
+    uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff;
+    uint32_t n_vocab;
+    uint32_t n_ctx_train;  /* longest context the model was made for */
+    uint64_t weight_bytes; /* of all tensors */
+    uint64_t bytes_per_token; /* weights read to decode one token */
+    uint64_t n_params;
+};
+
+struct model_options {
+    int n_threads;         /* for packing; 0 = all physical cores */
+    const char *cache_dir; /* where packed weights are kept; NULL = in memory only */
+    /* Called now and then while weights are packed for the first time; may be NULL. */
+    void (*progress)(void *ctx, uint64_t done, uint64_t total);
+    void *progress_ctx;
+};
+
+/* `g` is borrowed and must outlive the model. */
+enum status model_open(const struct gguf *g, const struct model_options *opt, struct model **out,
+                       struct error *err);
+void model_close(struct model *m);
+const struct model_info *model_info(const struct model *m);
+
+/* A pool of KV pages for up to n_tokens positions in all. */
+enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_pool **out,
+                           struct error *err);
+void kv_pool_destroy(struct kv_pool *p);
+
+enum status kv_seq_create(struct kv_pool *p, struct kv_seq **out, struct error *err);
+void kv_seq_destroy(struct kv_seq *s);
+/* Number of positions held: 0..len-1. */
+size_t kv_seq_len(const struct kv_seq *s);
+/* Forgets all positions from n on; its pages go back to the pool. */
+void kv_seq_truncate(struct kv_seq *s, size_t n);
+/* A new sequence holding the first n positions of `from`, sharing its pages (copy on write). */
+enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out,
+                        struct error *err);
+
+struct forward_row {
+    struct kv_seq *seq;  /* rows of one sequence follow each other, positions ascending */
+    int32_t token;
+    bool logits;         /* compute this row's logits */
+};
+
+/* n_threads 0 = all physical cores. max_rows: the largest batch passed to forward_run. */
+enum status forward_create(const struct model *m, int n_threads, size_t max_rows,
+                           struct forward **out, struct error *err);
+void forward_destroy(struct forward *f);
+int forward_n_threads(const struct forward *f);
+size_t forward_max_rows(const struct forward *f);
+
+/* Appends each row's token to its sequence (position = the sequence's length) and computes logits of
+ * the rows that ask for them, n_vocab floats each, in row order, into `logits` (may be NULL if none
+ * asks). On any error no sequence has grown. ERR_LIMIT: the pool has no free page. The result for a
+ * row does not depend on the batch it came in, nor on the number of threads, bit for bit.
+ * `cancel`, if not NULL, is polled between stages: nonzero gives ERR_CANCELLED. */
+enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                        float *logits, const volatile int *cancel, struct error *err);
+
+#endif

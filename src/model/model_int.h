@@ -1,0 +1,97 @@
+/* Inside of module model: weights, stages, architectures, KV pages. */
+#ifndef HEARTH_MODEL_MODEL_INT_H
+#define HEARTH_MODEL_MODEL_INT_H
+
+#include "gguf/gguf.h"
+#include "kern/kern.h"
+#include "model/model.h"
+
+/* ---- weights ---------------------------------------------------------------------------------- */
+
+/* A matrix in packed form; n_rows == 0 where the model has none. */
+struct weight {
+    struct kern_matrix mat;
+    const struct gguf_tensor *src;
+};
+
+/* Vectors are plain float arrays, or NULL where the model has none. */
+
+/* ---- the program of a forward pass ------------------------------------------------------------ */
+
+enum activation { ACT_SILU };
+
+/* How positions turn queries and keys. */
+struct rope {
+    bool neox;
+    uint32_t n_dims;       /* rotated part of a head */
+    float *inv_freq;       /* [n_dims / 2], scaling applied */
+    float magnitude;       /* factor on cos and sin (YaRN), else 1 */
+};
+
+/* A stage is the unit that a backend may fuse, place barriers in and split over threads.
+ * The residual stream x has n_embd floats per row. */
+enum stage_kind {
+    STAGE_EMBED,    /* x = rows of the table */
+    STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; RoPE; k, v to the cache */
+    STAGE_ATTN,     /* a = attention(q, cache) */
+    STAGE_ATTN_OUT, /* x += a Wo + bias */
+    STAGE_FFN_IN,   /* h = act(norm(x) Wgate) * (norm(x) Wup) */
+    STAGE_FFN_OUT,  /* x += h Wdown */
+    STAGE_HEAD,     /* logits = norm(x) Wout */
+};
+
+struct stage {
+    enum stage_kind kind;
+    uint32_t layer;
+    const float *norm;
+    float eps;
+    struct weight w[3];     /* ATTN_IN: q, k, v; FFN_IN: gate, up; others: w[0] */
+    const float *bias[3];
+    enum activation act;    /* FFN_IN */
+    const struct gguf_tensor *table; /* EMBED: rows as in the file */
+};
+
+struct model {
+    struct model_info info;
+    const struct gguf *g;
+    struct stage *stages;
+    size_t n_stages;
+    struct rope rope;
+    float attn_scale;       /* usually 1 / sqrt(head_dim) */
+    /* owned memory, freed by model_close */
+    void **owned;
+    size_t n_owned;
+    const uint8_t *packed;  /* packed weights: a mapped cache file or anonymous memory */
+    uint64_t packed_bytes;
+    bool packed_mapped;
+};
+
+/* ---- architectures: one file each, listed in arch.c ------------------------------------------- */
+
+struct arch_builder;
+struct arch {
+    const char *name; /* general.architecture */
+    /* Fills the model's info, rope and stages; see arch.h for what it builds with. */
+    enum status (*build)(struct arch_builder *b, struct error *err);
+};
+const struct arch *arch_find(struct gguf_str name);
+
+/* ---- KV pages --------------------------------------------------------------------------------- */
+
+/* A page holds KERN_KV_PAGE positions of all layers: per layer and KV head first K
+ * [head_dim][KERN_KV_PAGE], then V [KERN_KV_PAGE][head_dim], in halves. */
+struct kv_pool;
+
+/* Makes room for n more positions (whole pages; a shared last page is copied first). On failure the
+ * sequence is unchanged. Does not change its length. */
+enum status kv_seq_reserve(struct kv_seq *s, size_t n, struct error *err);
+/* Positions [len, len + n) now hold data. */
+void kv_seq_advance(struct kv_seq *s, size_t n);
+/* Addresses of the sequence's pages, position p in page p / KERN_KV_PAGE. */
+uint8_t *const *kv_seq_pages(const struct kv_seq *s);
+/* Byte offsets of one layer's and KV head's K and V inside a page. */
+size_t kv_k_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv);
+size_t kv_v_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv);
+size_t kv_page_bytes(const struct model_info *info);
+
+#endif
