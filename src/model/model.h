@@ -42,18 +42,25 @@ enum status model_open(const struct gguf *g, const struct model_options *opt, st
 void model_close(struct model *m);
 const struct model_info *model_info(const struct model *m);
 
-/* A pool of KV pages for up to n_tokens positions in all. */
+/* A pool of KV pages for up to n_tokens positions in all. Memory is committed as pages are first
+ * written. A pool, its sequences and whatever runs over them belong to one thread at a time. The
+ * sequences are destroyed before the pool; the model may be closed before it. */
 enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_pool **out,
                            struct error *err);
-void kv_pool_destroy(struct kv_pool *p);
+void kv_pool_destroy(struct kv_pool *p); /* NULL is fine, here and below */
+/* Pages of KERN_KV_PAGE positions: all of them, and those that no sequence holds. */
+size_t kv_pool_pages(const struct kv_pool *p);
+size_t kv_pool_pages_free(const struct kv_pool *p);
 
 enum status kv_seq_create(struct kv_pool *p, struct kv_seq **out, struct error *err);
 void kv_seq_destroy(struct kv_seq *s);
 /* Number of positions held: 0..len-1. */
 size_t kv_seq_len(const struct kv_seq *s);
-/* Forgets all positions from n on; its pages go back to the pool. */
+/* Forgets all positions from n on; pages that hold none any more, and pages that were only reserved,
+ * go back to the pool. */
 void kv_seq_truncate(struct kv_seq *s, size_t n);
-/* A new sequence holding the first n positions of `from`, sharing its pages (copy on write). */
+/* A new sequence holding the first n positions of `from`, sharing its pages (copy on write).
+ * ERR_INVALID where `from` holds fewer. */
 enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out,
                         struct error *err);
 

@@ -82,12 +82,15 @@ const struct arch *arch_find(struct gguf_str name);
  * [head_dim][KERN_KV_PAGE], then V [KERN_KV_PAGE][head_dim], in halves. */
 struct kv_pool;
 
-/* Makes room for n more positions (whole pages; a shared last page is copied first). On failure the
- * sequence is unchanged. Does not change its length. */
+/* Makes room for n more positions (whole pages; a shared last page is copied first) and makes the
+ * pages from position len on writable by this sequence alone, until a fork or truncate of it. On
+ * failure the sequence is unchanged; ERR_LIMIT where the pool has too few free pages. Does not
+ * change its length. */
 enum status kv_seq_reserve(struct kv_seq *s, size_t n, struct error *err);
 /* Positions [len, len + n) now hold data. */
 void kv_seq_advance(struct kv_seq *s, size_t n);
-/* Addresses of the sequence's pages, position p in page p / KERN_KV_PAGE. */
+/* Addresses of the sequence's pages, position p in page p / KERN_KV_PAGE; 64-byte aligned. Valid
+ * until the next reserve or truncate. */
 uint8_t *const *kv_seq_pages(const struct kv_seq *s);
 /* Byte offsets of one layer's and KV head's K and V inside a page. */
 size_t kv_k_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv);
