@@ -26,7 +26,8 @@ struct option {
     const char *name;     /* long name without dashes; NULL ends the table */
     char letter;          /* short name, or 0 */
     enum option_kind kind;
-    const char *metavar;  /* "MODEL", "N"; "FILE", "DIR" and "MODEL" guide shell completion */
+    /* "MODEL", "N"; "FILE", "DIR", "MODEL" and choices ("bash|zsh|fish") guide shell completion. */
+    const char *metavar;
     const char *help;
     size_t offset;        /* of the field in the command's options struct */
     double min, max;      /* accepted range of numbers; both 0 = any */
@@ -46,8 +47,15 @@ struct command {
     int (*run)(const void *options, int argc, char **argv);
 };
 
-/* All commands, ended by NULL, in the order help lists them. */
-extern const struct command *const cli_commands[];
+/* A heading of `hearth help` and the commands under it, ended by NULL. */
+struct command_group {
+    const char *title;
+    const struct command *const *commands;
+};
+
+/* The registry, in the order help lists it; a NULL title ends it. A new command is one file and one
+ * line in commands.c. */
+extern const struct command_group cli_groups[];
 
 /* Exit codes. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
