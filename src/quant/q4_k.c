@@ -1,0 +1,22 @@
+/* Q4_K: 4 bits, 8 groups of 32 with a 6-bit scale and a 6-bit minimum each. */
+#include "quant/blocks.h"
+#include "quant/quant_int.h"
+
+static void decode_q4_k(const void *src, float *dst, size_t n_blocks)
+{
+    const struct block_q4_k *b = src;
+    for (; n_blocks--; b++) {
+        float d = quant_load_f16(b->d), dmin = quant_load_f16(b->dmin);
+        for (int g = 0; g < 8; g++) {
+            const uint8_t *q = b->qs + 32 * (g / 2);
+            int shift = 4 * (g % 2);
+            uint8_t s, m;
+            quant_k4_scale_min(b->scales, g, &s, &m);
+            float scale = d * (float)s, min = dmin * (float)m;
+            for (int l = 0; l < 32; l++) *dst++ = scale * (float)(q[l] >> shift & 15) - min;
+        }
+    }
+}
+
+const struct quant_traits quant_q4_k = {QUANT_Q4_K, "Q4_K", QUANT_SUPER_BLOCK,
+                                        sizeof(struct block_q4_k), decode_q4_k};

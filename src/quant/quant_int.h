@@ -1,0 +1,13 @@
+/* The descriptors that registry.c lists: one line here and one there adds a tensor type. */
+#ifndef HEARTH_QUANT_QUANT_INT_H
+#define HEARTH_QUANT_QUANT_INT_H
+
+#include "quant/quant.h"
+
+extern const struct quant_traits quant_f32, quant_f16, quant_bf16;
+extern const struct quant_traits quant_q4_0, quant_q4_1;
+extern const struct quant_traits quant_q5_0, quant_q5_1;
+extern const struct quant_traits quant_q8_0;
+extern const struct quant_traits quant_q2_k, quant_q3_k, quant_q4_k, quant_q5_k, quant_q6_k;
+
+#endif
