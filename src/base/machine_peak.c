@@ -184,42 +184,57 @@ out:
 
 enum { INT8_LOOPS = 20000 };
 
-/* SUMS independent accumulators hide the instruction's latency; together with the operands they fit
- * the registers. The empty asm lets the compiler neither hoist nor fold the work. OPS: operations of
- * one step. */
+/* Independent sums hide the instruction's latency; together with the operands they fit the
+ * registers, and being plain variables they stay there. The empty asm lets the compiler neither
+ * hoist nor fold the work. OPS: operations of one step. */
+#define SUMS_10(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define SUMS_12(X) SUMS_10(X) X(10) X(11)
+#define SUMS_16(X) SUMS_12(X) X(12) X(13) X(14) X(15)
+#define SUM_DECLARE(j) s##j = a,
+
 #define INT8_LOOP(NAME, TARGET, VEC, ZERO, SUMS, REG, STEP, OPS)                                   \
     __attribute__((target(TARGET))) static double NAME(void *ctx, int id)                          \
     {                                                                                              \
         (void)ctx;                                                                                 \
         (void)id;                                                                                  \
-        VEC a = ZERO, b = ZERO, acc[SUMS];                                                         \
-        __asm__ volatile("" : "+" REG(a), "+" REG(b));                                             \
-        for (int j = 0; j < SUMS; j++) acc[j] = ZERO;                                              \
+        VEC a = ZERO;                                                                              \
+        __asm__ volatile("" : "+" REG(a));                                                         \
+        VEC SUMS_##SUMS(SUM_DECLARE) b = a;                                                        \
+        __asm__ volatile("" : "+" REG(b));                                                         \
         for (int i = 0; i < INT8_LOOPS; i++) {                                                     \
-            _Pragma("GCC unroll 16") for (int j = 0; j < SUMS; j++)                                \
-            {                                                                                      \
-                STEP;                                                                              \
-                __asm__ volatile("" : "+" REG(acc[j]));                                            \
-            }                                                                                      \
+            SUMS_##SUMS(STEP)                                                                      \
         }                                                                                          \
         return (double)INT8_LOOPS * (SUMS) * (OPS);                                                \
     }
 
+#define STEP_VNNI512(j)                                                                            \
+    s##j = _mm512_dpbusd_epi32(s##j, a, b);                                                        \
+    __asm__ volatile("" : "+v"(s##j));
+#define STEP_VNNI256(j)                                                                            \
+    s##j = _mm256_dpbusd_epi32(s##j, a, b);                                                        \
+    __asm__ volatile("" : "+v"(s##j));
+#define STEP_AVXVNNI(j)                                                                            \
+    s##j = _mm256_dpbusd_avx_epi32(s##j, a, b);                                                    \
+    __asm__ volatile("" : "+x"(s##j));
+/* Without a dot-product instruction: bytes to sums of two in 16 bits, two such sums added, then
+ * widened, which is what a kernel that must not saturate can do at best. */
+#define STEP_AVX2(j)                                                                               \
+    s##j = _mm256_add_epi32(                                                                       \
+        s##j, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(s##j, a),                    \
+                                                 _mm256_maddubs_epi16(s##j, b)),                   \
+                                b));                                                               \
+    __asm__ volatile("" : "+x"(s##j));
+#define STEP_SSE2(j)                                                                               \
+    s##j = _mm_add_epi32(s##j, _mm_madd_epi16(s##j, b));                                           \
+    __asm__ volatile("" : "+x"(s##j));
+
 INT8_LOOP(int8_vnni512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), 16, "v",
-          acc[j] = _mm512_dpbusd_epi32(acc[j], a, b), 128)
+          STEP_VNNI512, 128)
 INT8_LOOP(int8_vnni256, "avx512f,avx512vl,avx512vnni", __m256i, _mm256_setzero_si256(), 16, "v",
-          acc[j] = _mm256_dpbusd_epi32(acc[j], a, b), 64)
-INT8_LOOP(int8_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), 12, "x",
-          acc[j] = _mm256_dpbusd_avx_epi32(acc[j], a, b), 64)
-/* Without a dot-product instruction: bytes to sums of two in 16 bits, two such sums added, and every
- * second time widened, which is what a kernel that must not saturate can do at best. */
-INT8_LOOP(int8_avx2, "avx2", __m256i, _mm256_setzero_si256(), 10, "x",
-          acc[j] = _mm256_add_epi32(
-              acc[j], _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(acc[j], a),
-                                                         _mm256_maddubs_epi16(acc[j], b)), b)),
-          128)
-INT8_LOOP(int8_sse2, "sse2", __m128i, _mm_setzero_si128(), 12, "x",
-          acc[j] = _mm_add_epi32(acc[j], _mm_madd_epi16(acc[j], a)), 16)
+          STEP_VNNI256, 64)
+INT8_LOOP(int8_avxvnni, "avx2,avxvnni", __m256i, _mm256_setzero_si256(), 12, "x", STEP_AVXVNNI, 64)
+INT8_LOOP(int8_avx2, "avx2", __m256i, _mm256_setzero_si256(), 10, "x", STEP_AVX2, 128)
+INT8_LOOP(int8_sse2, "sse2", __m128i, _mm_setzero_si128(), 12, "x", STEP_SSE2, 16)
 
 /* CPUID leaf 7, sub-leaf 1, EAX bit 4; older compilers' __builtin_cpu_supports does not know it. */
 static bool has_avxvnni(void)
