@@ -1,0 +1,44 @@
+# A thin front for Meson and Ninja; `make help` lists the targets.
+BUILD  ?= build
+PREFIX ?= /usr/local
+# Seconds for each fuzz target of `make fuzz`.
+FUZZ_SECONDS ?= 600
+
+.PHONY: all setup demo check bench install fuzz sanitize clean help
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) $(BUILD_TARGETS)
+
+$(BUILD)/build.ninja:
+	@tools/setup.sh --verify build
+	@meson setup $(BUILD) --buildtype=release
+
+setup:            ## install the system packages that the build needs and that are missing
+	@tools/setup.sh build
+
+demo: setup       ## build, fetch the default model, fill the holes in two example files
+	@$(MAKE) --no-print-directory all
+	@python3 tools/demo.py $(BUILD)/hearth
+
+check:            ## build with warnings as errors and run every test, also under sanitizers
+	@python3 tools/check.py
+
+bench: all        ## this machine's prefill and decode speed (MODEL=... chooses the model)
+	@$(BUILD)/hearth bench $(if $(MODEL),-m $(MODEL))
+
+install: all      ## install under PREFIX (default /usr/local; DESTDIR is honoured)
+	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
+	@ninja -C $(BUILD)
+	@meson install -C $(BUILD) --no-rebuild
+
+fuzz:             ## run every fuzz target for FUZZ_SECONDS under sanitizers (needs clang)
+	@tools/fuzz.sh $(FUZZ_SECONDS)
+
+sanitize:         ## only the C tests, under AddressSanitizer and ThreadSanitizer
+	@python3 tools/check.py --only address,thread
+
+clean:
+	rm -rf $(BUILD) build-check
+
+help:
+	@awk -F ':[^#]*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
