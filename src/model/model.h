@@ -26,12 +26,14 @@ struct model_info {
     uint64_t weight_bytes; /* of all tensors */
     uint64_t bytes_per_token; /* weights read to decode one token */
     uint64_t n_params;
+    uint32_t n_tensors_ignored; /* tensors of the file that the architecture does not use */
 };
 
 struct model_options {
     int n_threads;         /* for packing; 0 = all physical cores */
     const char *cache_dir; /* where packed weights are kept; NULL = in memory only */
-    /* Called now and then while weights are packed for the first time; may be NULL. */
+    /* Called now and then, by the caller's thread, while weights are packed for the first time: bytes
+     * so far and in all. May be NULL. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
@@ -41,6 +43,9 @@ enum status model_open(const struct gguf *g, const struct model_options *opt, st
                        struct error *err);
 void model_close(struct model *m);
 const struct model_info *model_info(const struct model *m);
+/* Why the packed weights are not kept in options.cache_dir, one line for a log; NULL where they are
+ * or where no folder was given. */
+const char *model_cache_note(const struct model *m);
 
 /* A pool of KV pages for up to n_tokens positions in all. Memory is committed as pages are first
  * written. A pool, its sequences and whatever runs over them belong to one thread at a time. The

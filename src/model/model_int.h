@@ -64,7 +64,15 @@ struct model {
     const uint8_t *packed;  /* packed weights: a mapped cache file or anonymous memory */
     uint64_t packed_bytes;
     bool packed_mapped;
+    void *packed_map;       /* the mapping that holds `packed` */
+    uint64_t packed_map_bytes;
+    struct error cache_note; /* why there is no cache file; code OK where there is one */
 };
+
+/* Packs the matrices of all stages, or maps the cache of an earlier run, and sets their mat.data.
+ * Only a lack of memory is an error; a cache that cannot be used is not. */
+enum status weights_load(struct model *m, const struct model_options *opt, struct error *err);
+void weights_unload(struct model *m);
 
 /* ---- architectures: one file each, listed in arch.c ------------------------------------------- */
 

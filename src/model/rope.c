@@ -1,0 +1,112 @@
+/* Rotary position embedding (Su et al. 2021, arXiv:2104.09864): pair i of a head turns by
+ * position * freq_base^(-2i / n_dims). Ways to stretch it over more positions than were trained:
+ *   linear        all frequencies / factor (Chen et al. 2023, arXiv:2306.15595)
+ *   YaRN          fast pairs keep their frequency, slow ones are divided by the factor, a ramp lies
+ *                 between; queries and keys grow a little (Peng et al. 2023, arXiv:2309.00071)
+ *   per frequency a divisor for each pair, from a tensor (Llama 3) */
+#include <math.h>
+#include <stdio.h>
+
+#include "model/arch.h"
+
+#define TWO_PI 6.283185307179586
+
+struct scaling {
+    bool yarn;
+    double base, factor;
+    double original_context;
+    double beta_fast, beta_slow; /* turns within the original context where the ramp begins, ends */
+    double extrapolation;        /* weight of the ramp: 1 is YaRN, 0 is linear */
+    double attn_factor;
+};
+
+/* The pair that makes `turns` full turns over the original context, as a fraction of n_dims / 2. */
+static double pair_of_turns(const struct scaling *s, uint32_t n_dims, double turns)
+{
+    return n_dims * log(s->original_context / (turns * TWO_PI)) / (2 * log(s->base));
+}
+
+static void fill_frequencies(const struct scaling *s, uint32_t n_dims, const float *divisors,
+                             float *out)
+{
+    double low = 0, high = 0;
+    if (s->yarn) {
+        low = fmax(floor(pair_of_turns(s, n_dims, s->beta_fast)), 0);
+        high = fmin(ceil(pair_of_turns(s, n_dims, s->beta_slow)), n_dims - 1.0);
+    }
+    for (uint32_t i = 0; i < n_dims / 2; i++) {
+        double keep = 0; /* how much of the unscaled frequency stays */
+        if (s->yarn) {
+            double ramp = (i - low) / fmax(0.001, high - low);
+            keep = (1 - fmin(1, fmax(0, ramp))) * s->extrapolation;
+        }
+        double freq = pow(s->base, -2.0 * i / n_dims);
+        freq = freq / s->factor * (1 - keep) + freq * keep;
+        out[i] = (float)(divisors ? freq / divisors[i] : freq);
+    }
+}
+
+static void read_scaling(struct arch_builder *b, struct scaling *s)
+{
+    struct gguf_str type = {"linear", 6};
+    char key[96];
+    if (arch_status(b)) return;
+    snprintf(key, sizeof key, "%s.rope.scaling.type", b->name);
+    enum status st = gguf_get_str(b->g, key, &type, b->err);
+    if (st && st != ERR_NOT_FOUND) b->st = st;
+
+    arch_f64_or(b, "rope.freq_base", 1e-3, 1e30, 10000, &s->base);
+    arch_f64_or(b, "rope.scale_linear", 0, 1e6, 0, &s->factor); /* the older name */
+    arch_f64_or(b, "rope.scaling.factor", 0, 1e6, s->factor, &s->factor);
+    arch_f64_or(b, "rope.scaling.original_context_length", 0, INT32_MAX, 0, &s->original_context);
+    arch_f64_or(b, "rope.scaling.attn_factor", 1e-6, 1e6, 1, &s->attn_factor);
+    arch_f64_or(b, "rope.scaling.yarn_beta_fast", 1e-6, 1e6, 32, &s->beta_fast);
+    arch_f64_or(b, "rope.scaling.yarn_beta_slow", 1e-6, 1e6, 1, &s->beta_slow);
+    arch_f64_or(b, "rope.scaling.yarn_ext_factor", -1e6, 1e6, -1, &s->extrapolation);
+    if (s->factor == 0) s->factor = 1; /* as written by converters that mean "none" */
+    if (s->factor < 1e-3) arch_fail(b, ERR_FORMAT, "a rope scaling factor of %g", s->factor);
+    if (s->original_context == 0) s->original_context = b->m->info.n_ctx_train;
+
+    if (gguf_str_eq(type, "none")) {
+        s->factor = 1;
+    } else if (gguf_str_eq(type, "yarn")) {
+        if (s->extrapolation < 0) s->extrapolation = 1;
+        s->yarn = s->extrapolation != 0;
+        if (s->yarn && s->base <= 1)
+            arch_fail(b, ERR_FORMAT, "YaRN scaling with a rope base of %g", s->base);
+    } else if (!gguf_str_eq(type, "linear")) {
+        arch_fail(b, ERR_UNSUPPORTED,
+                  "rope scaling of type %.*s is not supported, only none, linear and yarn",
+                  (int)(type.len < 64 ? type.len : 64), type.data);
+    }
+}
+
+void arch_rope(struct arch_builder *b, bool neox, const char *factors)
+{
+    struct rope *r = &b->m->rope;
+    uint32_t head_dim = b->m->info.head_dim;
+    struct scaling s = {0};
+    const float *divisors = NULL;
+
+    r->neox = neox;
+    arch_u32_or(b, "rope.dimension_count", 2, head_dim, head_dim, &r->n_dims);
+    read_scaling(b, &s);
+    if (r->n_dims % 2) arch_fail(b, ERR_FORMAT, "%u rotated numbers a head, which is odd", r->n_dims);
+    if (factors) arch_vector_opt(b, &divisors, r->n_dims / 2, "%s", factors);
+    if (arch_status(b)) return;
+    for (uint32_t i = 0; divisors && i < r->n_dims / 2; i++) {
+        if (!(divisors[i] >= 1e-6f && divisors[i] <= 1e6f)) {
+            arch_fail(b, ERR_FORMAT, "tensor %s divides a frequency by %g", factors, divisors[i]);
+            return;
+        }
+    }
+
+    r->inv_freq = model_alloc(b->m, r->n_dims / 2 * sizeof *r->inv_freq);
+    if (!r->inv_freq) {
+        arch_fail(b, ERR_NOMEM, "out of memory");
+        return;
+    }
+    fill_frequencies(&s, r->n_dims, divisors, r->inv_freq);
+    r->magnitude = (float)s.attn_factor;
+    if (s.yarn && s.factor > 1) r->magnitude = (float)(s.attn_factor * (1 + 0.1 * log(s.factor)));
+}
