@@ -1,0 +1,427 @@
+/* The forward pass against logits that PyTorch computed (tools/golden/make_tiny.py), and against
+ * itself: whatever the batch, the threads and the kernels, the same bits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gguf/gguf.h"
+#include "kern/kern.h"
+#include "model/model.h"
+
+enum weights { FLOAT_WEIGHTS, QUANT_WEIGHTS };
+
+/* Largest allowed difference as a share of the logits' range: from float32 throughout, and from
+ * PyTorch rounding where Hearth's formats round. Float weights meet the promise made to users.
+ * Quantized ones are judged by the second figure, since what int8 activations do to two random
+ * layers says nothing; even there a value that lies between two steps may go either way. */
+static const struct {
+    double exact, rounded;
+} tolerance[] = {[FLOAT_WEIGHTS] = {1e-3, 2e-4}, [QUANT_WEIGHTS] = {5e-2, 1e-2}};
+
+struct fixture {
+    const char *name;
+    enum weights weights;
+};
+
+struct golden {
+    uint8_t *file;
+    int32_t n_ids, n_pos, n_vocab;
+    const int32_t *ids, *pos;
+    const float *exact, *rounded; /* [n_pos][n_vocab] */
+};
+
+struct loaded {
+    struct gguf *g;
+    struct model *m;
+};
+
+static void assert_ok(enum status st, const struct error *err)
+{
+    if (st != OK) fail_msg("%s: %s", status_name(st), err->msg);
+}
+
+static void golden_path(char *dst, size_t cap, const char *name, const char *ext)
+{
+    const char *dir = getenv("HEARTH_GOLDEN_DIR");
+    snprintf(dst, cap, "%s/tiny/%s.%s", dir ? dir : GOLDEN_DIR, name, ext);
+}
+
+static struct golden golden_load(const char *name)
+{
+    struct golden g = {0};
+    char path[4096];
+    golden_path(path, sizeof path, name, "golden");
+    FILE *f = fopen(path, "rb");
+    if (!f) fail_msg("cannot open %s", path);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    long size = ftell(f);
+    rewind(f);
+    assert_true(size > 20);
+    g.file = malloc((size_t)size);
+    assert_non_null(g.file);
+    assert_int_equal(fread(g.file, 1, (size_t)size, f), size);
+    fclose(f);
+    assert_memory_equal(g.file, "HGOLD01", 8);
+    const int32_t *head = (const int32_t *)(g.file + 8);
+    g.n_ids = head[0], g.n_pos = head[1], g.n_vocab = head[2];
+    assert_int_equal(size, 20 + 4 * (g.n_ids + g.n_pos + 2 * g.n_pos * g.n_vocab));
+    g.ids = head + 3;
+    g.pos = g.ids + g.n_ids;
+    g.exact = (const float *)(g.pos + g.n_pos);
+    g.rounded = g.exact + g.n_pos * g.n_vocab;
+    return g;
+}
+
+static struct loaded load(const char *name, const char *table)
+{
+    struct loaded l = {0};
+    struct error err = {0};
+    struct model_options opt = {.n_threads = 1};
+    char path[4096];
+    golden_path(path, sizeof path, name, "gguf");
+    if (table)
+        setenv("HEARTH_CPU", table, 1);
+    else
+        unsetenv("HEARTH_CPU");
+    assert_ok(gguf_open(path, &l.g, &err), &err);
+    assert_ok(model_open(l.g, &opt, &l.m, &err), &err);
+    return l;
+}
+
+static void unload(struct loaded *l)
+{
+    model_close(l->m);
+    gguf_close(l->g);
+}
+
+static void feed(struct forward *f, struct kv_seq *s, const int32_t *ids, size_t n, float *logits)
+{
+    struct forward_row rows[256];
+    struct error err = {0};
+    assert_true(n <= 256);
+    for (size_t i = 0; i < n; i++)
+        rows[i] = (struct forward_row){.seq = s, .token = ids[i], .logits = logits != NULL};
+    assert_ok(forward_run(f, rows, n, logits, NULL, &err), &err);
+}
+
+/* Logits of all positions of a new sequence, fed `chunk` tokens at a time. The caller frees. */
+static float *run(const struct model *m, int n_threads, size_t chunk, const int32_t *ids, size_t n)
+{
+    struct error err = {0};
+    struct kv_pool *pool;
+    struct kv_seq *seq;
+    struct forward *f;
+    size_t n_vocab = model_info(m)->n_vocab;
+    float *out = malloc(n * n_vocab * sizeof *out);
+    assert_non_null(out);
+    assert_ok(kv_pool_create(m, n, &pool, &err), &err);
+    assert_ok(kv_seq_create(pool, &seq, &err), &err);
+    assert_ok(forward_create(m, n_threads, chunk, &f, &err), &err);
+    for (size_t at = 0; at < n; at += chunk) {
+        size_t k = n - at < chunk ? n - at : chunk;
+        feed(f, seq, ids + at, k, out + at * n_vocab);
+    }
+    assert_int_equal(kv_seq_len(seq), n);
+    forward_destroy(f);
+    kv_seq_destroy(seq);
+    kv_pool_destroy(pool);
+    return out;
+}
+
+/* Fails where a and b differ in a bit, saying where first. */
+static void assert_same(const float *a, const float *b, size_t n_rows, size_t n_vocab,
+                        const char *what)
+{
+    for (size_t r = 0; r < n_rows; r++) {
+        if (!memcmp(a + r * n_vocab, b + r * n_vocab, n_vocab * sizeof *a)) continue;
+        for (size_t i = r * n_vocab;; i++)
+            if (memcmp(a + i, b + i, sizeof *a))
+                fail_msg("%s: row %zu, logit %zu: %.9g is not %.9g", what, r, i % n_vocab, a[i],
+                         b[i]);
+    }
+}
+
+/* Largest difference at the golden's positions, as a share of its values' range. */
+static double max_rel(const struct golden *g, const float *want, const float *logits)
+{
+    double lo = INFINITY, hi = -INFINITY, diff = 0;
+    for (int32_t p = 0; p < g->n_pos; p++) {
+        const float *got = logits + (size_t)g->pos[p] * g->n_vocab;
+        for (int32_t i = 0; i < g->n_vocab; i++) {
+            double w = want[p * g->n_vocab + i], d = fabs(got[i] - w);
+            lo = fmin(lo, w), hi = fmax(hi, w);
+            if (!(d <= diff)) diff = d; /* a NaN is kept */
+        }
+    }
+    return diff / (hi - lo);
+}
+
+/* One table of kernels: every batch size and number of threads gives `base`, which is set by the
+ * first run where it is NULL. */
+static float *run_table(const struct fixture *fx, const struct golden *g, const char *table,
+                        float *base)
+{
+    const size_t chunks[] = {(size_t)g->n_ids, 1, 7};
+    struct loaded l = load(fx->name, table);
+    assert_int_equal(model_info(l.m)->n_vocab, g->n_vocab);
+    for (int threads = 1; threads <= 3; threads++) {
+        for (size_t c = 0; c < 3; c++) {
+            char what[128];
+            float *out = run(l.m, threads, chunks[c], g->ids, (size_t)g->n_ids);
+            snprintf(what, sizeof what, "%s, %d threads, batches of %zu", table, threads,
+                     chunks[c]);
+            if (!base) {
+                base = out;
+                continue;
+            }
+            assert_same(out, base, (size_t)g->n_ids, (size_t)g->n_vocab, what);
+            free(out);
+        }
+    }
+    unload(&l);
+    return base;
+}
+
+static void test_fixture(void **state)
+{
+    const struct fixture *fx = *state;
+    struct golden g = golden_load(fx->name);
+    const struct kern_ops *tables[16];
+    size_t n_tables = kern_available(tables, 16);
+    float *base = NULL;
+    assert_in_range(n_tables, 1, 16);
+    for (size_t t = 0; t < n_tables; t++) base = run_table(fx, &g, tables[t]->name, base);
+    double exact = max_rel(&g, g.exact, base), rounded = max_rel(&g, g.rounded, base);
+    print_message("%-14s from float32 %.1e, from the same formats %.1e\n", fx->name, exact,
+                  rounded);
+    assert_true(exact <= tolerance[fx->weights].exact);
+    assert_true(rounded <= tolerance[fx->weights].rounded);
+    free(base);
+    free(g.file);
+}
+
+/* ---- sequences that share pages ------------------------------------------------------------- */
+
+struct shared {
+    struct loaded l;
+    struct golden g;
+    struct kv_pool *pool;
+    struct forward *f;
+    size_t n_vocab;
+    int32_t other[80]; /* the golden's ids up to a fork, then different ones */
+    float *logits;     /* room for 80 rows */
+};
+
+static void shared_init(struct shared *s, size_t n_tokens)
+{
+    struct error err = {0};
+    memset(s, 0, sizeof *s);
+    s->l = load("llama-gqa", NULL);
+    s->g = golden_load("llama-gqa");
+    s->n_vocab = (size_t)s->g.n_vocab;
+    assert_int_equal(s->g.n_ids, 80);
+    assert_ok(kv_pool_create(s->l.m, n_tokens, &s->pool, &err), &err);
+    assert_ok(forward_create(s->l.m, 2, 80, &s->f, &err), &err);
+    s->logits = malloc(80 * s->n_vocab * sizeof(float));
+    assert_non_null(s->logits);
+}
+
+static void shared_fini(struct shared *s)
+{
+    free(s->logits);
+    forward_destroy(s->f);
+    kv_pool_destroy(s->pool);
+    free(s->g.file);
+    unload(&s->l);
+}
+
+static void shared_diverge(struct shared *s, size_t at)
+{
+    for (size_t i = 0; i < 80; i++)
+        s->other[i] = i < at ? s->g.ids[i] : (s->g.ids[i] + 17) % s->g.n_vocab;
+}
+
+/* The rows of ids[from..80) computed in a fresh pool. */
+static void assert_from_scratch(struct shared *s, const int32_t *ids, size_t from, const char *what)
+{
+    float *want = run(s->l.m, 1, 80, ids, 80);
+    assert_same(s->logits, want + from * s->n_vocab, 80 - from, s->n_vocab, what);
+    free(want);
+}
+
+static void test_fork_goes_its_own_way(void **state)
+{
+    /* Inside a page, on a page's edge, at the end; `from` is ahead of the fork or level with it. */
+    const size_t cases[][2] = {{60, 40}, {60, 32}, {64, 64}, {40, 40}, {70, 1}, {33, 31}};
+    struct shared s;
+    struct error err = {0};
+    (void)state;
+    shared_init(&s, 400);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        size_t len = cases[c][0], at = cases[c][1];
+        struct kv_seq *a, *b;
+        shared_diverge(&s, at);
+        assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+        feed(s.f, a, s.g.ids, len, NULL);
+        assert_ok(kv_seq_fork(a, at, &b, &err), &err);
+        assert_int_equal(kv_seq_len(b), at);
+        feed(s.f, b, s.other + at, 80 - at, s.logits);
+        assert_from_scratch(&s, s.other, at, "the fork");
+        feed(s.f, a, s.g.ids + len, 80 - len, s.logits);
+        assert_from_scratch(&s, s.g.ids, len, "the original after the fork went on");
+        /* The original may go first, too. */
+        kv_seq_destroy(a);
+        kv_seq_truncate(b, at);
+        feed(s.f, b, s.g.ids + at, 80 - at, s.logits);
+        assert_from_scratch(&s, s.g.ids, at, "the fork on the original's way");
+        kv_seq_destroy(b);
+        assert_int_equal(kv_pool_pages_free(s.pool), kv_pool_pages(s.pool));
+    }
+    shared_fini(&s);
+}
+
+static void test_truncate_and_go_on(void **state)
+{
+    const size_t cuts[] = {0, 1, 31, 32, 33, 40, 64, 79};
+    struct shared s;
+    struct error err = {0};
+    struct kv_seq *a;
+    (void)state;
+    shared_init(&s, 80);
+    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
+        shared_diverge(&s, cuts[c]);
+        feed(s.f, a, s.g.ids + kv_seq_len(a), 80 - kv_seq_len(a), NULL);
+        kv_seq_truncate(a, cuts[c]);
+        assert_int_equal(kv_seq_len(a), cuts[c]);
+        feed(s.f, a, s.other + cuts[c], 80 - cuts[c], s.logits);
+        assert_from_scratch(&s, s.other, cuts[c], "after a truncation");
+        kv_seq_truncate(a, cuts[c]);
+    }
+    kv_seq_destroy(a);
+    shared_fini(&s);
+}
+
+/* Rows of several sequences in one batch, some with logits and some without. */
+static void test_mixed_batch(void **state)
+{
+    struct shared s;
+    struct error err = {0};
+    struct kv_seq *a, *b, *c;
+    struct forward_row rows[80];
+    size_t n = 0;
+    (void)state;
+    shared_init(&s, 400);
+    shared_diverge(&s, 40);
+    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    assert_ok(kv_seq_create(s.pool, &c, &err), &err);
+    feed(s.f, a, s.g.ids, 50, NULL);
+    assert_ok(kv_seq_fork(a, 40, &b, &err), &err);
+    for (size_t i = 50; i < 75; i++)
+        rows[n++] = (struct forward_row){.seq = a, .token = s.g.ids[i], .logits = i >= 72};
+    for (size_t i = 40; i < 70; i++)
+        rows[n++] = (struct forward_row){.seq = b, .token = s.other[i], .logits = true};
+    rows[n++] = (struct forward_row){.seq = c, .token = s.g.ids[0], .logits = true};
+    assert_ok(forward_run(s.f, rows, n, s.logits, NULL, &err), &err);
+    assert_int_equal(kv_seq_len(a), 75);
+    assert_int_equal(kv_seq_len(b), 70);
+    assert_int_equal(kv_seq_len(c), 1);
+    float *want_a = run(s.l.m, 1, 80, s.g.ids, 80), *want_b = run(s.l.m, 1, 80, s.other, 80);
+    assert_same(s.logits, want_a + 72 * s.n_vocab, 3, s.n_vocab, "first sequence");
+    assert_same(s.logits + 3 * s.n_vocab, want_b + 40 * s.n_vocab, 30, s.n_vocab, "its fork");
+    assert_same(s.logits + 33 * s.n_vocab, want_a, 1, s.n_vocab, "a new sequence");
+    free(want_a);
+    free(want_b);
+    kv_seq_destroy(a);
+    kv_seq_destroy(b);
+    kv_seq_destroy(c);
+    shared_fini(&s);
+}
+
+static void test_errors_leave_sequences_alone(void **state)
+{
+    struct shared s;
+    struct error err = {0};
+    struct kv_seq *a, *b;
+    struct forward_row rows[80];
+    const volatile int cancelled = 1;
+    (void)state;
+    shared_init(&s, 96);
+    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    assert_ok(kv_seq_create(s.pool, &b, &err), &err);
+    feed(s.f, a, s.g.ids, 40, NULL);
+    for (size_t i = 0; i < 40; i++)
+        rows[i] = (struct forward_row){.seq = a, .token = s.g.ids[40 + i], .logits = true};
+
+    assert_int_equal(forward_run(s.f, rows, 40, s.logits, &cancelled, &err), ERR_CANCELLED);
+    assert_int_equal(kv_seq_len(a), 40);
+
+    rows[39].token = s.g.n_vocab;
+    assert_int_equal(forward_run(s.f, rows, 40, s.logits, NULL, &err), ERR_INVALID);
+    rows[39].token = -1;
+    assert_int_equal(forward_run(s.f, rows, 40, s.logits, NULL, &err), ERR_INVALID);
+    assert_int_equal(kv_seq_len(a), 40);
+
+    /* 40 + 25 positions need three pages, all there are: none is left for b. */
+    rows[25] = (struct forward_row){.seq = b, .token = 1, .logits = true};
+    assert_int_equal(forward_run(s.f, rows, 26, s.logits, NULL, &err), ERR_LIMIT);
+    assert_int_equal(kv_seq_len(a), 40);
+    assert_int_equal(kv_seq_len(b), 0);
+
+    feed(s.f, a, s.g.ids + 40, 40, s.logits);
+    assert_from_scratch(&s, s.g.ids, 40, "after the errors");
+    kv_seq_destroy(a);
+    kv_seq_destroy(b);
+    shared_fini(&s);
+}
+
+/* clang-format off */
+#define FIXTURE(n, w) {n, test_fixture, NULL, NULL, &(struct fixture){n, w}}
+/* clang-format on */
+#define FLOATS(n) FIXTURE(n, FLOAT_WEIGHTS)
+#define QUANTS(n) FIXTURE(n, QUANT_WEIGHTS)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FLOATS("llama-mha"),
+        FLOATS("llama-gqa"),
+        FLOATS("llama-mqa"),
+        FLOATS("llama-tied"),
+        FLOATS("llama-bias"),
+        FLOATS("llama-keylen"),
+        FLOATS("llama-partial"),
+        FLOATS("llama-linear"),
+        FLOATS("llama-yarn"),
+        FLOATS("llama-freqs"),
+        FLOATS("qwen2"),
+        FLOATS("qwen2-untied"),
+        FLOATS("qwen2-linear"),
+        FLOATS("qwen2-yarn"),
+        FLOATS("bf16"),
+        QUANTS("q8_0"),
+        QUANTS("q4_0"),
+        QUANTS("q4_1"),
+        QUANTS("q5_0"),
+        QUANTS("q5_1"),
+        QUANTS("q2_k"),
+        QUANTS("q3_k"),
+        QUANTS("q4_k"),
+        QUANTS("q5_k"),
+        QUANTS("q6_k"),
+        QUANTS("mixed"),
+        cmocka_unit_test(test_fork_goes_its_own_way),
+        cmocka_unit_test(test_truncate_and_go_on),
+        cmocka_unit_test(test_mixed_batch),
+        cmocka_unit_test(test_errors_leave_sequences_alone),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
