@@ -16,8 +16,19 @@
 struct gguf;
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STRING, GGUF_ARRAY, GGUF_U64, GGUF_I64, GGUF_F64,
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STRING,
+    GGUF_ARRAY,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64
 };
 
 /* Borrowed bytes, not NUL-terminated, not necessarily UTF-8. */
@@ -27,18 +38,19 @@ struct gguf_str {
 };
 
 struct gguf_array {
-    enum gguf_type type;  /* of the elements; never GGUF_ARRAY */
+    enum gguf_type type; /* of the elements; never GGUF_ARRAY */
     uint64_t count;
-    const uint8_t *data;  /* packed little-endian elements, unaligned; strings: u64 length + bytes */
+    uint64_t bytes;      /* of data */
+    const uint8_t *data; /* packed little-endian elements, unaligned; strings: u64 length + bytes */
 };
 
 struct gguf_tensor {
     struct gguf_str name;
-    uint32_t type;        /* a type that quant_find() knows */
-    uint32_t n_dims;      /* 1..4 */
-    uint64_t ne[4];       /* elements per dimension, fastest first; unused ones are 1 */
-    const uint8_t *data;  /* inside the mapping, aligned to general.alignment */
-    uint64_t size;        /* bytes, checked to lie inside the file */
+    uint32_t type;       /* a type that quant_find() knows */
+    uint32_t n_dims;     /* 1..4 */
+    uint64_t ne[4];      /* elements per dimension, fastest first; unused ones are 1 */
+    const uint8_t *data; /* inside the mapping, aligned to general.alignment */
+    uint64_t size;       /* bytes, checked to lie inside the file */
 };
 
 /* Opens a file; for the first of several shards (split.count > 1) the others beside it too.
@@ -51,7 +63,7 @@ uint32_t gguf_version(const struct gguf *g);
 uint64_t gguf_file_bytes(const struct gguf *g); /* all shards together */
 
 /* Identity of the opened bytes for caches: device, inode, size and time of change of every shard
- * and the header's bytes, as a lower-case hex SHA-256. */
+ * and the header's bytes (of a long header, a sample of them), as a lower-case hex SHA-256. */
 const char *gguf_identity(const struct gguf *g);
 
 /* Keys, in file order, those of the first shard. */
@@ -73,7 +85,8 @@ enum status gguf_get_array(const struct gguf *g, const char *key, struct gguf_ar
 
 /* Walks an array of strings: start with *cursor = 0, returns false at the end. */
 bool gguf_array_next_str(const struct gguf_array *a, uint64_t *cursor, struct gguf_str *out);
-/* Element i of a numeric array, converted. i < count is the caller's duty. */
+/* Element i of a numeric array, converted; values that int64_t cannot hold become the nearest that
+ * it can, a NaN and a string 0. i < count is the caller's duty. */
 double gguf_array_f64(const struct gguf_array *a, uint64_t i);
 int64_t gguf_array_i64(const struct gguf_array *a, uint64_t i);
 
