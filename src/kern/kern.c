@@ -1,1 +1,56 @@
-typedef int placeholder_kern;
+#include "kern/kern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "kern/cpu/cpu_int.h"
+
+/* Best first. */
+static const struct {
+    const struct kern_ops *ops;
+    bool (*usable)(void);
+} tables[] = {
+#if defined(__x86_64__)
+    {&kern_ops_avx512, cpu_has_avx512},
+    {&kern_ops_avxvnni, cpu_has_avxvnni},
+    {&kern_ops_avx2, cpu_has_avx2},
+#endif
+    {&kern_ops_sse2, cpu_always},
+    {&kern_ops_scalar, cpu_always},
+};
+enum { N_TABLES = sizeof tables / sizeof tables[0] };
+
+size_t kern_available(const struct kern_ops **out, size_t max)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < N_TABLES && n < max; i++)
+        if (tables[i].usable()) out[n++] = tables[i].ops;
+    return n;
+}
+
+enum status kern_select(const char *force, const struct kern_ops **out, struct error *err)
+{
+    if (!force) force = getenv("HEARTH_CPU");
+    for (size_t i = 0; i < N_TABLES; i++) {
+        if (force && *force && strcmp(force, tables[i].ops->name) != 0) continue;
+        if (tables[i].usable()) {
+            *out = tables[i].ops;
+            return OK;
+        }
+        if (force && *force)
+            return error_set(err, ERR_UNSUPPORTED,
+                             "this CPU cannot run the \"%s\" kernels; unset HEARTH_CPU", force);
+    }
+    return error_set(err, ERR_UNSUPPORTED,
+                     "HEARTH_CPU=%s names no kernels; use avx512, avxvnni, avx2, sse2 or scalar",
+                     force);
+}
+
+size_t kern_matmul_scratch_bytes(size_t n_cols)
+{
+    /* Unpacked records of one panel, then one correction of four bytes for each 16 activations of
+     * the rows that are worked on together: see cpu/matmul_tmpl.h. */
+    size_t records = n_cols / 32 * 768;
+    size_t corr = n_cols * KERN_TILE_MAX > 512 * 1024 ? n_cols * KERN_TILE_MAX : 512 * 1024;
+    return records + corr / 16 * 4 + 64;
+}

@@ -104,7 +104,7 @@ size_t kern_matmul_scratch_bytes(size_t n_cols);
 /* The best table for this CPU, or the one that `force` names (NULL: the HEARTH_CPU environment
  * variable, and without it the best). ERR_UNSUPPORTED where the CPU lacks it. */
 enum status kern_select(const char *force, const struct kern_ops **out, struct error *err);
-/* Every table that this CPU can run, best first, ended by NULL. */
-const struct kern_ops *const *kern_available(void);
+/* Writes up to max tables that this CPU can run, best first; returns how many. */
+size_t kern_available(const struct kern_ops **out, size_t max);
 
 #endif

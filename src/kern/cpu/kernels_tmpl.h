@@ -1,0 +1,29 @@
+/* Template: one table of operations. A file per instruction set includes its vector vocabulary,
+ * defines KERN_TABLE and KERN_NAME, and includes this. */
+#include <float.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "kern/cpu/cpu_int.h"
+#include "kern/kern.h"
+
+#include "kern/cpu/unpack_tmpl.h"
+
+#include "kern/cpu/matmul_tmpl.h"
+
+#include "kern/cpu/vec_tmpl.h"
+
+#include "kern/cpu/attention_tmpl.h"
+
+const struct kern_ops KERN_TABLE = {
+    .name = KERN_NAME,
+    .act_quantize = ops_act_quantize,
+    .matmul = ops_matmul,
+    .attention = ops_attention,
+    .rms_norm = ops_rms_norm,
+    .add = ops_add,
+    .silu_mul = ops_silu_mul,
+    .rope = ops_rope,
+    .f32_to_f16 = ops_f32_to_f16,
+};

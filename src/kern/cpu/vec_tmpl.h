@@ -1,0 +1,141 @@
+/* Template: everything of a forward pass that is not a matrix product or attention. */
+
+/* Fewer than 16 floats, the missing ones `pad`. */
+static inline vf load_part(const float *p, size_t n, float pad)
+{
+    float t[16];
+    for (size_t i = 0; i < 16; i++) t[i] = i < n ? p[i] : pad;
+    return vf_load(t);
+}
+
+static inline void store_part(float *p, vf a, size_t n)
+{
+    float t[16];
+    vf_store(t, a);
+    memcpy(p, t, n * sizeof *p);
+}
+
+/* e^x to about 1 ulp: 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf). e^0 is exactly 1;
+ * below -87 the result is 0, above 88 it stays at e^88. */
+static inline vf vf_exp(vf x)
+{
+    vf c = vf_max(vf_min(x, vf_set1(88.0f)), vf_set1(-87.0f));
+    vi n = vf_round(vf_mul(c, vf_set1(1.44269504f)));
+    vf nf = vi_to_vf(n);
+    vf r = vf_fma(nf, vf_set1(-0.693359375f), c);
+    r = vf_fma(nf, vf_set1(2.12194440e-4f), r);
+    vf p = vf_set1(1.9875691500e-4f);
+    p = vf_fma(p, r, vf_set1(1.3981999507e-3f));
+    p = vf_fma(p, r, vf_set1(8.3334519073e-3f));
+    p = vf_fma(p, r, vf_set1(4.1665795894e-2f));
+    p = vf_fma(p, r, vf_set1(1.6666665459e-1f));
+    p = vf_fma(p, r, vf_set1(5.0000001201e-1f));
+    p = vf_fma(p, vf_mul(r, r), vf_add(r, vf_set1(1.0f)));
+    return vf_zero_below(vf_scale2(p, n), x, -87.0f);
+}
+
+static void quantize_block(const float *x, int8_t *q, float *scale, int32_t *sum, size_t w)
+{
+    vf a = vf_load(x), b = vf_load(x + 16);
+    float top = vf_hmax(vf_max(vf_abs(a), vf_abs(b)));
+    int8_t bytes[32] = {0};
+    int32_t s0 = 0, s1 = 0;
+    if (top > 0 && top <= FLT_MAX) {
+        vf inv = vf_set1(127.0f / top);
+        vi ia = vf_round(vf_mul(a, inv)), ib = vf_round(vf_mul(b, inv));
+        vi_store_i8(bytes, ia);
+        vi_store_i8(bytes + 16, ib);
+        s0 = vi_hsum(ia);
+        s1 = vi_hsum(ib);
+        *scale = top / 127.0f;
+    } else {
+        *scale = top == 0 ? 0 : NAN; /* a broken activation shows in the logits */
+    }
+    for (int g = 0; g < 8; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
+    sum[0] = s0;
+    sum[w] = s1;
+}
+
+static void ops_act_quantize(struct kern_act *act, size_t tile0, size_t tile1)
+{
+    size_t nb = act->n_cols / 32;
+    for (size_t t = tile0; t < tile1; t++) {
+        size_t r0 = t * KERN_TILE_MAX, left = act->n_rows - r0;
+        size_t w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
+        for (size_t i = 0; i < w; i++)
+            for (size_t b = 0; b < nb; b++)
+                quantize_block(act->f32 + (r0 + i) * act->f32_stride + 32 * b,
+                               act->q + r0 * act->n_cols + 32 * b * w + 4 * i,
+                               act->scale + r0 * nb + b * w + i,
+                               act->sum + 2 * r0 * nb + 2 * b * w + i, w);
+    }
+}
+
+static void ops_rms_norm(float *y, const float *x, const float *wt, size_t n, float eps)
+{
+    vf s0 = vf_zero(), s1 = vf_zero();
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        vf a = vf_load(x + i), b = vf_load(x + i + 16);
+        s0 = vf_fma(a, a, s0);
+        s1 = vf_fma(b, b, s1);
+    }
+    for (; i < n; i += 16) {
+        vf a = load_part(x + i, n - i, 0);
+        s0 = vf_fma(a, a, s0);
+    }
+    float mean = vf_hsum(vf_add(s0, s1)) / (float)n;
+    vf k = vf_set1(1.0f / sqrtf(mean + eps));
+    for (i = 0; i + 16 <= n; i += 16)
+        vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), k), vf_load(wt + i)));
+    if (i < n)
+        store_part(y + i, vf_mul(vf_mul(load_part(x + i, n - i, 0), k), load_part(wt + i, n - i, 0)),
+                   n - i);
+}
+
+static void ops_add(float *y, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) vf_store(y + i, vf_add(vf_load(y + i), vf_load(x + i)));
+    for (; i < n; i++) y[i] += x[i];
+}
+
+INLINE vf silu(vf g)
+{
+    vf e = vf_exp(vf_sub(vf_zero(), g));
+    return vf_div(g, vf_add(vf_set1(1.0f), e));
+}
+
+static void ops_silu_mul(float *y, const float *gate, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) vf_store(y + i, vf_mul(silu(vf_load(gate + i)), vf_load(y + i)));
+    if (i < n)
+        store_part(y + i,
+                   vf_mul(silu(load_part(gate + i, n - i, 0)), load_part(y + i, n - i, 0)), n - i);
+}
+
+static void ops_rope(float *x, const float *cs, size_t n_dims, bool neox)
+{
+    size_t half = n_dims / 2, step = neox ? half : 1, stride = neox ? 1 : 2;
+    for (size_t i = 0; i < half; i++) {
+        float *p = x + i * stride, c = cs[2 * i], s = cs[2 * i + 1];
+        float a = p[0], b = p[step];
+        p[0] = a * c - b * s;
+        p[step] = a * s + b * c;
+    }
+}
+
+/* Values outside the half range become the largest half, so that the cache never holds infinities. */
+static void ops_f32_to_f16(uint16_t *dst, const float *src, size_t n)
+{
+    const vf top = vf_set1(65504.0f), bottom = vf_set1(-65504.0f);
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        vf_store_f16(dst + i, vf_max(vf_min(vf_load(src + i), top), bottom));
+    if (i < n) {
+        uint16_t t[16];
+        vf_store_f16(t, vf_max(vf_min(load_part(src + i, n - i, 0), top), bottom));
+        memcpy(dst + i, t, (n - i) * sizeof *t);
+    }
+}

@@ -1,0 +1,247 @@
+#include "kern/pack.h"
+
+#include <string.h>
+
+#include "kern/kern.h"
+
+/* ---- blocks taken apart; the file formats are those that src/quant decodes -------------------- */
+
+static uint16_t load_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] | p[1] << 8);
+}
+
+static void split_nibbles32(const uint8_t *qs, uint8_t *q)
+{
+    for (int i = 0; i < 16; i++) {
+        q[i] = qs[i] & 15;
+        q[i + 16] = qs[i] >> 4;
+    }
+}
+
+static void split_high32(const uint8_t *qh, uint8_t *q)
+{
+    for (int i = 0; i < 32; i++) q[i] |= (uint8_t)((qh[i / 8] >> (i % 8) & 1) << 4);
+}
+
+static void split_q4_0(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    split_nibbles32(b + 2, o->q);
+}
+
+static void split_q4_1(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    o->m = load_u16(b + 2);
+    split_nibbles32(b + 4, o->q);
+}
+
+static void split_q5_0(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    split_nibbles32(b + 6, o->q);
+    split_high32(b + 2, o->q);
+}
+
+static void split_q5_1(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    o->m = load_u16(b + 2);
+    split_nibbles32(b + 8, o->q);
+    split_high32(b + 4, o->q);
+}
+
+static void split_q8_0(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    for (int i = 0; i < 32; i++) o->q[i] = b[2 + i] ^ 0x80;
+}
+
+static void split_q2_k(const uint8_t *b, struct pack_row *o)
+{
+    memcpy(o->codes, b, 16);
+    for (int e = 0; e < 256; e++) o->q[e] = b[16 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2) & 3;
+    o->d = load_u16(b + 80);
+    o->m = load_u16(b + 82);
+}
+
+static void split_q3_k(const uint8_t *b, struct pack_row *o)
+{
+    const uint8_t *hmask = b, *qs = b + 32, *sc = b + 96;
+    for (int e = 0; e < 256; e++) {
+        int lo = qs[e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2) & 3;
+        int hi = hmask[e % 32] >> (e / 32) & 1;
+        o->q[e] = (uint8_t)(lo | hi << 2);
+    }
+    for (int i = 0; i < 16; i++) {
+        int lo = i < 8 ? sc[i] & 15 : sc[i - 8] >> 4;
+        int hi = sc[8 + i % 4] >> (i / 4 * 2) & 3;
+        o->codes[i] = (uint8_t)(lo | hi << 4);
+    }
+    o->d = load_u16(b + 108);
+}
+
+/* Twelve bytes hold eight scales and eight minima of six bits. */
+static void split_codes_k4(const uint8_t *s, uint8_t *codes)
+{
+    for (int j = 0; j < 4; j++) {
+        codes[j] = s[j] & 63;
+        codes[8 + j] = s[j + 4] & 63;
+        codes[j + 4] = (uint8_t)((s[j + 8] & 15) | (s[j] >> 6) << 4);
+        codes[12 + j] = (uint8_t)(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
+    }
+}
+
+static void split_nibbles_k(const uint8_t *qs, uint8_t *q)
+{
+    for (int e = 0; e < 256; e++) {
+        uint8_t v = qs[e / 64 * 32 + e % 32];
+        q[e] = e % 64 < 32 ? v & 15 : v >> 4;
+    }
+}
+
+static void split_q4_k(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    o->m = load_u16(b + 2);
+    split_codes_k4(b + 4, o->codes);
+    split_nibbles_k(b + 16, o->q);
+}
+
+static void split_q5_k(const uint8_t *b, struct pack_row *o)
+{
+    o->d = load_u16(b);
+    o->m = load_u16(b + 2);
+    split_codes_k4(b + 4, o->codes);
+    split_nibbles_k(b + 48, o->q);
+    for (int e = 0; e < 256; e++) o->q[e] |= (uint8_t)((b[16 + e % 32] >> (e / 32) & 1) << 4);
+}
+
+static void split_q6_k(const uint8_t *b, struct pack_row *o)
+{
+    for (int e = 0; e < 256; e++) {
+        int half = e / 128, quarter = e % 128 / 32, l = e % 32;
+        uint8_t lo = b[half * 64 + quarter % 2 * 32 + l];
+        lo = quarter < 2 ? lo & 15 : lo >> 4;
+        int hi = b[128 + half * 32 + l] >> (quarter * 2) & 3;
+        o->q[e] = (uint8_t)(lo | hi << 4);
+    }
+    memcpy(o->codes, b + 192, 16);
+    o->d = load_u16(b + 208);
+}
+
+/* ---- registry --------------------------------------------------------------------------------- */
+
+static const struct pack_format formats[] = {
+    {QUANT_F32, .elem_bytes = 4},
+    {QUANT_F16, .elem_bytes = 2},
+    {QUANT_BF16, .elem_bytes = 2},
+    {QUANT_Q4_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, split_q4_0},
+    {QUANT_Q4_1, 0, 32, true, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, split_q4_1},
+    {QUANT_Q5_0, 0, 32, false, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, split_q5_0},
+    {QUANT_Q5_1, 0, 32, true, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, split_q5_1},
+    {QUANT_Q8_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_BYTES, split_q8_0},
+    {QUANT_Q2_K, 0, 256, true, CODES_BYTES, PLANE_NONE, PLANE_PAIRS, split_q2_k},
+    {QUANT_Q3_K, 0, 256, false, CODES_SIX, PLANE_BITS, PLANE_PAIRS, split_q3_k},
+    {QUANT_Q4_K, 0, 256, true, CODES_SIX, PLANE_NONE, PLANE_NIBBLES, split_q4_k},
+    {QUANT_Q5_K, 0, 256, true, CODES_SIX, PLANE_BITS, PLANE_NIBBLES, split_q5_k},
+    {QUANT_Q6_K, 0, 256, false, CODES_BYTES, PLANE_PAIRS, PLANE_NIBBLES, split_q6_k},
+};
+
+const struct pack_format *pack_format_find(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        if (formats[i].type == type) return &formats[i];
+    return NULL;
+}
+
+bool kern_type_supported(const struct quant_traits *type)
+{
+    return pack_format_find(type->id) != NULL;
+}
+
+size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols)
+{
+    return KERN_PANEL * (n_cols / type->block_elems) * type->block_bytes;
+}
+
+/* ---- packing ---------------------------------------------------------------------------------- */
+
+static unsigned plane_bits(enum pack_plane plane)
+{
+    static const unsigned bits[] = {
+        [PLANE_BITS] = 1, [PLANE_PAIRS] = 2, [PLANE_NIBBLES] = 4, [PLANE_BYTES] = 8};
+    return bits[plane];
+}
+
+/* Adds 32 values of row r, shifted right by `shift`, to a plane of zeroed bytes. */
+static void plane_put(enum pack_plane plane, uint8_t *dst, int r, const uint8_t *q, unsigned shift)
+{
+    unsigned bits = plane_bits(plane), groups = 8 / bits, mask = (1u << bits) - 1;
+    for (unsigned e = 0; e < 32; e++) {
+        unsigned g = e / 4;
+        unsigned v = (q[e] >> shift & mask) << (g % groups * bits);
+        dst[g / groups * 64 + 4 * (unsigned)r + e % 4] |= (uint8_t)v;
+    }
+}
+
+static void codes_put(enum pack_codes kind, uint8_t *dst, int r, const uint8_t *codes)
+{
+    if (kind == CODES_BYTES) {
+        for (int s = 0; s < 16; s++) dst[s * 16 + r] = codes[s];
+    } else if (kind == CODES_SIX) {
+        for (int s = 0; s < 8; s++)
+            dst[s * 16 + r] = (uint8_t)((codes[s] & 15) | (codes[s + 8] & 15) << 4);
+        for (int i = 0; i < 16; i++)
+            dst[128 + i % 4 * 16 + r] |= (uint8_t)((codes[i] >> 4 & 3) << (i / 4 * 2));
+    }
+}
+
+static void pack_unit_row(const struct pack_format *f, const struct pack_row *row, int r,
+                          uint8_t *unit)
+{
+    memcpy(unit + 2 * r, &row->d, 2);
+    unit += 32;
+    if (f->has_min) {
+        memcpy(unit + 2 * r, &row->m, 2);
+        unit += 32;
+    }
+    codes_put(f->codes, unit, r, row->codes);
+    unit += f->codes == CODES_BYTES ? 256 : f->codes == CODES_SIX ? 192 : 0;
+    for (uint32_t e = 0; e < f->unit; e += 32) {
+        if (f->high) {
+            plane_put(f->high, unit, r, row->q + e, plane_bits(f->low));
+            unit += 64 * plane_bits(f->high);
+        }
+        plane_put(f->low, unit, r, row->q + e, 0);
+        unit += 64 * plane_bits(f->low);
+    }
+}
+
+static void pack_floats(const struct pack_format *f, const uint8_t *rows, size_t row_bytes,
+                        size_t n_rows, size_t n_cols, uint8_t *panel)
+{
+    size_t w = f->elem_bytes;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t k = 0; k < n_cols; k++)
+            memcpy(panel + (k * KERN_PANEL + r) * w, rows + r * row_bytes + k * w, w);
+}
+
+void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_t row_bytes,
+                     size_t n_rows, size_t n_cols, uint8_t *panel)
+{
+    const struct pack_format *f = pack_format_find(type->id);
+    memset(panel, 0, kern_panel_bytes(type, n_cols));
+    if (f->elem_bytes) {
+        pack_floats(f, rows, row_bytes, n_rows, n_cols, panel);
+        return;
+    }
+    struct pack_row row = {0};
+    size_t unit_bytes = KERN_PANEL * (size_t)type->block_bytes;
+    for (size_t u = 0; u < n_cols / f->unit; u++)
+        for (size_t r = 0; r < n_rows; r++) {
+            f->split(rows + r * row_bytes + u * type->block_bytes, &row);
+            pack_unit_row(f, &row, (int)r, panel + u * unit_bytes);
+        }
+}
