@@ -1,0 +1,383 @@
+/* Every kernel of every instruction set against the scalar table, bit for bit, and against exact
+ * arithmetic on the decoded weights within rounding; `--bench` times them in the same program.
+ * (sse2 rounds multiply-adds twice and is compared within a tolerance instead.) */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "kern/kern.h"
+
+static uint64_t rng_state = 88172645463325252u;
+
+static uint32_t rng(void)
+{
+    rng_state ^= rng_state << 13;
+    rng_state ^= rng_state >> 7;
+    rng_state ^= rng_state << 17;
+    return (uint32_t)(rng_state >> 16);
+}
+
+static float rng_float(void)
+{
+    return (float)(rng() & 0xffffff) / 8388608.0f - 1.0f;
+}
+
+static void *alloc(size_t n)
+{
+    void *p = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
+    if (!p) exit(99);
+    return p;
+}
+
+static int failures, checks;
+static const struct kern_ops *kern_scalar; /* the reference */
+
+static void expect(bool ok, const char *what, const char *table, const char *type, size_t a,
+                   size_t b)
+{
+    checks++;
+    if (ok) return;
+    failures++;
+    if (failures < 40) printf("FAIL %s: %s %s (%zu, %zu)\n", what, table, type, a, b);
+}
+
+/* The halves of a block that must be sane numbers: everything else may be any bits. */
+static void fill_scales(const struct quant_traits *t, uint8_t *block, bool extreme)
+{
+    size_t at[2] = {0, 2};
+    int n = 0;
+    switch (t->id) {
+    case QUANT_Q4_0: case QUANT_Q5_0: case QUANT_Q8_0: n = 1; break;
+    case QUANT_Q4_1: case QUANT_Q5_1: case QUANT_Q4_K: case QUANT_Q5_K: n = 2; break;
+    case QUANT_Q2_K: n = 2; at[0] = 80; at[1] = 82; break;
+    case QUANT_Q3_K: n = 1; at[0] = 108; break;
+    case QUANT_Q6_K: n = 1; at[0] = 208; break;
+    default: break;
+    }
+    for (int i = 0; i < n; i++) {
+        static const uint16_t odd[] = {0x0000, 0x8000, 0x0001, 0x03ff, 0x7bff, 0xfbff};
+        uint16_t h = extreme && rng() % 2 ? odd[rng() % 6] : quant_f32_to_f16(rng_float() * 0.02f);
+        memcpy(block + at[i], &h, 2);
+    }
+}
+
+static void fill_rows(const struct quant_traits *t, uint8_t *rows, size_t n_blocks, int kind)
+{
+    for (size_t b = 0; b < n_blocks; b++) {
+        uint8_t *p = rows + b * t->block_bytes;
+        if (t->block_elems == 1) {
+            float f = rng_float();
+            uint16_t h = t->id == QUANT_BF16 ? quant_f32_to_bf16(f) : quant_f32_to_f16(f);
+            if (t->id == QUANT_F32)
+                memcpy(p, &f, 4);
+            else
+                memcpy(p, &h, 2);
+            continue;
+        }
+        for (size_t i = 0; i < t->block_bytes; i++)
+            p[i] = kind == 1 ? 0xff : kind == 2 ? 0x00 : (uint8_t)rng();
+        fill_scales(t, p, kind == 3);
+    }
+}
+
+struct setup {
+    struct kern_matrix w;
+    uint8_t *rows;
+    struct kern_act act;
+    float *x;
+};
+
+static void setup_act(struct setup *s, size_t n, size_t cols, int kind)
+{
+    s->x = alloc(n * cols * 4);
+    for (size_t i = 0; i < n * cols; i++)
+        s->x[i] = kind == 1 ? 3.0f : kind == 2 ? (rng() & 1 ? 1e30f : -1e-30f)
+                : kind == 3 ? rng_float() * (i % 97 ? 1 : 1000) : rng_float();
+    if (kind == 3) memset(s->x, 0, 32 * 4);
+    s->act = (struct kern_act){n, cols, s->x, cols, alloc(n * cols), alloc(n * cols / 8 + 64),
+                               alloc(n * cols / 4 + 64)};
+}
+
+static void setup_init(struct setup *s, const struct quant_traits *t, size_t rows, size_t cols,
+                       size_t n, int kind)
+{
+    size_t nb = cols / t->block_elems, rb = nb * t->block_bytes;
+    s->rows = alloc(rows * rb);
+    fill_rows(t, s->rows, rows * nb, kind);
+    size_t panels = (rows + 15) / 16, pb = kern_panel_bytes(t, cols);
+    uint8_t *data = alloc(panels * pb);
+    for (size_t p = 0; p < panels; p++) {
+        size_t have = rows - p * 16 < 16 ? rows - p * 16 : 16;
+        kern_pack_panel(t, s->rows + p * 16 * rb, rb, have, cols, data + p * pb);
+    }
+    s->w = (struct kern_matrix){t, rows, cols, data};
+    setup_act(s, n, cols, kind);
+}
+
+static void setup_fini(struct setup *s)
+{
+    free(s->rows);
+    free((void *)s->w.data);
+    free(s->x);
+    free(s->act.q);
+    free(s->act.scale);
+    free(s->act.sum);
+}
+
+static bool close_enough(const float *a, const float *b, size_t n, float tol)
+{
+    float top = 0;
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(b[i]) > top) top = fabsf(b[i]);
+    for (size_t i = 0; i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= tol * top) && !(isnan(a[i]) && isnan(b[i])) && a[i] != b[i])
+            return false;
+    return true;
+}
+
+static bool exact(const struct kern_ops *ops)
+{
+    return strcmp(ops->name, "sse2") != 0;
+}
+
+static bool same(const struct kern_ops *ops, const float *a, const float *ref, size_t n)
+{
+    return exact(ops) ? memcmp(a, ref, n * 4) == 0 : close_enough(a, ref, n, 1e-5f);
+}
+
+static void run(const struct kern_ops *ops, struct setup *s, float *y, size_t split)
+{
+    void *scratch = alloc(kern_matmul_scratch_bytes(s->w.n_cols));
+    if (s->w.type->block_elems > 1)
+        ops->act_quantize(&s->act, 0, (s->act.n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
+    size_t panels = (s->w.n_rows + 15) / 16;
+    for (size_t p = 0; p < panels; p += split) {
+        size_t e = p + split < panels ? p + split : panels;
+        ops->matmul(&s->w, &s->act, y, s->w.n_rows, p, e, scratch);
+    }
+    free(scratch);
+}
+
+/* The product in double, with activations as quantized, from the decoded rows. */
+static void truth(const struct setup *s, float *y)
+{
+    size_t cols = s->w.n_cols, n = s->act.n_rows, rows = s->w.n_rows;
+    const struct quant_traits *t = s->w.type;
+    size_t nb = cols / t->block_elems;
+    float *wr = alloc(cols * 4);
+    for (size_t r = 0; r < rows; r++) {
+        t->decode(s->rows + r * nb * t->block_bytes, wr, nb);
+        for (size_t i = 0; i < n; i++) {
+            double sum = 0;
+            size_t r0 = i / KERN_TILE_MAX * KERN_TILE_MAX;
+            size_t w = n - r0 < KERN_TILE_MAX ? n - r0 : KERN_TILE_MAX;
+            for (size_t c = 0; c < cols; c++) {
+                double x = s->x[i * cols + c];
+                if (t->block_elems > 1)
+                    x = (double)s->act.q[r0 * cols + c / 4 * 4 * w + 4 * (i - r0) + c % 4] *
+                        s->act.scale[r0 * cols / 32 + c / 32 * w + (i - r0)];
+                sum += x * wr[c];
+            }
+            y[i * rows + r] = (float)sum;
+        }
+    }
+    free(wr);
+}
+
+static void check_matmul(const struct kern_ops *ops, const struct quant_traits *t)
+{
+    static const size_t batches[] = {1, 2, 3, 5, 8, 9, 16, 31};
+    for (int kind = 0; kind < 4; kind++)
+        for (size_t bi = 0; bi < sizeof batches / sizeof batches[0]; bi++) {
+            size_t n = batches[bi], rows = 16 + 16 * (bi % 3) + (bi % 2 ? 7 : 0), cols = 256 * (1 + bi % 2);
+            struct setup s;
+            setup_init(&s, t, rows, cols, n, kind);
+            float *ref = alloc(n * rows * 4), *y = alloc(n * rows * 4);
+            run(kern_scalar, &s, ref, 99);
+            truth(&s, y);
+            if (kind != 2 && kind != 3)
+                expect(close_enough(ref, y, n * rows, 2e-5f), "scalar vs decoded", "scalar",
+                       t->name, n, (size_t)kind);
+            run(ops, &s, y, 99);
+            expect(same(ops, y, ref, n * rows), "matmul", ops->name, t->name, n, (size_t)kind);
+            run(ops, &s, y, 1);
+            expect(same(ops, y, ref, n * rows), "matmul split", ops->name, t->name, n, (size_t)kind);
+            /* Row by row: the batch must not matter. */
+            for (size_t i = 0; i < n && exact(ops); i++) {
+                struct setup one = s;
+                float *yo = alloc(rows * 4);
+                one.act = (struct kern_act){1, cols, s.x + i * cols, cols, alloc(cols),
+                                            alloc(cols / 8), alloc(cols / 4)};
+                run(ops, &one, yo, 2);
+                expect(memcmp(yo, ref + i * rows, rows * 4) == 0, "row alone", ops->name, t->name, n, i);
+                free(one.act.q);
+                free(one.act.scale);
+                free(one.act.sum);
+                free(yo);
+            }
+            free(ref);
+            free(y);
+            setup_fini(&s);
+        }
+}
+
+static void check_vectors(const struct kern_ops *ops)
+{
+    const struct kern_ops *sc = kern_scalar;
+    for (size_t n = 1; n < 200; n += 1 + n / 5) {
+        float a[256], b[256], w[256], y0[256], y1[256];
+        for (size_t i = 0; i < n; i++) {
+            a[i] = rng_float() * (rng() % 9 ? 4.0f : 200.0f);
+            b[i] = rng_float();
+            w[i] = rng_float();
+        }
+        sc->rms_norm(y0, a, w, n, 1e-6f);
+        ops->rms_norm(y1, a, w, n, 1e-6f);
+        expect(same(ops, y1, y0, n), "rms_norm", ops->name, "", n, 0);
+        double ss = 0;
+        for (size_t i = 0; i < n; i++) ss += (double)a[i] * a[i];
+        for (size_t i = 0; i < n; i++) w[i] = (float)(a[i] / sqrt(ss / n + 1e-6) * w[i]);
+        expect(close_enough(y1, w, n, 1e-6f), "rms_norm truth", ops->name, "", n, 0);
+        memcpy(y0, b, n * 4);
+        memcpy(y1, b, n * 4);
+        sc->silu_mul(y0, a, n);
+        ops->silu_mul(y1, a, n);
+        expect(same(ops, y1, y0, n), "silu_mul", ops->name, "", n, 0);
+        for (size_t i = 0; i < n; i++) w[i] = (float)(a[i] / (1 + exp(-(double)a[i])) * b[i]);
+        expect(close_enough(y1, w, n, 1e-6f), "silu_mul truth", ops->name, "", n, 0);
+        ops->add(y1, a, n);
+        sc->add(y0, a, n);
+        expect(same(ops, y1, y0, n), "add", ops->name, "", n, 0);
+        uint16_t h0[256], h1[256];
+        a[0] = 1e9f;
+        sc->f32_to_f16(h0, a, n);
+        ops->f32_to_f16(h1, a, n);
+        expect(memcmp(h0, h1, 2 * n) == 0 && h0[0] == 0x7bff, "f32_to_f16", ops->name, "", n, 0);
+    }
+    float x0[64], x1[64], cs[64];
+    for (int neox = 0; neox < 2; neox++) {
+        for (int i = 0; i < 32; i++) {
+            double ang = rng_float() * 9;
+            cs[2 * i] = (float)cos(ang);
+            cs[2 * i + 1] = (float)sin(ang);
+        }
+        for (int i = 0; i < 64; i++) x0[i] = x1[i] = rng_float();
+        sc->rope(x0, cs, 64, neox);
+        ops->rope(x1, cs, 64, neox);
+        expect(same(ops, x1, x0, 64), "rope", ops->name, "", (size_t)neox, 0);
+    }
+}
+
+static void check_attention(const struct kern_ops *ops, size_t hd)
+{
+    enum { PAGES = 4, NQ = 21 };
+    size_t page_bytes = hd * KERN_KV_PAGE * 2 * 2;
+    uint8_t *pages[PAGES];
+    for (int p = 0; p < PAGES; p++) {
+        pages[p] = alloc(page_bytes);
+        uint16_t *h = (uint16_t *)pages[p];
+        for (size_t i = 0; i < page_bytes / 2; i++) h[i] = quant_f32_to_f16(rng_float());
+    }
+    float *q = alloc(NQ * hd * 4), *o0 = alloc(NQ * hd * 4), *o1 = alloc(NQ * hd * 4);
+    float *t = alloc(NQ * hd * 4);
+    uint32_t n_kv[NQ];
+    for (int i = 0; i < NQ; i++) n_kv[i] = i < 4 ? 1 + (uint32_t)i * 32 : 1 + rng() % (PAGES * 32);
+    for (size_t i = 0; i < NQ * hd; i++) q[i] = rng_float() * 3;
+    float scale = 1 / sqrtf((float)hd);
+    struct kern_attn a = {q, o0, hd, hd, n_kv, NQ, hd, scale, (const uint8_t *const *)pages, 0,
+                          hd * KERN_KV_PAGE * 2};
+    kern_scalar->attention(&a);
+    a.out = o1;
+    ops->attention(&a);
+    expect(same(ops, o1, o0, NQ * hd), "attention", ops->name, "", hd, 0);
+    for (int i = 0; i < NQ && exact(ops); i++) {
+        struct kern_attn one = a;
+        one.q = q + (size_t)i * hd;
+        one.out = o1;
+        one.n_kv = n_kv + i;
+        one.n_q = 1;
+        ops->attention(&one);
+        expect(memcmp(o1, o0 + (size_t)i * hd, hd * 4) == 0, "attention alone", ops->name, "", hd,
+               (size_t)i);
+    }
+    for (int i = 0; i < NQ; i++) {
+        double p[PAGES * 32], sum = 0, top = -1e300;
+        for (uint32_t j = 0; j < n_kv[i]; j++) {
+            const uint16_t *k = (const uint16_t *)pages[j / 32] + j % 32;
+            double s = 0;
+            for (size_t d = 0; d < hd; d++) s += (double)q[(size_t)i * hd + d] * quant_f16_to_f32(k[d * 32]);
+            p[j] = s * scale;
+            if (p[j] > top) top = p[j];
+        }
+        for (uint32_t j = 0; j < n_kv[i]; j++) sum += p[j] = exp(p[j] - top);
+        for (size_t d = 0; d < hd; d++) {
+            double s = 0;
+            for (uint32_t j = 0; j < n_kv[i]; j++)
+                s += p[j] * quant_f16_to_f32(
+                               ((const uint16_t *)pages[j / 32])[hd * 32 + j % 32 * hd + d]);
+            t[(size_t)i * hd + d] = (float)(s / sum);
+        }
+    }
+    expect(close_enough(o0, t, NQ * hd, 1e-5f), "attention truth", "scalar", "", hd, 0);
+    for (int p = 0; p < PAGES; p++) free(pages[p]);
+    free(q);
+    free(o0);
+    free(o1);
+    free(t);
+}
+
+static void bench_type(const struct kern_ops *ops, const struct quant_traits *t)
+{
+    enum { ROWS = 1024, COLS = 1536, BATCH = 128 };
+    struct setup s;
+    setup_init(&s, t, ROWS, COLS, BATCH, 0);
+    float *y = alloc((size_t)ROWS * BATCH * 4);
+    double best[3] = {1e9, 1e9, 1e9};
+    static const size_t ns[3] = {1, 8, BATCH};
+    for (int v = 0; v < 3; v++) {
+        s.act.n_rows = ns[v];
+        for (int rep = 0; rep < (v ? 5 : 20); rep++) {
+            double t0 = clock_now();
+            run(ops, &s, y, 8);
+            double dt = clock_now() - t0;
+            if (dt < best[v]) best[v] = dt;
+        }
+    }
+    double ops_per_row = 2.0 * ROWS * COLS;
+    double bytes = (double)ROWS / 16 * (double)kern_panel_bytes(t, COLS);
+    printf("%-8s %-6s %8.2f %10.1f %10.1f %10.1f\n", ops->name, t->name, bytes / best[0] / 1e9,
+           ops_per_row / best[0] / 1e9, 8 * ops_per_row / best[1] / 1e9,
+           BATCH * ops_per_row / best[2] / 1e9);
+    free(y);
+    setup_fini(&s);
+}
+
+int main(int argc, char **argv)
+{
+    const struct kern_ops *tables[8];
+    size_t n = kern_available(tables, 8);
+    struct error err;
+    if (kern_select("scalar", &kern_scalar, &err)) return 99;
+    bool bench = argc > 1 && strcmp(argv[1], "--bench") == 0;
+    if (bench)
+        printf("%-8s %-6s %8s %10s %10s %10s\n", "table", "type", "GB/s x1", "Gop/s x1", "Gop/s x8",
+               "Gop/s x128");
+    for (size_t i = 0; i < n; i++) {
+        if (!bench) {
+            check_vectors(tables[i]);
+            for (size_t hd = 16; hd <= 128; hd += hd) check_attention(tables[i], hd);
+        }
+        for (const struct quant_traits *const *t = quant_all(); *t; t++) {
+            if (!kern_type_supported(*t)) continue;
+            if (argc > 2 && strcmp(argv[2], (*t)->name) != 0) continue;
+            if (bench)
+                bench_type(tables[i], *t);
+            else
+                check_matmul(tables[i], *t);
+        }
+    }
+    if (!bench) printf("%d checks, %d failures, %zu tables\n", checks, failures, n);
+    return failures != 0;
+}
