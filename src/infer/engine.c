@@ -1,1 +1,154 @@
-typedef int placeholder_engine;
+#include "infer/engine.h"
+
+#include <stdlib.h>
+
+#include "gguf/gguf.h"
+#include "infer/infer_int.h"
+#include "infer/vocab_gguf.h"
+#include "text/tokenizer.h"
+
+/* ---- taking turns ----------------------------------------------------------------------------- */
+
+enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                           float *logits, const volatile int *cancel, struct error *err)
+{
+    pthread_mutex_lock(&e->lock);
+    uint64_t ticket = e->next_ticket++;
+    while (e->now_serving != ticket) pthread_cond_wait(&e->turn, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+
+    enum status st = forward_run(e->fwd, rows, n_rows, logits, cancel, err);
+
+    pthread_mutex_lock(&e->lock);
+    e->now_serving++;
+    pthread_cond_broadcast(&e->turn);
+    pthread_mutex_unlock(&e->lock);
+    return st;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,
+                            struct model *m, int n_threads, struct engine **out,
+                            struct error *err)
+{
+    *out = NULL;
+    struct engine *e = calloc(1, sizeof *e);
+    enum status st;
+    if (!e) {
+        st = error_set(err, ERR_NOMEM, "no memory for an engine");
+        goto fail;
+    }
+    size_t n_vocab = model_info(m)->n_vocab;
+    if (tok && tokenizer_n_tokens(tok) > n_vocab) {
+        st = error_set(err, ERR_FORMAT,
+                       "%s: its vocabulary has %zu tokens, but its embedding only %zu rows",
+                       g ? gguf_path(g) : "the model", tokenizer_n_tokens(tok), n_vocab);
+        goto fail;
+    }
+    st = forward_create(m, n_threads, INFER_CHUNK, &e->fwd, err);
+    if (st != OK) goto fail;
+    if (pthread_mutex_init(&e->lock, NULL) != 0) {
+        st = error_set(err, ERR_NOMEM, "no memory for a lock");
+        goto fail;
+    }
+    if (pthread_cond_init(&e->turn, NULL) != 0) {
+        pthread_mutex_destroy(&e->lock);
+        st = error_set(err, ERR_NOMEM, "no memory for a lock");
+        goto fail;
+    }
+    e->g = g;
+    e->vocab = vocab;
+    e->tok = tok;
+    e->model = m;
+    *out = e;
+    return OK;
+fail:
+    if (e) forward_destroy(e->fwd);
+    free(e);
+    model_close(m);
+    vocab_close(vocab);
+    gguf_close(g);
+    return st;
+}
+
+struct vocab_job {
+    const struct gguf *g;
+    struct vocab *vocab;
+    enum status st;
+    struct error err;
+};
+
+static void *vocab_main(void *arg)
+{
+    struct vocab_job *job = arg;
+    job->st = vocab_open(job->g, &job->vocab, &job->err);
+    return NULL;
+}
+
+enum status engine_open(const char *path, const struct engine_options *opt, struct engine **out,
+                        struct error *err)
+{
+    static const struct engine_options defaults;
+    if (!opt) opt = &defaults;
+    *out = NULL;
+    struct gguf *g;
+    enum status st = gguf_open(path, &g, err);
+    if (st != OK) return st;
+
+    /* The tokenizer's tables take about as long to build as the weights to map: do both at once. */
+    struct vocab_job job = {.g = g};
+    pthread_t thread;
+    bool parallel = pthread_create(&thread, NULL, vocab_main, &job) == 0;
+    struct model_options mo = {.n_threads = opt->n_threads,
+                               .cache_dir = opt->cache_dir,
+                               .progress = opt->progress,
+                               .progress_ctx = opt->progress_ctx};
+    struct model *m = NULL;
+    st = model_open(g, &mo, &m, err);
+    if (parallel) pthread_join(thread, NULL);
+    else vocab_main(&job);
+    if (st == OK && job.st != OK) {
+        st = job.st;
+        if (err) *err = job.err;
+    }
+    if (st != OK) {
+        model_close(m);
+        vocab_close(job.vocab);
+        gguf_close(g);
+        return st;
+    }
+    return engine_assemble(g, job.vocab, vocab_tokenizer(job.vocab), m, opt->n_threads, out, err);
+}
+
+void engine_close(struct engine *e)
+{
+    if (!e) return;
+    forward_destroy(e->fwd);
+    model_close(e->model);
+    vocab_close(e->vocab);
+    gguf_close(e->g);
+    pthread_cond_destroy(&e->turn);
+    pthread_mutex_destroy(&e->lock);
+    free(e);
+}
+
+const struct tokenizer *engine_tokenizer(const struct engine *e)
+{
+    return e->tok;
+}
+
+const struct model_info *engine_model_info(const struct engine *e)
+{
+    return model_info(e->model);
+}
+
+const struct gguf *engine_gguf(const struct engine *e)
+{
+    return e->g;
+}
+
+int engine_n_threads(const struct engine *e)
+{
+    return forward_n_threads(e->fwd);
+}

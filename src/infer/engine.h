@@ -51,7 +51,7 @@ struct generate_request {
     struct sample_params sample;
     const int32_t *stop;       /* tokens that end generation besides the model's end tokens */
     size_t n_stop;
-    double deadline_ms;        /* from the call; 0 = none */
+    double deadline_ms;        /* from the call; 0 = none, negative = already over */
     const volatile int *cancel; /* nonzero stops within one stage; may be NULL */
     /* Called for every generated token that is not a stop token, in order; return false to stop
      * (FINISH_CALLBACK; the token counts as generated). May be NULL. */
@@ -64,13 +64,15 @@ struct generate_request {
 struct generate_result {
     size_t n_prompt;      /* tokens of the prompt */
     size_t n_cached;      /* of them taken from the session's cache */
-    size_t n_generated;
+    size_t n_generated;   /* tokens given to on_token; the stop token is not one */
     enum finish_reason finish;
     double prefill_ms;    /* the prompt's evaluation */
     double first_token_ms; /* from the call to the first token's on_token */
     double decode_ms;     /* from the first token to the last */
 };
 
+/* A passed deadline and a raised cancel flag are no errors: they return OK and a finish reason. After
+ * any outcome the session can be used again. */
 enum status session_generate(struct session *s, const struct generate_request *req,
                              struct generate_result *res, struct error *err);
 

@@ -1,0 +1,77 @@
+/* Inside of module infer: what engine, session and sampler share. */
+#ifndef HEARTH_INFER_INFER_INT_H
+#define HEARTH_INFER_INFER_INT_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "infer/engine.h"
+#include "model/model.h"
+
+struct vocab;
+
+/* ---- engine ----------------------------------------------------------------------------------- */
+
+/* Rows of one forward pass: prefill goes in chunks of this many tokens. */
+#define INFER_CHUNK 512
+
+struct engine {
+    struct gguf *g;
+    struct vocab *vocab;
+    const struct tokenizer *tok; /* of vocab; NULL: no token ends the text by itself */
+    struct model *model;
+    struct forward *fwd;
+    /* Sessions take turns at the forward pass in the order in which they asked: a long prompt and a
+     * stream of single tokens get every other pass. */
+    pthread_mutex_t lock;
+    pthread_cond_t turn;
+    uint64_t next_ticket, now_serving;
+};
+
+/* Makes an engine of its parts, which it then owns (on failure too); g and vocab may be NULL. */
+enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,
+                            struct model *m, int n_threads, struct engine **out,
+                            struct error *err);
+
+/* forward_run on the engine's forward object, in turn with other sessions. */
+enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                           float *logits, const volatile int *cancel, struct error *err);
+
+/* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------- */
+
+enum watch_cause { WATCH_NONE, WATCH_DEADLINE, WATCH_CANCELLED };
+
+struct watch {
+    const volatile int *user; /* may be NULL */
+    double deadline;          /* clock_now() at which to stop; 0 = none */
+    int flag;                 /* enum watch_cause, set by the thread */
+    bool running;
+    bool done;                /* under lock */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+};
+
+/* With a deadline a small thread raises the flag on time, so that it reaches the middle of a forward
+ * pass; where no thread can be had, the deadline is only seen by watch_poll. */
+void watch_start(struct watch *w, double deadline, const volatile int *user);
+void watch_stop(struct watch *w);
+/* What to hand to a forward pass; NULL where nothing can stop it. */
+const volatile int *watch_flag(const struct watch *w);
+/* Whether to stop now, and why. */
+enum watch_cause watch_poll(const struct watch *w);
+
+/* ---- numbers that are the same on every machine ------------------------------------------------ */
+
+/* exp(x) for x <= 0 within two units in the last place; 0 below -708 and for NaN. Only additions and
+ * multiplications, which IEEE 754 defines to the bit, where libm's exp differs between versions and
+ * processors. */
+double infer_exp(double x);
+/* Sum of exp(x[i] - max) with terms in a fixed order; max is at least every x[i]. */
+double infer_sum_exp(const float *x, size_t n, float max);
+/* The largest element, ignoring NaN; -INFINITY where there is none. */
+float infer_max(const float *x, size_t n);
+
+#endif
