@@ -106,6 +106,9 @@ enum status pack_cache_open(const char *dir, const struct pack_plan *plan, struc
         st = error_set(err, ERR_IO, "cannot map %s: %s", path, strerror(errno));
         goto out;
     }
+    /* Starts reading what the page cache lacks; costs next to nothing where it has it all. Faulting
+     * the pages in ahead of use would not pay: the kernel maps many at a time. */
+    (void)madvise(map, file_bytes, MADV_WILLNEED);
     *out = (struct pack_map){map, file_bytes, (const uint8_t *)map + header_bytes};
     if (memcmp(map, want, header_bytes)) {
         st = error_set(err, ERR_FORMAT, "%s does not hold this model's packed weights", path);

@@ -64,7 +64,9 @@ static void read_scaling(struct arch_builder *b, struct scaling *s)
     arch_f64_or(b, "rope.scaling.yarn_beta_slow", 1e-6, 1e6, 1, &s->beta_slow);
     arch_f64_or(b, "rope.scaling.yarn_ext_factor", -1e6, 1e6, -1, &s->extrapolation);
     if (s->factor == 0) s->factor = 1; /* as written by converters that mean "none" */
-    if (s->factor < 1e-3) arch_fail(b, ERR_FORMAT, "a rope scaling factor of %g", s->factor);
+    if (s->factor < 1e-3)
+        arch_fail(b, ERR_FORMAT, "key %s.rope.scaling.factor is %g, expected 0.001 or more", b->name,
+                  s->factor);
     if (s->original_context == 0) s->original_context = b->m->info.n_ctx_train;
 
     if (gguf_str_eq(type, "none")) {
@@ -91,7 +93,9 @@ void arch_rope(struct arch_builder *b, bool neox, const char *factors)
     r->neox = neox;
     arch_u32_or(b, "rope.dimension_count", 2, head_dim, head_dim, &r->n_dims);
     read_scaling(b, &s);
-    if (r->n_dims % 2) arch_fail(b, ERR_FORMAT, "%u rotated numbers a head, which is odd", r->n_dims);
+    if (r->n_dims % 2)
+        arch_fail(b, ERR_FORMAT, "key %s.rope.dimension_count is %u, expected an even number",
+                  b->name, r->n_dims);
     if (factors) arch_vector_opt(b, &divisors, r->n_dims / 2, "%s", factors);
     if (arch_status(b)) return;
     for (uint32_t i = 0; divisors && i < r->n_dims / 2; i++) {

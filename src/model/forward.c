@@ -1,0 +1,204 @@
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/machine.h"
+#include "model/forward_int.h"
+
+/* ---- memory ----------------------------------------------------------------------------------- */
+
+/* Lays buffers out one after the other; with base NULL it only counts. */
+struct layout {
+    uint8_t *base;
+    uint64_t used;
+    bool overflow;
+};
+
+static void *place(struct layout *l, uint64_t count, uint64_t each)
+{
+    uint64_t bytes, end;
+    uint64_t at = l->used;
+    if (!checked_mul(count, each, &bytes) || !checked_add(at, bytes, &end) ||
+        !checked_align(end, 64, &end) || end > SIZE_MAX / 2) {
+        l->overflow = true;
+        return NULL;
+    }
+    l->used = end;
+    return l->base ? l->base + at : NULL;
+}
+
+static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t cols)
+{
+    a->q = place(l, rows, cols);
+    a->scale = place(l, rows, cols / 32 * 4 + 4);
+    a->sum = place(l, rows, cols / 16 * 4 + 4);
+}
+
+static void place_all(struct forward *f, struct layout *l)
+{
+    const struct model_info *i = &f->m->info;
+    size_t rows = f->max_rows, cols = f->max_cols, hd = i->head_dim;
+    int n = pool_n_threads(f->pool);
+    f->x = place(l, rows, i->n_embd * 4ull);
+    f->norm = place(l, rows, cols * 4ull);
+    f->q = place(l, rows, (uint64_t)i->n_head * hd * 4);
+    f->k = place(l, rows, (uint64_t)i->n_head_kv * hd * 4);
+    f->v = place(l, rows, (uint64_t)i->n_head_kv * hd * 4);
+    f->att = place(l, rows, (uint64_t)i->n_head * hd * 4);
+    f->gate = place(l, rows, i->n_ff * 4ull);
+    f->up = place(l, rows, i->n_ff * 4ull);
+    f->tmp = place(l, rows, i->n_embd * 4ull);
+    f->cs = place(l, rows, f->m->rope.n_dims * 4ull);
+    place_act(l, &f->act, rows, cols);
+    f->counters = place(l, f->m->n_stages, COUNTERS * sizeof *f->counters);
+    f->spans = place(l, rows, sizeof *f->spans);
+    f->units = place(l, rows, sizeof *f->units);
+    f->logit_rows = place(l, rows, sizeof *f->logit_rows);
+    for (int t = 0; t < n; t++) {
+        struct forward_thread th = {0};
+        th.matmul = place(l, 1, kern_matmul_scratch_bytes(cols));
+        th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
+        th.out = place(l, KERN_ATTN_MAX_Q, hd * 4);
+        th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);
+        th.head = place(l, hd, 4);
+        th.norm = place(l, cols, 4);
+        place_act(l, &th.act, 1, cols);
+        if (l->base) f->threads[t] = th;
+    }
+}
+
+static size_t widest_input(const struct model *m)
+{
+    size_t w = m->info.n_embd;
+    for (size_t s = 0; s < m->n_stages; s++)
+        for (int i = 0; i < 3; i++)
+            if (m->stages[s].w[i].mat.n_cols > w) w = m->stages[s].w[i].mat.n_cols;
+    return (w + 31) / 32 * 32;
+}
+
+enum status forward_create(const struct model *m, int n_threads, size_t max_rows,
+                           struct forward **out, struct error *err)
+{
+    *out = NULL;
+    if (max_rows < 1 || max_rows > 65536)
+        return error_set(err, ERR_INVALID, "a batch of %zu rows: use 1 to 65536", max_rows);
+    struct forward *f = calloc(1, sizeof *f);
+    if (!f) return error_set(err, ERR_NOMEM, "out of memory for the forward pass");
+    f->m = m;
+    f->max_rows = max_rows;
+    f->max_cols = widest_input(m);
+    if (n_threads <= 0) n_threads = machine_physical_cores();
+    enum status st = kern_select(NULL, &f->ops, err);
+    if (!st) st = pool_create(n_threads, &f->pool, err);
+    if (st) goto out;
+    struct layout l = {0};
+    f->threads = calloc((size_t)n_threads, sizeof *f->threads);
+    place_all(f, &l);
+    if (!l.overflow) f->memory = aligned_alloc(64, (size_t)l.used);
+    if (!f->threads || !f->memory) {
+        st = error_set(err, ERR_NOMEM,
+                       "out of memory for a batch of %zu rows (%llu MB): use a smaller batch",
+                       max_rows, (unsigned long long)(l.used >> 20));
+        goto out;
+    }
+    l = (struct layout){.base = f->memory};
+    place_all(f, &l);
+out:
+    if (st) {
+        forward_destroy(f);
+        return st;
+    }
+    *out = f;
+    return OK;
+}
+
+void forward_destroy(struct forward *f)
+{
+    if (!f) return;
+    pool_destroy(f->pool);
+    free(f->threads);
+    free(f->memory);
+    free(f);
+}
+
+int forward_n_threads(const struct forward *f)
+{
+    return pool_n_threads(f->pool);
+}
+
+size_t forward_max_rows(const struct forward *f)
+{
+    return f->max_rows;
+}
+
+/* ---- one pass --------------------------------------------------------------------------------- */
+
+static enum status plan_spans(struct forward *f, struct error *err)
+{
+    f->n_spans = 0;
+    for (size_t r = 0; r < f->n_rows; r++) {
+        const struct forward_row *row = &f->rows[r];
+        if (row->token < 0 || (uint32_t)row->token >= f->m->info.n_vocab)
+            return error_set(err, ERR_INVALID, "token %d is outside the vocabulary of %u",
+                             row->token, f->m->info.n_vocab);
+        struct span *last = f->n_spans ? &f->spans[f->n_spans - 1] : NULL;
+        if (last && last->seq == row->seq) {
+            last->n_rows++;
+            continue;
+        }
+        for (size_t s = 0; s < f->n_spans; s++)
+            if (f->spans[s].seq == row->seq)
+                return error_set(err, ERR_INVALID, "rows of one sequence must follow each other");
+        f->spans[f->n_spans++] = (struct span){row->seq, r, 1, kv_seq_len(row->seq)};
+    }
+    return OK;
+}
+
+static void plan_units(struct forward *f)
+{
+    const struct model_info *i = &f->m->info;
+    size_t step = KERN_ATTN_MAX_Q / (i->n_head / i->n_head_kv);
+    if (step < 1) step = 1;
+    f->n_units = 0;
+    for (size_t s = 0; s < f->n_spans; s++)
+        for (size_t r = 0; r < f->spans[s].n_rows; r += step) {
+            size_t left = f->spans[s].n_rows - r;
+            f->units[f->n_units++] = (struct attn_unit){(uint32_t)(f->spans[s].row0 + r),
+                                                        (uint32_t)(left < step ? left : step),
+                                                        &f->spans[s]};
+        }
+}
+
+enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                        float *logits, const volatile int *cancel, struct error *err)
+{
+    if (n_rows == 0) return OK;
+    if (n_rows > f->max_rows)
+        return error_set(err, ERR_INVALID, "a batch of %zu rows is larger than %zu", n_rows,
+                         f->max_rows);
+    f->rows = rows;
+    f->n_rows = n_rows;
+    f->logits = logits;
+    f->cancel = cancel;
+    enum status st = plan_spans(f, err);
+    for (size_t s = 0; s < f->n_spans && !st; s++)
+        st = kv_seq_reserve(f->spans[s].seq, f->spans[s].n_rows, err);
+    if (st) return st;
+    plan_units(f);
+    f->n_logits = 0;
+    for (size_t r = 0; r < n_rows; r++)
+        if (rows[r].logits) f->logit_rows[f->n_logits++] = (uint32_t)r;
+    if (f->n_logits && !logits)
+        return error_set(err, ERR_INVALID, "logits are asked for, but there is no room for them");
+    for (size_t c = 0; c < f->m->n_stages * COUNTERS; c++)
+        atomic_store_explicit(&f->counters[c], 0, memory_order_relaxed);
+    atomic_store(&f->stop_after, SIZE_MAX);
+    pool_run(f->pool, forward_stages, f);
+    if (atomic_load(&f->stop_after) != SIZE_MAX)
+        return error_set(err, ERR_CANCELLED, "cancelled");
+    for (size_t s = 0; s < f->n_spans; s++)
+        kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
+    return OK;
+}

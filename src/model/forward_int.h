@@ -1,0 +1,65 @@
+/* The CPU backend's forward pass: buffers (forward.c) and stages (forward_stages.c). */
+#ifndef HEARTH_MODEL_FORWARD_INT_H
+#define HEARTH_MODEL_FORWARD_INT_H
+
+#include <stdatomic.h>
+
+#include "base/pool.h"
+#include "model/model_int.h"
+
+/* Rows of one sequence, next to each other in the batch. */
+struct span {
+    struct kv_seq *seq;
+    size_t row0, n_rows;
+    size_t pos0; /* position of the first row */
+};
+
+/* Rows that one call of the attention kernel takes. */
+struct attn_unit {
+    uint32_t row0, n_rows;
+    const struct span *span;
+};
+
+/* What one thread needs for itself. */
+struct forward_thread {
+    void *matmul;       /* kern_matmul_scratch_bytes */
+    float *q, *out;     /* [KERN_ATTN_MAX_Q][head_dim] */
+    uint32_t *n_kv;     /* [KERN_ATTN_MAX_Q] */
+    float *head;        /* [head_dim]: one key or value on its way to the cache */
+    float *norm;        /* a single row's input, prepared by every thread for itself: this saves a */
+    struct kern_act act; /* barrier, and preparing costs less than waiting */
+};
+
+struct forward {
+    const struct model *m;
+    const struct kern_ops *ops;
+    struct pool *pool;
+    size_t max_rows, max_cols;
+    void *memory;           /* one allocation behind all buffers */
+    struct forward_thread *threads;
+    float *x;               /* [rows][n_embd]: residual stream */
+    float *norm;            /* [rows][max_cols]: normalised input of a stage */
+    float *q, *k, *v, *att; /* [rows][heads * head_dim] */
+    float *gate, *up;       /* [rows][n_ff] */
+    float *tmp;             /* [rows][n_embd]: a product before it is added to x */
+    float *cs;              /* [rows][rope.n_dims]: cosines and sines */
+    struct kern_act act;    /* buffers for max_rows x max_cols */
+    atomic_uint *counters;  /* next unit of work, COUNTERS a stage */
+    struct span *spans;
+    struct attn_unit *units;
+    uint32_t *logit_rows;
+
+    /* the pass in progress */
+    const struct forward_row *rows;
+    size_t n_rows, n_spans, n_units, n_logits;
+    float *logits;
+    const volatile int *cancel;
+    atomic_size_t stop_after; /* stage after whose last barrier all threads return */
+};
+
+enum { COUNTERS = 2 };
+
+/* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */
+void forward_stages(void *ctx, int thread);
+
+#endif

@@ -1,0 +1,342 @@
+/* Stages of the forward pass on the CPU. Every thread walks through all stages; work is handed out
+ * in units by a counter a stage, and a barrier stands where one thread reads what another wrote.
+ * No unit's result depends on which thread takes it. */
+#include <math.h>
+#include <string.h>
+
+#include "model/forward_int.h"
+
+struct thread_ctx {
+    struct forward *f;
+    struct forward_thread *own;
+    const struct stage *s;
+    size_t stage_index;
+    int thread, n_threads;
+};
+
+static size_t take(struct thread_ctx *c, int counter, size_t step)
+{
+    atomic_uint *n = &c->f->counters[c->stage_index * COUNTERS + (size_t)counter];
+    return atomic_fetch_add_explicit(n, (unsigned)step, memory_order_relaxed);
+}
+
+static void barrier(struct thread_ctx *c)
+{
+    pool_barrier(c->f->pool);
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- inputs of matrices ----------------------------------------------------------------------- */
+
+static bool any_quantized(const struct stage *s)
+{
+    for (int i = 0; i < 3; i++)
+        if (s->w[i].mat.n_rows && s->w[i].mat.type->block_elems > 1) return true;
+    return false;
+}
+
+/* Row r of a stage's input: logits rows are a selection. */
+static const float *input_row(const struct forward *f, const float *src, size_t stride, size_t r,
+                              bool selected)
+{
+    return src + (selected ? f->logit_rows[r] : r) * stride;
+}
+
+/* Prepares n rows of n_cols floats (normalised if the stage has a norm) as the stage's activations.
+ * Ends with a barrier unless the single row was prepared by each thread for itself. */
+static const struct kern_act *prepare(struct thread_ctx *c, const float *src, size_t n_cols,
+                                      size_t n, bool selected)
+{
+    struct forward *f = c->f;
+    const struct stage *s = c->s;
+    bool quantize = any_quantized(s);
+    struct kern_act *act = n == 1 ? &c->own->act : &f->act;
+    float *norm = n == 1 ? c->own->norm : f->norm;
+    struct kern_act a = *act;
+    a.n_rows = n;
+    a.n_cols = n_cols;
+    bool copied = s->norm || selected;
+    a.f32 = copied ? norm : src;
+    a.f32_stride = n_cols;
+    if (n == 1 || c->thread == 0) *act = a;
+    size_t tiles = (n + KERN_TILE_MAX - 1) / KERN_TILE_MAX;
+    size_t first = n == 1 ? 0 : (size_t)c->thread, step = n == 1 ? 1 : (size_t)c->n_threads;
+    for (size_t t = first; t < tiles; t += step) {
+        size_t r1 = min_size(n, (t + 1) * KERN_TILE_MAX);
+        for (size_t r = t * KERN_TILE_MAX; r < r1 && copied; r++) {
+            const float *x = input_row(f, src, n_cols, r, selected);
+            if (s->norm)
+                f->ops->rms_norm(norm + r * n_cols, x, s->norm, n_cols, s->eps);
+            else
+                memcpy(norm + r * n_cols, x, n_cols * sizeof *x);
+        }
+        if (quantize) f->ops->act_quantize(&a, t, t + 1);
+    }
+    if (n > 1) barrier(c);
+    return act;
+}
+
+/* ---- matrix products -------------------------------------------------------------------------- */
+
+static size_t n_panels(const struct kern_matrix *w)
+{
+    return (w->n_rows + KERN_PANEL - 1) / KERN_PANEL;
+}
+
+/* Units small enough to even out threads of different speed, large enough to amortise a call. */
+static size_t panel_step(const struct thread_ctx *c, size_t panels)
+{
+    size_t step = panels / ((size_t)c->n_threads * 8);
+    return step < 1 ? 1 : min_size(step, 64);
+}
+
+/* Calls fn for ranges of panels until all are taken. */
+static void each_panels(struct thread_ctx *c, int counter, size_t panels,
+                        void (*fn)(struct thread_ctx *c, const struct kern_act *act, size_t p0,
+                                   size_t p1),
+                        const struct kern_act *act)
+{
+    size_t step = panel_step(c, panels);
+    for (size_t p; (p = take(c, counter, step)) < panels;)
+        fn(c, act, p, min_size(p + step, panels));
+}
+
+static void multiply(struct thread_ctx *c, const struct kern_matrix *w, const struct kern_act *act,
+                     float *y, size_t p0, size_t p1)
+{
+    c->f->ops->matmul(w, act, y, w->n_rows, p0, p1, c->own->matmul);
+}
+
+/* Columns [*c0, *c1) of a product that panels [p0, p1) make. */
+static void columns(const struct kern_matrix *w, size_t p0, size_t p1, size_t *c0, size_t *c1)
+{
+    *c0 = p0 * KERN_PANEL;
+    *c1 = min_size(p1 * KERN_PANEL, w->n_rows);
+}
+
+/* ---- stages ----------------------------------------------------------------------------------- */
+
+static void rope_angles(const struct forward *f, size_t pos, float *cs)
+{
+    const struct rope *r = &f->m->rope;
+    for (uint32_t i = 0; i < r->n_dims / 2; i++) {
+        double angle = (double)pos * (double)r->inv_freq[i];
+        cs[2 * i] = (float)(cos(angle) * (double)r->magnitude);
+        cs[2 * i + 1] = (float)(sin(angle) * (double)r->magnitude);
+    }
+}
+
+static void stage_embed(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    const struct gguf_tensor *t = c->s->table;
+    const struct quant_traits *q = quant_find(t->type);
+    size_t embd = f->m->info.n_embd, blocks = embd / q->block_elems;
+    for (size_t s = 0; s < f->n_spans; s++) {
+        const struct span *sp = &f->spans[s];
+        for (size_t i = 0; i < sp->n_rows; i++) {
+            size_t r = sp->row0 + i;
+            if (r % (size_t)c->n_threads != (size_t)c->thread) continue;
+            size_t token = (size_t)f->rows[r].token;
+            q->decode(t->data + token * blocks * q->block_bytes, f->x + r * embd, blocks);
+            rope_angles(f, sp->pos0 + i, f->cs + r * f->m->rope.n_dims);
+        }
+    }
+    barrier(c);
+}
+
+/* The panels of q, k and v stand in one row of units. */
+static void qkv_panels(struct thread_ctx *c, const struct kern_act *act, size_t p0, size_t p1)
+{
+    float *out[3] = {c->f->q, c->f->k, c->f->v};
+    size_t base = 0;
+    for (int i = 0; i < 3; i++) {
+        const struct kern_matrix *w = &c->s->w[i].mat;
+        size_t n = n_panels(w);
+        size_t a = p0 > base ? p0 - base : 0, b = p1 > base ? min_size(p1 - base, n) : 0;
+        if (a < b) multiply(c, w, act, out[i], a, b);
+        base += n;
+    }
+}
+
+/* Adds the bias and rotates one head of a query or key. */
+static void finish_head(const struct forward *f, float *x, const float *bias, size_t row)
+{
+    if (bias) f->ops->add(x, bias, f->m->info.head_dim);
+    f->ops->rope(x, f->cs + row * f->m->rope.n_dims, f->m->rope.n_dims, f->m->rope.neox);
+}
+
+/* Key and value of one row and KV head to the cache. */
+static void cache_write(struct thread_ctx *c, const struct stage *in, const struct span *sp,
+                        size_t row, uint32_t h)
+{
+    struct forward *f = c->f;
+    const struct model_info *info = &f->m->info;
+    size_t hd = info->head_dim, pos = sp->pos0 + row - sp->row0, at = (row * info->n_head_kv + h) * hd;
+    uint8_t *page = kv_seq_pages(sp->seq)[pos / KERN_KV_PAGE];
+    uint16_t *k = (uint16_t *)(page + kv_k_offset(info, in->layer, h)) + pos % KERN_KV_PAGE;
+    uint16_t *v = (uint16_t *)(page + kv_v_offset(info, in->layer, h)) + pos % KERN_KV_PAGE * hd;
+    uint16_t half[512];
+    finish_head(f, f->k + at, in->bias[1] ? in->bias[1] + h * hd : NULL, row);
+    f->ops->f32_to_f16(half, f->k + at, hd);
+    for (size_t d = 0; d < hd; d++) k[d * KERN_KV_PAGE] = half[d];
+    if (in->bias[2]) f->ops->add(f->v + at, in->bias[2] + h * hd, hd);
+    f->ops->f32_to_f16(v, f->v + at, hd);
+}
+
+static void cache_write_unit(struct thread_ctx *c, const struct attn_unit *u, uint32_t h)
+{
+    for (uint32_t i = 0; i < u->n_rows; i++) cache_write(c, c->s, u->span, u->row0 + i, h);
+}
+
+static void stage_attn_in(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    const struct kern_act *act = prepare(c, f->x, f->m->info.n_embd, f->n_rows, false);
+    size_t panels = n_panels(&c->s->w[0].mat) + n_panels(&c->s->w[1].mat) +
+                    n_panels(&c->s->w[2].mat);
+    each_panels(c, 0, panels, qkv_panels, act);
+    barrier(c);
+    uint32_t n_kv = f->m->info.n_head_kv;
+    for (size_t u; (u = take(c, 1, 1)) < f->n_units * n_kv;)
+        cache_write_unit(c, &f->units[u / n_kv], (uint32_t)(u % n_kv));
+    barrier(c);
+}
+
+/* The queries of a unit's rows that share KV head h. */
+static void attend(struct thread_ctx *c, const struct stage *in, const struct attn_unit *u,
+                   uint32_t h)
+{
+    struct forward *f = c->f;
+    const struct model_info *info = &f->m->info;
+    size_t hd = info->head_dim, group = info->n_head / info->n_head_kv;
+    /* A group larger than a call takes is walked through in parts. */
+    for (size_t g0 = 0; g0 < group; g0 += KERN_ATTN_MAX_Q) {
+        size_t g1 = min_size(group, g0 + KERN_ATTN_MAX_Q), n = 0;
+        for (uint32_t i = 0; i < u->n_rows; i++)
+            for (size_t g = g0; g < g1; g++, n++) {
+                size_t row = u->row0 + i, head = h * group + g;
+                float *q = c->own->q + n * hd;
+                memcpy(q, f->q + (row * info->n_head + head) * hd, hd * sizeof *q);
+                finish_head(f, q, in->bias[0] ? in->bias[0] + head * hd : NULL, row);
+                c->own->n_kv[n] = (uint32_t)(u->span->pos0 + row - u->span->row0 + 1);
+            }
+        struct kern_attn a = {
+            .q = c->own->q, .out = c->own->out, .q_stride = hd, .out_stride = hd,
+            .n_kv = c->own->n_kv, .n_q = n, .head_dim = hd, .scale = f->m->attn_scale,
+            .pages = (const uint8_t *const *)kv_seq_pages(u->span->seq),
+            .k_offset = kv_k_offset(info, in->layer, h), .v_offset = kv_v_offset(info, in->layer, h),
+        };
+        f->ops->attention(&a);
+        n = 0;
+        for (uint32_t i = 0; i < u->n_rows; i++)
+            for (size_t g = g0; g < g1; g++, n++)
+                memcpy(f->att + ((u->row0 + i) * info->n_head + h * group + g) * hd,
+                       c->own->out + n * hd, hd * sizeof(float));
+    }
+}
+
+static void stage_attn(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    const struct stage *in = c->s - 1; /* the ATTN_IN of this layer has the query bias */
+    size_t n_kv = f->m->info.n_head_kv;
+    for (size_t u; (u = take(c, 0, 1)) < f->n_units * n_kv;)
+        /* Late units see the most positions: take them first, so that the end is even. */
+        attend(c, in, &f->units[f->n_units - 1 - u / n_kv], (uint32_t)(u % n_kv));
+    barrier(c);
+}
+
+static void residual_panels(struct thread_ctx *c, const struct kern_act *act, size_t p0, size_t p1)
+{
+    struct forward *f = c->f;
+    const struct kern_matrix *w = &c->s->w[0].mat;
+    size_t embd = f->m->info.n_embd, c0, c1;
+    multiply(c, w, act, f->tmp, p0, p1);
+    columns(w, p0, p1, &c0, &c1);
+    for (size_t r = 0; r < f->n_rows; r++) {
+        if (c->s->bias[0]) f->ops->add(f->tmp + r * embd + c0, c->s->bias[0] + c0, c1 - c0);
+        f->ops->add(f->x + r * embd + c0, f->tmp + r * embd + c0, c1 - c0);
+    }
+}
+
+static void stage_residual(struct thread_ctx *c, const float *src)
+{
+    const struct kern_matrix *w = &c->s->w[0].mat;
+    const struct kern_act *act = prepare(c, src, w->n_cols, c->f->n_rows, false);
+    each_panels(c, 0, n_panels(w), residual_panels, act);
+    barrier(c);
+}
+
+static void stage_attn_out(struct thread_ctx *c)
+{
+    stage_residual(c, c->f->att);
+}
+
+static void gated_panels(struct thread_ctx *c, const struct kern_act *act, size_t p0, size_t p1)
+{
+    struct forward *f = c->f;
+    const struct kern_matrix *gate = &c->s->w[0].mat;
+    size_t ff = f->m->info.n_ff, c0, c1;
+    multiply(c, gate, act, f->gate, p0, p1);
+    multiply(c, &c->s->w[1].mat, act, f->up, p0, p1);
+    columns(gate, p0, p1, &c0, &c1);
+    for (size_t r = 0; r < f->n_rows; r++)
+        f->ops->silu_mul(f->up + r * ff + c0, f->gate + r * ff + c0, c1 - c0);
+}
+
+static void stage_ffn_in(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    const struct kern_act *act = prepare(c, f->x, f->m->info.n_embd, f->n_rows, false);
+    each_panels(c, 0, n_panels(&c->s->w[0].mat), gated_panels, act);
+    barrier(c);
+}
+
+static void stage_ffn_out(struct thread_ctx *c)
+{
+    stage_residual(c, c->f->up);
+}
+
+static void head_panels(struct thread_ctx *c, const struct kern_act *act, size_t p0, size_t p1)
+{
+    multiply(c, &c->s->w[0].mat, act, c->f->logits, p0, p1);
+}
+
+static void stage_head(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    if (!f->n_logits) return;
+    const struct kern_act *act = prepare(c, f->x, f->m->info.n_embd, f->n_logits, true);
+    each_panels(c, 0, n_panels(&c->s->w[0].mat), head_panels, act);
+    barrier(c);
+}
+
+static void (*const stage_fn[])(struct thread_ctx *c) = {
+    [STAGE_EMBED] = stage_embed,       [STAGE_ATTN_IN] = stage_attn_in,
+    [STAGE_ATTN] = stage_attn,         [STAGE_ATTN_OUT] = stage_attn_out,
+    [STAGE_FFN_IN] = stage_ffn_in,     [STAGE_FFN_OUT] = stage_ffn_out,
+    [STAGE_HEAD] = stage_head,
+};
+
+void forward_stages(void *ctx, int thread)
+{
+    struct forward *f = ctx;
+    const struct model *m = f->m;
+    struct thread_ctx c = {.f = f, .own = &f->threads[thread], .thread = thread,
+                           .n_threads = pool_n_threads(f->pool)};
+    for (size_t i = 0; i < m->n_stages; i++) {
+        c.s = &m->stages[i];
+        c.stage_index = i;
+        /* Thread 0 decides before this stage's last barrier, the others read after it; naming the
+         * stage keeps a slow reader from taking the next stage's decision for this one's. */
+        if (thread == 0 && f->cancel && *f->cancel && i + 1 < m->n_stages)
+            atomic_store(&f->stop_after, i);
+        stage_fn[c.s->kind](&c);
+        if (atomic_load(&f->stop_after) <= i) return;
+    }
+}
