@@ -1,0 +1,112 @@
+/* The model store: a folder of verified model files, named by their SHA-256, and of manifests that
+ * give them names.
+ *
+ *   blobs/sha256-HEX            model files, read-only, never changed once visible
+ *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half there
+ *   pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has none
+ *   partial/HEX                 downloads under way or interrupted, and HEX.json beside them
+ *   locks/                      flock files: one per name, one per digest, one for short commits
+ *   catalogue.json              the user's own catalogue, see catalogue.h
+ *
+ * No function but store_pull opens a network connection. Functions may be called from any thread,
+ * one at a time per store; several processes may share a store. */
+#ifndef HEARTH_STORE_STORE_H
+#define HEARTH_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "store/catalogue.h"
+#include "store/name.h"
+
+struct store;
+
+/* What happens during long operations. All members may be NULL. */
+enum store_phase {
+    STORE_DOWNLOADING, /* bytes of the model so far, of its size where known, else of 0 */
+    STORE_CHECKING,    /* bytes hashed of a file that is already here */
+    STORE_COPYING,     /* bytes copied from a local file */
+};
+struct store_events {
+    /* Called a few times a second at least; false asks to stop, giving ERR_CANCELLED. */
+    bool (*progress)(void *ctx, enum store_phase phase, uint64_t done, uint64_t total);
+    /* One line for the user: a source that failed, a lock waited for, a digest pinned. */
+    void (*notice)(void *ctx, const char *line);
+    void *ctx;
+};
+
+/* Opens the store at `root`, or at $HEARTH_HOME, else $XDG_DATA_HOME/hearth, else
+ * ~/.local/share/hearth. Creates nothing; a store that is not there yet is empty. */
+enum status store_open(const char *root, struct store **out, struct error *err);
+void store_close(struct store *s); /* NULL is fine */
+
+const char *store_root(const struct store *s);
+const struct catalogue *store_catalogue(const struct store *s);
+
+/* An installed model. */
+struct store_model {
+    char name[STORE_NAME_SIZE];
+    char sha256[65];
+    uint64_t bytes;
+    char *path;                  /* of the model file */
+    char *source;                /* where it came from, in words */
+    char *pulled_at;             /* RFC 3339, UTC */
+    char *digest_from;           /* "catalogue", "user", "hub" or "file": who vouched for the digest */
+    char *problem;               /* NULL, or what is wrong with the model (file missing, ...) */
+    struct catalogue_model info; /* the entry as it was when pulled */
+};
+void store_model_fini(struct store_model *m);
+
+struct store_models {
+    struct store_model *items; /* sorted by name */
+    size_t len;
+};
+enum status store_list(const struct store *s, struct store_models *out, struct error *err);
+void store_models_fini(struct store_models *list);
+
+/* The full name of what the user calls `typed`: a name, an alias, a family alone (its default tag,
+ * or the only one installed); any case. ERR_NOT_FOUND suggests near names. */
+enum status store_resolve(const struct store *s, const char *typed, char name[STORE_NAME_SIZE],
+                          struct error *err);
+
+/* An installed model by its full name. ERR_NOT_FOUND where it is not installed; a model with a
+ * problem is found. */
+enum status store_find(const struct store *s, const char *name, struct store_model *out,
+                       struct error *err);
+
+/* Hashes the file of an installed model again. ERR_INTEGRITY where it changed. */
+enum status store_verify(const struct store *s, const char *name, const struct store_events *ev,
+                         struct error *err);
+
+/* Forgets a name, and deletes its file unless another name shares it. `freed` (may be NULL) gets
+ * the bytes deleted. With `forget_pin` the digest pinned at its first pull is forgotten too. */
+enum status store_remove(const struct store *s, const char *name, bool forget_pin, uint64_t *freed,
+                         const struct store_events *ev, struct error *err);
+
+/* Unfinished downloads: how many, and their bytes. */
+enum status store_unfinished(const struct store *s, size_t *count, uint64_t *bytes,
+                             struct error *err);
+/* Deletes those that no other process is working on. */
+enum status store_remove_unfinished(const struct store *s, size_t *count, uint64_t *freed,
+                                    struct error *err);
+
+struct pull_request {
+    const char *name;   /* full name (store_resolve), or the new name of a url or file */
+    const char *url;    /* instead of the catalogue's sources; or NULL */
+    const char *file;   /* a local file instead; or NULL */
+    const char *sha256; /* the digest the user expects; or NULL */
+    bool verify;        /* hash an installed model again, and fetch it anew where it changed */
+};
+enum pull_outcome { PULL_FETCHED, PULL_PRESENT /* was installed already */ };
+
+/* Makes a model available under its name: fetches it from the first source that works, resuming
+ * what an earlier pull left, verifies its SHA-256 and only then makes it visible. A second pull of
+ * the same model waits for the first. On failure the error says which sources were tried and why
+ * each failed; what was downloaded stays for the next attempt unless its digest was wrong. */
+enum status store_pull(const struct store *s, const struct pull_request *rq,
+                       const struct store_events *ev, enum pull_outcome *outcome,
+                       struct store_model *out, struct error *err);
+
+#endif
