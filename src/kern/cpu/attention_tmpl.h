@@ -118,19 +118,17 @@ INLINE void attn_block(const int n, const struct kern_attn *a, size_t q0)
     }
 }
 
-static void attn_block_many(const struct kern_attn *a, size_t q0)
-{
-    attn_block(ATTN_BLOCK, a, q0);
-}
-
-static void attn_block_one(const struct kern_attn *a, size_t q0)
-{
-    attn_block(1, a, q0);
-}
+#define DEFINE_ATTN(N, ...)                                                                         \
+    static void attn_block_##N(const struct kern_attn *a, size_t q0) { attn_block(N, a, q0); }
+EACH_ROWS(DEFINE_ATTN, )
 
 static void ops_attention(const struct kern_attn *a)
 {
     size_t q = 0;
-    for (; q + ATTN_BLOCK <= a->n_q; q += ATTN_BLOCK) attn_block_many(a, q);
-    for (; q < a->n_q; q++) attn_block_one(a, q);
+#if V_ROWS_MAX >= 8
+    for (; q + 8 <= a->n_q; q += 8) attn_block_8(a, q);
+#endif
+    for (; q + 4 <= a->n_q; q += 4) attn_block_4(a, q);
+    for (; q + 2 <= a->n_q; q += 2) attn_block_2(a, q);
+    for (; q < a->n_q; q++) attn_block_1(a, q);
 }
