@@ -9,7 +9,7 @@ enum status sha256_init(struct sha256 *s)
     if (!s->ctx) return ERR_NOMEM;
     if (EVP_DigestInit_ex(s->ctx, EVP_sha256(), NULL) == 1) return OK;
     sha256_fini(s);
-    return ERR_UNSUPPORTED;
+    return ERR_NOMEM;
 }
 
 void sha256_update(struct sha256 *s, const void *data, size_t len)

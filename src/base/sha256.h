@@ -15,9 +15,9 @@ struct sha256 {
     void *ctx; /* owned; NULL once a call failed */
 };
 
-/* ERR_NOMEM when the library has no memory, ERR_UNSUPPORTED where its configuration forbids
- * SHA-256. After a failure every further call is harmless and sha256_final fails too, so a caller
- * may check that one only. */
+/* ERR_NOMEM: short of a broken installation, OpenSSL fails here for want of memory alone. After a
+ * failure every further call is harmless and sha256_final fails too, so a caller may check that one
+ * only. */
 enum status sha256_init(struct sha256 *s);
 void sha256_update(struct sha256 *s, const void *data, size_t len);
 /* Writes the digest and frees the state; start again with sha256_init. */
