@@ -7,7 +7,7 @@ FUZZ_SECONDS ?= 600
 .PHONY: all setup demo check bench install fuzz sanitize clean help
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) $(BUILD_TARGETS)
+	@ninja -C $(BUILD) program
 
 $(BUILD)/build.ninja:
 	@tools/setup.sh --verify build
@@ -28,7 +28,7 @@ bench: all        ## this machine's prefill and decode speed (MODEL=... chooses 
 
 install: all      ## install under PREFIX (default /usr/local; DESTDIR is honoured)
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) program
 	@meson install -C $(BUILD) --no-rebuild
 
 fuzz:             ## run every fuzz target for FUZZ_SECONDS under sanitizers (needs clang)

@@ -21,6 +21,8 @@ size_t cli_edit_distance(const char *a, const char *b);
 /* `hearth help` and `hearth help NAME`. Colour where `out` is a terminal that wants it. */
 void cli_help_overview(FILE *out);
 void cli_help_command(const struct command *cmd, FILE *out);
+/* Everything help knows, as the source of a manual page. */
+void cli_print_manual(FILE *out);
 
 /* Columns of the terminal behind `fd`, else 80; never less than 40. */
 int cli_columns(int fd);
