@@ -27,7 +27,8 @@ enum token_type {
 #define TOKEN_NONE (-1)
 
 struct vocab_source {
-    const char *model;            /* tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SPM) */
+    /* tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SPM), "gemma4" (BPE over characters) */
+    const char *model;
     const char *pre;              /* tokenizer.ggml.pre: "qwen2", "deepseek-coder", ...; may be NULL */
     size_t n_tokens;
     const struct text_str *tokens;
@@ -52,7 +53,7 @@ struct token_list {
 void token_list_fini(struct token_list *l);
 enum status token_list_push(struct token_list *l, int32_t id);
 
-/* Copies what it needs of src except the strings' bytes. ERR_UNSUPPORTED names the model or
+/* Copies what it needs of src except the tokens' bytes. ERR_UNSUPPORTED names the model or
  * pre-tokenizer that is not known. Missing FIM ids are looked for by the tokens' text. */
 enum status tokenizer_create(const struct vocab_source *src, struct tokenizer **out,
                              struct error *err);
@@ -84,7 +85,17 @@ enum token_type tokenizer_type(const struct tokenizer *t, int32_t id);
 int32_t tokenizer_find(const struct tokenizer *t, const char *text, size_t len);
 /* Any token that ends generation: EOS, EOT and their well-known spellings. */
 bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
-/* The source's special ids with gaps filled (FIM, EOT, found by text). Borrowed. */
+/* The source's special ids with gaps filled (FIM, EOT, found by text) and types corrected; its merges
+ * are not kept. Borrowed. */
 const struct vocab_source *tokenizer_source(const struct tokenizer *t);
+
+/* Whether some token stands for this byte. Byte-level vocabularies may leave out bytes that UTF-8
+ * never holds, and rare control characters; such a byte is encoded as U+FFFD is, or as the unknown
+ * token, and comes back as that. Every other text survives encode and decode unchanged. */
+bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte);
+
+/* Whether models of a byte-level pre-tokenizer (tokenizer.ggml.pre) start with BOS where their file
+ * does not say. */
+bool tokenizer_pre_adds_bos(const char *pre);
 
 #endif
