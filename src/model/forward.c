@@ -31,9 +31,11 @@ static void *place(struct layout *l, uint64_t count, uint64_t each)
 
 static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t cols)
 {
-    a->q = place(l, rows, cols);
-    a->scale = place(l, rows, cols / 32 * 4 + 4);
-    a->sum = place(l, rows, cols / 16 * 4 + 4);
+    for (int k = 0; k < KERN_ACT_FORMATS; k++) {
+        a->fmt[k].q = place(l, rows, cols);
+        a->fmt[k].scale = place(l, rows, cols / 16 * sizeof(float));
+        a->fmt[k].sum = place(l, rows, cols / 16 * sizeof(int32_t));
+    }
 }
 
 static void place_all(struct forward *f, struct layout *l)

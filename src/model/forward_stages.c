@@ -32,11 +32,13 @@ static size_t min_size(size_t a, size_t b)
 
 /* ---- inputs of matrices ----------------------------------------------------------------------- */
 
-static bool any_quantized(const struct stage *s)
+/* The formats of activations that the stage's matrices read, as a set of bits. */
+static unsigned formats_read(const struct stage *s)
 {
+    unsigned set = 0;
     for (int i = 0; i < 3; i++)
-        if (s->w[i].mat.n_rows && s->w[i].mat.type->block_elems > 1) return true;
-    return false;
+        if (s->w[i].mat.n_rows) set |= 1u << kern_act_format(s->w[i].mat.type);
+    return set;
 }
 
 /* Row r of a stage's input: logits rows are a selection. */
@@ -53,7 +55,7 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
 {
     struct forward *f = c->f;
     const struct stage *s = c->s;
-    bool quantize = any_quantized(s);
+    unsigned formats = formats_read(s);
     struct kern_act *act = n == 1 ? &c->own->act : &f->act;
     float *norm = n == 1 ? c->own->norm : f->norm;
     struct kern_act a = *act;
@@ -74,7 +76,8 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
             else
                 memcpy(norm + r * n_cols, x, n_cols * sizeof *x);
         }
-        if (quantize) f->ops->act_quantize(&a, t, t + 1);
+        for (unsigned k = 0; k < KERN_ACT_FORMATS; k++)
+            if (formats >> k & 1) f->ops->act_quantize(&a, (enum kern_act_format)k, t, t + 1);
     }
     if (n > 1) barrier(c);
     return act;

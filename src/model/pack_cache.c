@@ -91,7 +91,7 @@ enum status pack_cache_open(const char *dir, const struct pack_plan *plan, struc
         st = error_set(err, ERR_NOMEM, "out of memory for the packed weights' cache");
         goto out;
     }
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for its writer */
     if (fd < 0) {
         st = error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path,
                        strerror(errno));
