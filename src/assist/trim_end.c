@@ -1,0 +1,72 @@
+#include "assist/trim_int.h"
+
+#include <string.h>
+
+enum { MAX_LINE = 4096 }; /* longer lines are left alone */
+
+/* Brackets without a partner in the cursor's line as it would stand in the file. */
+static size_t imbalance(const struct trim_hole *h, struct span text)
+{
+    char joined[MAX_LINE];
+    size_t n = h->line_len + text.len + h->rest_len;
+    if (n > sizeof joined) return 0;
+    if (h->line_len) memcpy(joined, h->line, h->line_len);
+    if (text.len) memcpy(joined + h->line_len, text.data, text.len);
+    memcpy(joined + h->line_len + text.len, h->rest, h->rest_len);
+    struct brackets b = brackets_count(span_of(joined, n));
+    return b.unmatched_close + b.unmatched_open;
+}
+
+static struct trim_cut cut_at(enum trim_rule rule, size_t keep)
+{
+    return (struct trim_cut){rule, keep};
+}
+
+/* Where the text has the whole rest of the line and then little more than punctuation, the rest's
+ * place in it; else text.len. */
+static size_t find_rest(struct span text, struct span rest)
+{
+    for (size_t extra = 0; extra <= 2 && rest.len + extra <= text.len; extra++) {
+        size_t at = text.len - rest.len - extra;
+        if (extra && is_word(text.data[text.len - extra])) break;
+        if (span_eq(span_of(text.data + at, rest.len), rest)) return at;
+    }
+    return text.len;
+}
+
+struct trim_cut trim_overlap(const struct trim_hole *h, struct span text, bool line_ended)
+{
+    struct span rest = span_rstrip(span_of(h->rest, h->rest_len));
+    struct span body = span_rstrip(text);
+    if (rest.len + body.len > MAX_LINE) return cut_at(TRIM_NONE, text.len);
+    size_t best = text.len, best_score = imbalance(h, text);
+    size_t most = rest.len < body.len ? rest.len : body.len;
+    for (size_t k = 1; k <= most; k++) {
+        if (!span_ends(body, span_of(rest.data, k))) continue;
+        size_t score = imbalance(h, span_of(body.data, body.len - k));
+        bool strong = line_ended || k == rest.len || has_words(span_of(rest.data, k), 3);
+        if (score < best_score || (score == best_score && strong)) {
+            best = body.len - k;
+            best_score = score;
+        }
+    }
+    if (best == text.len && line_ended && rest.len) {
+        size_t at = find_rest(body, span_strip(rest));
+        if (at < body.len && imbalance(h, span_of(body.data, at)) <= best_score) best = at;
+    }
+    if (best == text.len) return cut_at(TRIM_NONE, text.len);
+    return cut_at(TRIM_SUFFIX_OVERLAP, best);
+}
+
+struct trim_cut trim_closers(const struct trim_hole *h, struct span text)
+{
+    struct span below = h->below ? span_strip(span_of(h->below, h->below_len)) : span_of("", 0);
+    if (!below.len || !is_closer(*below.data)) return cut_at(TRIM_NONE, text.len);
+    char c = *below.data;
+    struct span line = span_of(h->line, h->line_len);
+    struct brackets b = brackets_count(line);
+    size_t open = b.open_of[c == ')' ? 0 : c == ']' ? 1 : 2];
+    if (open && !h->line_blank && h->below_indent == line_indent(line)) open--;
+    size_t at = brackets_find_close(text, c, open);
+    return at < text.len ? cut_at(TRIM_BRACKETS, at) : cut_at(TRIM_NONE, text.len);
+}

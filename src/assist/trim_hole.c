@@ -1,0 +1,105 @@
+#include "assist/trim_int.h"
+
+#include <string.h>
+
+/* The last line with text in `before`, which ends at a line's end; false if there is none. */
+static bool line_above(struct span before, struct span *out)
+{
+    while (before.len) {
+        size_t end = before.len - (before.data[before.len - 1] == '\n');
+        size_t start = end;
+        while (start > 0 && before.data[start - 1] != '\n') start--;
+        struct span line = span_of(before.data + start, end - start);
+        if (!span_blank(line)) {
+            *out = line;
+            return true;
+        }
+        before.len = start;
+    }
+    return false;
+}
+
+static void find_below(struct trim_hole *h)
+{
+    struct span s = span_of(h->suffix, h->suffix_len);
+    for (size_t at = h->rest_len + 1; at < s.len;) {
+        struct span line = span_line(s, at);
+        if (!span_blank(line)) {
+            h->below = line.data;
+            h->below_len = line.len;
+            h->below_indent = line_indent(line);
+            return;
+        }
+        at += line.len + 1;
+    }
+}
+
+/* The cursor stands behind text, nothing but blanks follows on its line. */
+static void resolve_line_end(struct trim_hole *h, struct span line)
+{
+    h->floor = line_indent(line);
+    h->mode = TRIM_SINGLE;
+    if (!line_opens(line) || h->below_indent > h->floor) return;
+    h->mode = TRIM_MULTI;
+    h->opener_indent = h->floor;
+    h->opener_brace = is_opener(span_rstrip(line).data[span_rstrip(line).len - 1]);
+}
+
+/* The cursor stands on a blank line. */
+static void resolve_blank_line(struct trim_hole *h, struct span line)
+{
+    struct span above;
+    bool has_above = line_above(span_of(h->prefix, h->prefix_len - line.len), &above);
+    int above_indent = has_above ? line_indent(above) : 0;
+    h->mode = TRIM_MULTI;
+    if (line.len) h->floor = line_indent(line);
+    if (has_above && line_opens(above) && h->below_indent <= above_indent) {
+        h->opener_indent = above_indent;
+        struct span text = span_rstrip(above);
+        h->opener_brace = is_opener(text.data[text.len - 1]);
+        return;
+    }
+    if (!h->below) return;
+    if (line.len && h->below_indent > h->floor) {
+        h->mode = TRIM_SINGLE; /* what is missing opens the block below */
+        return;
+    }
+    bool gap_below = h->below > h->suffix + h->rest_len + 1 &&
+                     (size_t)(h->below - h->suffix) > h->rest_len + 1;
+    bool top_level = (line.len ? h->floor == 0 : above_indent == 0) && h->below_indent == 0;
+    h->one_statement = !(top_level && gap_below);
+}
+
+void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, const char *suffix,
+                    size_t suffix_len, enum trim_mode mode)
+{
+    size_t start = prefix_len;
+    while (start > 0 && prefix[start - 1] != '\n') start--;
+    struct span line = span_of(prefix + start, prefix_len - start);
+    struct span rest = span_line(span_of(suffix, suffix_len), 0);
+    *h = (struct trim_hole){
+        .prefix = prefix, .prefix_len = prefix_len, .suffix = suffix, .suffix_len = suffix_len,
+        .line = line.data, .line_len = line.len, .line_blank = span_blank(line),
+        .rest = rest.data, .rest_len = rest.len, .rest_blank = span_blank(rest),
+        .below_indent = -1, .floor = -1, .opener_indent = -1,
+    };
+    find_below(h);
+    if (!h->rest_blank) {
+        struct span text = span_rstrip(line), after = span_strip(rest);
+        h->floor = line_indent(line);
+        bool empty_braces = text.len && text.data[text.len - 1] == '{' && *after.data == '}';
+        h->mode = empty_braces ? TRIM_MULTI : TRIM_SINGLE;
+        if (empty_braces) {
+            h->opener_indent = h->floor;
+            h->opener_brace = true;
+        }
+    } else if (h->line_blank) {
+        resolve_blank_line(h, line);
+    } else {
+        resolve_line_end(h, line);
+    }
+    if (mode != TRIM_AUTO) {
+        h->mode = mode;
+        h->one_statement = false;
+    }
+}

@@ -1,0 +1,20 @@
+/* A session that says what a test wrote down, in place of infer's. */
+#ifndef HEARTH_TESTS_ASSIST_FAKE_ENGINE_H
+#define HEARTH_TESTS_ASSIST_FAKE_ENGINE_H
+
+#include "infer/engine.h"
+
+struct session {
+    size_t n_ctx;
+    const int32_t *script; /* tokens to generate, stop tokens among them */
+    size_t n_script;
+    bool repeat;           /* start the script again at its end instead of stopping */
+    double token_ms;       /* pretended time for a token, against the deadline */
+    enum status fail;      /* returned instead of generating */
+    /* seen */
+    int32_t prompt[8192];
+    size_t n_prompt, n_given;
+    double deadline_ms;
+};
+
+#endif
