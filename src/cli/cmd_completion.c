@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/cli_int.h"
+#include "store/store.h"
 
 /* What may stand where a metavar stands: "FILE", "FILE|-", "bash|zsh|fish", "MODEL...". */
 struct operand {
@@ -299,8 +300,22 @@ static void print_fish(void)
 
 /* ---- the command --------------------------------------------------------------------------- */
 
+/* Installed models and those of the catalogue, one a line. Completion stays silent about errors. */
 static void print_models(void)
 {
+    struct store *store = NULL;
+    if (store_open(NULL, &store, NULL) != OK) return;
+    const struct catalogue *catalogue = store_catalogue(store);
+    for (size_t i = 0; i < catalogue_n_models(catalogue); i++)
+        printf("%s\n", catalogue_at(catalogue, i)->name);
+    struct store_models installed;
+    if (store_list(store, &installed, NULL) == OK) {
+        for (size_t i = 0; i < installed.len; i++)
+            if (!catalogue_find(catalogue, installed.items[i].name))
+                printf("%s\n", installed.items[i].name);
+        store_models_fini(&installed);
+    }
+    store_close(store);
 }
 
 static const struct {

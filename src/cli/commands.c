@@ -4,7 +4,14 @@
 #include "cli/cli.h"
 #include "cli/cli_int.h"
 
-extern const struct command cmd_completion, cmd_help;
+extern const struct command cmd_completion, cmd_help, cmd_list, cmd_pull, cmd_rm;
+
+static const struct command *const models[] = {
+    &cmd_pull,
+    &cmd_list,
+    &cmd_rm,
+    NULL,
+};
 
 static const struct command *const about[] = {
     &cmd_help,
@@ -13,6 +20,7 @@ static const struct command *const about[] = {
 };
 
 const struct command_group cli_groups[] = {
+    {"Models", models},
     {"Hearth itself", about},
     {NULL, NULL},
 };
