@@ -137,13 +137,6 @@ static enum status set_text(struct complete_result *res, const char *text, size_
     return OK;
 }
 
-/* The last byte of the prompt's text, where it is a blank that the model's tokens take along with the
- * word after it (" return" is one token): the prompt leaves it out and the completion brings it. */
-static size_t heal_length(const struct unix_text *u)
-{
-    return u->prefix_len && u->prefix[u->prefix_len - 1] == ' ' ? 1 : 0;
-}
-
 static enum status build_prompt(struct completer *c, const struct complete_request *req,
                                 struct fim_input *in, struct fim_prompt *prompt, struct error *err)
 {
@@ -206,7 +199,7 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     const char *text = s.text.data ? s.text.data : "";
     struct trim_cut end = trim_finish(&s.hole, text, s.text.len, s.end_token);
     set_finish(res, gen.finish, s.end_token, end.rule != TRIM_NONE ? end.rule : s.rule);
-    st = set_text(res, text, end.keep, u.crlf, err);
+    st = set_text(res, text + end.skip, end.keep - end.skip, u.crlf, err);
     if (st) goto out;
     res->prompt_tokens = gen.n_prompt;
     res->cached_tokens = gen.n_cached;

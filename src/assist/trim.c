@@ -54,12 +54,12 @@ struct walk {
 
 static struct trim_cut no_cut(size_t len)
 {
-    return (struct trim_cut){TRIM_NONE, len};
+    return (struct trim_cut){TRIM_NONE, 0, len};
 }
 
 static struct trim_cut cut(enum trim_rule rule, size_t keep)
 {
-    return (struct trim_cut){rule, keep};
+    return (struct trim_cut){rule, 0, keep};
 }
 
 /* The line that the text's first line completes is the line below. */
@@ -224,53 +224,78 @@ static struct trim_cut walk_lines(struct walk *w)
     return no_cut(w->text.len);
 }
 
-/* The rules that look at lines, in order; the first that fires decides. */
+static size_t count_blanks(struct span s)
+{
+    size_t n = 0;
+    while (n < s.len && (s.data[n] == ' ' || s.data[n] == '\t')) n++;
+    return n;
+}
+
+/* The rules that look at lines, in order; the first that fires decides. w->text is what is left after
+ * the blanks in front; the result's offsets count from there. */
 static struct trim_cut scan(struct walk *w, const struct trim_hole *h, const char *text, size_t len,
                             bool final)
 {
     size_t valid = trim_utf8_prefix(text, len);
-    *w = (struct walk){.h = h, .text = span_of(text, valid), .final = final, .floor = h->floor};
-    struct trim_cut c = h->mode == TRIM_RAW ? no_cut(valid) : walk_lines(w);
+    struct span s = span_of(text, valid);
+    size_t skip = h->has_blanks && h->mode != TRIM_RAW ? count_blanks(s) : 0;
+    s = span_of(text + skip, valid - skip);
+    *w = (struct walk){.h = h, .text = s, .final = final, .floor = h->floor};
+    struct trim_cut c = h->mode == TRIM_RAW ? no_cut(s.len) : walk_lines(w);
     /* Up to three bytes may be the start of a character that is still coming. */
-    if (c.rule == TRIM_NONE && len - valid > 3) return cut(TRIM_BAD_BYTES, valid);
+    if (c.rule == TRIM_NONE && len - valid > 3) c = cut(TRIM_BAD_BYTES, s.len);
+    c.skip = skip;
     return c;
 }
 
 struct trim_cut trim_scan(const struct trim_hole *h, const char *text, size_t len)
 {
     struct walk w;
-    return scan(&w, h, text, len, false);
+    struct trim_cut c = scan(&w, h, text, len, false);
+    c.keep += c.skip;
+    return c;
 }
 
-static size_t strip_end(const char *text, size_t keep)
+static size_t strip_end(struct span s, bool lines)
 {
-    while (keep && (text[keep - 1] == ' ' || text[keep - 1] == '\t' || text[keep - 1] == '\n'))
-        keep--;
-    return keep;
+    while (s.len && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t' ||
+                     (lines && s.data[s.len - 1] == '\n')))
+        s.len--;
+    return s.len;
+}
+
+/* The rules for a whole text's end; `c` holds what the lines' rules left. */
+static void finish_end(const struct trim_hole *h, struct span text, struct trim_cut *c)
+{
+    text.len = c->keep;
+    if (h->rest_blank) {
+        text.len = strip_end(text, true);
+        c->keep = trim_closers(h, text);
+        if (c->keep < text.len) c->rule = TRIM_BRACKETS;
+        text.len = c->keep;
+        c->keep = strip_end(text, true);
+        return;
+    }
+    if (h->mode == TRIM_SINGLE) {
+        c->keep = trim_overlap(h, text, c->rule == TRIM_LINE_END);
+        if (c->keep < text.len) c->rule = TRIM_SUFFIX_OVERLAP;
+    }
+    text.len = c->keep;
+    if (*h->rest == ' ' || *h->rest == '\t') c->keep = strip_end(text, false);
 }
 
 struct trim_cut trim_finish(const struct trim_hole *h, const char *text, size_t len, bool ended)
 {
     struct walk w;
     struct trim_cut c = scan(&w, h, text, len, true);
-    if (h->mode == TRIM_RAW) return c;
-    if (h->one_statement && w.statement_end && w.statement_end < c.keep && !ended &&
-        c.rule != TRIM_SUFFIX_LINE)
-        c = cut(TRIM_STATEMENT, w.statement_end);
-    struct trim_cut more;
-    if (h->rest_blank) {
-        c.keep = strip_end(text, c.keep);
-        more = trim_closers(h, span_of(text, c.keep));
-    } else if (h->mode == TRIM_SINGLE) {
-        more = trim_overlap(h, span_of(text, c.keep), c.rule == TRIM_LINE_END);
-    } else {
-        more = no_cut(c.keep);
+    if (h->mode != TRIM_RAW) {
+        if (h->one_statement && w.statement_end && w.statement_end < c.keep && !ended &&
+            c.rule != TRIM_SUFFIX_LINE) {
+            c.rule = TRIM_STATEMENT;
+            c.keep = w.statement_end;
+        }
+        finish_end(h, w.text, &c);
     }
-    if (more.rule != TRIM_NONE) c = more;
-    if (h->rest_blank) {
-        c.keep = strip_end(text, c.keep);
-    } else if (c.keep && h->rest_len && (*h->rest == ' ' || *h->rest == '\t')) {
-        while (c.keep && (text[c.keep - 1] == ' ' || text[c.keep - 1] == '\t')) c.keep--;
-    }
+    c.keep += c.skip;
     return c;
 }

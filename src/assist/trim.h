@@ -51,6 +51,7 @@ struct trim_hole {
     size_t below_len;
     int below_indent;        /* columns, a tab to the next multiple of 8; -1 if none */
     int floor;               /* lines indented less lie outside; -1 = the first generated tells */
+    bool has_blanks;         /* blanks in front of the completion are there already */
     int opener_indent;       /* of the line whose block the hole fills, or -1 */
     bool opener_brace;       /* that block ends with a closing bracket */
 };
@@ -59,9 +60,11 @@ struct trim_hole {
 void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, const char *suffix,
                     size_t suffix_len, enum trim_mode mode);
 
+/* text[skip .. keep) belongs in the hole. */
 struct trim_cut {
-    enum trim_rule rule; /* TRIM_NONE: nothing was cut but trailing blanks */
-    size_t keep;         /* bytes of the text that belong in the hole */
+    enum trim_rule rule; /* TRIM_NONE: nothing was cut but blanks at both ends */
+    size_t skip;         /* blanks in front that the cursor's line has already */
+    size_t keep;         /* >= skip */
 };
 
 /* While generating: whether a rule ends the hole within `text`, whose last line may be incomplete.

@@ -17,11 +17,6 @@ static size_t imbalance(const struct trim_hole *h, struct span text)
     return b.unmatched_close + b.unmatched_open;
 }
 
-static struct trim_cut cut_at(enum trim_rule rule, size_t keep)
-{
-    return (struct trim_cut){rule, keep};
-}
-
 /* Where the text has the whole rest of the line and then little more than punctuation, the rest's
  * place in it; else text.len. */
 static size_t find_rest(struct span text, struct span rest)
@@ -34,11 +29,11 @@ static size_t find_rest(struct span text, struct span rest)
     return text.len;
 }
 
-struct trim_cut trim_overlap(const struct trim_hole *h, struct span text, bool line_ended)
+size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended)
 {
     struct span rest = span_rstrip(span_of(h->rest, h->rest_len));
     struct span body = span_rstrip(text);
-    if (rest.len + body.len > MAX_LINE) return cut_at(TRIM_NONE, text.len);
+    if (rest.len + body.len > MAX_LINE) return text.len;
     size_t best = text.len, best_score = imbalance(h, text);
     size_t most = rest.len < body.len ? rest.len : body.len;
     for (size_t k = 1; k <= most; k++) {
@@ -54,19 +49,17 @@ struct trim_cut trim_overlap(const struct trim_hole *h, struct span text, bool l
         size_t at = find_rest(body, span_strip(rest));
         if (at < body.len && imbalance(h, span_of(body.data, at)) <= best_score) best = at;
     }
-    if (best == text.len) return cut_at(TRIM_NONE, text.len);
-    return cut_at(TRIM_SUFFIX_OVERLAP, best);
+    return best;
 }
 
-struct trim_cut trim_closers(const struct trim_hole *h, struct span text)
+size_t trim_closers(const struct trim_hole *h, struct span text)
 {
     struct span below = h->below ? span_strip(span_of(h->below, h->below_len)) : span_of("", 0);
-    if (!below.len || !is_closer(*below.data)) return cut_at(TRIM_NONE, text.len);
+    if (!below.len || !is_closer(*below.data)) return text.len;
     char c = *below.data;
     struct span line = span_of(h->line, h->line_len);
     struct brackets b = brackets_count(line);
     size_t open = b.open_of[c == ')' ? 0 : c == ']' ? 1 : 2];
     if (open && !h->line_blank && h->below_indent == line_indent(line)) open--;
-    size_t at = brackets_find_close(text, c, open);
-    return at < text.len ? cut_at(TRIM_BRACKETS, at) : cut_at(TRIM_NONE, text.len);
+    return brackets_find_close(text, c, open);
 }

@@ -53,6 +53,8 @@ static void resolve_blank_line(struct trim_hole *h, struct span line)
     int above_indent = has_above ? line_indent(above) : 0;
     h->mode = TRIM_MULTI;
     if (line.len) h->floor = line_indent(line);
+    /* An editor has indented the line; below an opener it may not have done enough. */
+    h->has_blanks = line.len && !(has_above && line_opens(above) && h->floor <= above_indent);
     if (has_above && line_opens(above) && h->below_indent <= above_indent) {
         h->opener_indent = above_indent;
         struct span text = span_rstrip(above);
@@ -98,6 +100,7 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
     } else {
         resolve_line_end(h, line);
     }
+    if (!h->line_blank) h->has_blanks = line.data[line.len - 1] == ' ' || line.data[line.len - 1] == '\t';
     if (mode != TRIM_AUTO) {
         h->mode = mode;
         h->one_statement = false;

@@ -44,9 +44,10 @@ struct brackets brackets_count(struct span code);
 /* Offset of the (skip + 1)-th closing bracket `c` that `code` does not open itself, or code.len. */
 size_t brackets_find_close(struct span code, char c, size_t skip);
 
-/* Cuts what a finished text repeats of the rest of the cursor's line, or closes twice; `at` is the
- * text's end so far. `line_ended`: the text went on past its line. */
-struct trim_cut trim_overlap(const struct trim_hole *h, struct span text, bool line_ended);
-struct trim_cut trim_closers(const struct trim_hole *h, struct span text);
+/* Where a finished text begins to repeat the rest of the cursor's line, or text.len. `line_ended`: the
+ * model went on past the line. */
+size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended);
+/* Where it closes brackets that the line below closes, or text.len. */
+size_t trim_closers(const struct trim_hole *h, struct span text);
 
 #endif

@@ -37,11 +37,12 @@ static void check(const struct example *e, enum trim_mode mode)
     size_t len = strlen(e->generated);
     for (size_t step = 1; step <= len + 1; step++) {
         struct trim_cut c = run(&h, e->generated, len, step, e->ended);
-        bool same = c.keep == strlen(e->kept) && memcmp(e->generated, e->kept, c.keep) == 0;
+        size_t kept = c.keep - c.skip;
+        bool same = kept == strlen(e->kept) && memcmp(e->generated + c.skip, e->kept, kept) == 0;
         if (!same || c.rule != e->rule)
             fail_msg("%s (step %zu): rule %s, kept <%.*s>, wanted %s, <%s>", e->name, step,
-                     trim_rule_name(c.rule), (int)c.keep, e->generated, trim_rule_name(e->rule),
-                     e->kept);
+                     trim_rule_name(c.rule), (int)kept, e->generated + c.skip,
+                     trim_rule_name(e->rule), e->kept);
     }
 }
 
@@ -214,6 +215,24 @@ static void stops_at_blank_lines_and_doubled_brackets(void **state)
     CHECK_ALL(list);
 }
 
+static void blanks_in_front(void **state)
+{
+    (void)state;
+    static const struct example list[] = {
+        {"indented by the editor", "def f():\n    a = 1\n    ", "\n", "    b = 2", true, TRIM_NONE,
+         "b = 2"},
+        {"indented twice", "def f():\n    ", "\n", "    if b:\n        c()\n    d()", true, TRIM_NONE,
+         "if b:\n        c()\n    d()"},
+        {"not yet deep enough", "    def f():\n    ", "\n", "    a()", true, TRIM_NONE, "    a()"},
+        {"column 1", "def f():\n    a = 1\n", "\n", "    b = 2", true, TRIM_NONE, "    b = 2"},
+        {"after an equals sign", "x = ", "\n", " 1", true, TRIM_NONE, "1"},
+        {"none there yet", "x =", "\n", " 1", true, TRIM_NONE, " 1"},
+        {"only blanks", "x = ", "\n", "    ", true, TRIM_NONE, ""},
+        {"a blank line", "x()\n    ", "", "  \n    y()", true, TRIM_NONE, "\n    y()"},
+    };
+    CHECK_ALL(list);
+}
+
 static void modes_override(void **state)
 {
     (void)state;
@@ -289,7 +308,8 @@ static void random_texts(void **state)
         size_t len = strlen(text);
         struct trim_cut once = trim_finish(&h, text, len, false);
         struct trim_cut steps = run(&h, text, len, 1 + (size_t)round % 5, false);
-        assert_true(once.keep <= len);
+        assert_true(once.keep <= len && once.skip <= once.keep);
+        assert_int_equal(steps.skip, once.skip);
         assert_int_equal(trim_utf8_prefix(text, once.keep), once.keep);
         assert_int_equal(steps.keep, once.keep);
         assert_int_equal(steps.rule, once.rule);
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test(keeps_one_statement),
         cmocka_unit_test(stops_repetition),
         cmocka_unit_test(stops_at_blank_lines_and_doubled_brackets),
+        cmocka_unit_test(blanks_in_front),
         cmocka_unit_test(modes_override),
         cmocka_unit_test(utf8_prefix),
         cmocka_unit_test(never_cuts_a_character),
