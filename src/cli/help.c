@@ -77,7 +77,7 @@ static void print_options(const struct command *cmd, FILE *out, struct style s)
     }
     const char *help = "-h, --help";
     fprintf(out, "  %s%s%s%*s", s.name, help, s.end, indent - 2 - (int)strlen(help), "");
-    print_wrapped(out, "Show this text.", indent, width);
+    print_wrapped(out, "Show this text", indent, width);
 }
 
 void cli_help_command(const struct command *cmd, FILE *out)
