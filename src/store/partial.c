@@ -66,7 +66,6 @@ enum status partial_open(const struct store *s, const char *digest, uint64_t exp
     uint64_t keep = (uint64_t)sb.st_size;
     if (expected && keep > expected) keep = 0;
     st = partial_truncate(out, keep, err);
-    out->resumed = out->len;
     if (st == OK) return OK;
 fail:
     partial_close(out);
@@ -125,17 +124,22 @@ enum status partial_write(struct partial *p, const void *data, size_t len, struc
 
 enum status partial_truncate(struct partial *p, uint64_t len, struct error *err)
 {
-    p->len = 0;
+    p->len = p->shown = 0;
     enum status st = start_hash(p, err);
     if (st) return st;
     if (ftruncate(p->fd, (off_t)len) != 0)
         return error_set(err, ERR_IO, "cannot cut %s: %s", p->path, strerror(errno));
-    if (len < p->resumed) p->resumed = len;
     if (len == 0) return OK;
     st = store_hash_fd(p->fd, len, p->path, &p->hash, p->events, &p->len, err);
     if (st == OK && p->len != len)
         st = error_set(err, ERR_IO, "%s became shorter while it was read", p->path);
     return st;
+}
+
+bool partial_report(struct partial *p, enum store_phase phase, uint64_t position)
+{
+    if (position > p->shown) p->shown = position;
+    return store_progress(p->events, phase, p->shown, p->expected);
 }
 
 enum status partial_expect(struct partial *p, uint64_t bytes, struct error *err)

@@ -21,7 +21,7 @@ struct partial {
     int fd;
     uint64_t len;      /* bytes written and hashed */
     uint64_t expected; /* size of the whole; 0 = not known yet */
-    uint64_t resumed;  /* bytes that an earlier process left */
+    uint64_t shown;    /* last position reported, so that progress never goes back */
     struct sha256 hash;
     char etag[128];    /* of the server that the bytes came from, and its host; "" = not known */
     char host[256];
@@ -40,6 +40,9 @@ enum status partial_write(struct partial *p, const void *data, size_t len, struc
 
 /* Cuts back to `len` bytes, and hashes those again unless that is none. */
 enum status partial_truncate(struct partial *p, uint64_t len, struct error *err);
+
+/* Reports progress at `position`, or where it was already shown to be. False = stop. */
+bool partial_report(struct partial *p, enum store_phase phase, uint64_t position);
 
 /* Learns the size of the whole from a server. ERR_INTEGRITY where it contradicts what is known,
  * ERR_IO where the disk has no room for it. */

