@@ -1,0 +1,85 @@
+#include "cli/load.h"
+
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cli/cli.h"
+#include "infer/engine.h"
+
+struct packing {
+    struct progress *bar;
+    bool started;
+};
+
+static void show_packing(void *ctx, uint64_t done, uint64_t total)
+{
+    struct packing *p = ctx;
+    if (!p->started) {
+        p->started = true;
+        p->bar = progress_start("Preparing weights (first use)", true);
+    }
+    if (p->bar) progress_update(p->bar, done, total);
+}
+
+enum status cli_load_engine(const char *model, int threads, struct engine **out,
+                            struct error *err)
+{
+    *out = NULL;
+    char *path = NULL;
+    enum status st = cli_resolve_model(model, &path, err);
+    if (st != OK) return st;
+    struct error why;
+    char *cache = cli_cache_dir(&why);
+    if (!cache)
+        fprintf(stderr, "hearth: prepared weights are not kept for the next start: %s\n", why.msg);
+    struct packing packing = {0};
+    struct engine_options opt = {.n_threads = threads,
+                                 .cache_dir = cache,
+                                 .progress = show_packing,
+                                 .progress_ctx = &packing};
+    st = engine_open(path, &opt, out, err);
+    progress_end(packing.bar);
+    free(cache);
+    free(path);
+    return st;
+}
+
+enum status cli_read_text(const char *path, struct buf *out, struct error *err)
+{
+    return file_read_all(path, out, err);
+}
+
+/* A signal handler can reach nothing but a global. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    interrupted = 1;
+}
+
+const volatile int *cli_catch_interrupt(void)
+{
+    _Static_assert(sizeof(sig_atomic_t) == sizeof(int), "the engine's cancel flag is an int");
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
+    return (const volatile int *)&interrupted;
+}
+
+enum status cli_write(const char *text, size_t len, struct error *err)
+{
+    if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0) return OK;
+    return error_set(err, ERR_IO, "cannot write to standard output: %s", strerror(errno));
+}
+
+double cli_round(double x)
+{
+    return floor(x * 100 + 0.5) / 100;
+}
