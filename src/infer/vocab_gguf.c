@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/checked.h"
 #include "gguf/gguf.h"
@@ -159,6 +160,19 @@ static void set_defaults(struct vocab_source *s)
     s->add_bos = spm || strcmp(s->model, "gemma4") == 0 || tokenizer_pre_adds_bos(s->pre);
 }
 
+/* No key says that a model's special tokens take the white space behind them with them; of those
+ * that llama.cpp runs, the Phi-3 family's do. */
+static bool is_phi3(const struct gguf *g)
+{
+    struct gguf_str s;
+    if (gguf_get_str(g, "general.name", &s, NULL)) return false;
+    for (size_t i = 0; i + 4 <= s.len; i++)
+        if (strncasecmp(s.data + i, "phi3", 4) == 0 ||
+            (i + 5 <= s.len && strncasecmp(s.data + i, "phi-3", 5) == 0))
+            return true;
+    return false;
+}
+
 static enum status read_flag(const struct gguf *g, const char *key, bool *flag, struct error *err)
 {
     return optional(gguf_get_bool(g, key, flag, err));
@@ -186,6 +200,7 @@ static enum status read_source(const struct gguf *g, struct arrays *a, struct vo
         return error_set(err, ERR_FORMAT, "%s: %s is missing", gguf_path(g), KEY("merges"));
     set_defaults(s);
     read_ids(g, s);
+    s->strip_after_special = is_phi3(g);
     if ((st = read_flag(g, KEY("add_bos_token"), &s->add_bos, err))) return st;
     if ((st = read_flag(g, KEY("add_eos_token"), &s->add_eos, err))) return st;
     return read_flag(g, KEY("add_space_prefix"), &s->add_space_prefix, err);

@@ -241,9 +241,15 @@ static enum status list_add(struct fragment_list *l, size_t begin, size_t len, i
     return OK;
 }
 
-/* Takes every occurrence of one token out of the text fragments of `in`. */
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Takes every occurrence of one token out of the text fragments of `in`, with `strip` together with
+ * the white space behind it. */
 static enum status cut_out(const struct fragment_list *in, const char *text, int32_t id,
-                           struct text_str s, struct fragment_list *out)
+                           struct text_str s, bool strip, struct fragment_list *out)
 {
     enum status st = OK;
     out->len = 0;
@@ -255,12 +261,21 @@ static enum status cut_out(const struct fragment_list *in, const char *text, int
             size_t before = (size_t)(hit - (text + f.begin));
             if (before) st = list_add(out, f.begin, before, TOKEN_NONE);
             if (st == OK) st = list_add(out, f.begin + before, s.len, id);
-            f.begin += before + s.len;
-            f.len -= before + s.len;
+            size_t skip = before + s.len;
+            while (strip && skip < f.len && is_space(text[f.begin + skip])) skip++;
+            f.begin += skip;
+            f.len -= skip;
         }
         if (st == OK && (f.len || f.id != TOKEN_NONE)) st = list_add(out, f.begin, f.len, f.id);
     }
     return st;
+}
+
+/* Phi-3's tokens strip what follows them, except those that begin or end a text. */
+static bool strips(const struct tokenizer *t, int32_t id)
+{
+    return t->src.strip_after_special && id != t->src.bos && id != t->src.unk &&
+           id != find_text(t, "<|endoftext|>");
 }
 
 enum status special_partition(const struct tokenizer *t, const char *text, size_t len,
@@ -279,7 +294,7 @@ enum status special_partition(const struct tokenizer *t, const char *text, size_
         struct text_str s = t->tokens[id];
         if (!parse_special && t->types[id] != TOKEN_USER_DEFINED) continue;
         if (s.len > len || !pairs_cover(pairs, s) || !memmem(text, len, s.data, s.len)) continue;
-        st = cut_out(out, text, id, s, &other);
+        st = cut_out(out, text, id, s, parse_special && strips(t, id), &other);
         struct fragment_list swap = *out;
         *out = other;
         other = swap;

@@ -41,6 +41,7 @@ struct vocab_source {
     bool add_bos, add_eos;
     bool add_space_prefix;        /* SPM */
     bool ignore_merges;           /* llama-3 style: a whole pre-token that is a token wins */
+    bool strip_after_special;     /* Phi-3: white space after a parsed special token is part of it */
 };
 
 struct tokenizer;
