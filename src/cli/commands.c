@@ -4,12 +4,27 @@
 #include "cli/cli.h"
 #include "cli/cli_int.h"
 
-extern const struct command cmd_completion, cmd_help, cmd_list, cmd_pull, cmd_rm;
+extern const struct command cmd_bench, cmd_completion, cmd_detokenize, cmd_generate, cmd_help,
+    cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+
+static const struct command *const code[] = {
+    &cmd_generate,
+    NULL,
+};
 
 static const struct command *const models[] = {
     &cmd_pull,
     &cmd_list,
+    &cmd_show,
     &cmd_rm,
+    NULL,
+};
+
+static const struct command *const inspect[] = {
+    &cmd_bench,
+    &cmd_score,
+    &cmd_tokenize,
+    &cmd_detokenize,
     NULL,
 };
 
@@ -20,7 +35,9 @@ static const struct command *const about[] = {
 };
 
 const struct command_group cli_groups[] = {
+    {"Code", code},
     {"Models", models},
+    {"A closer look", inspect},
     {"Hearth itself", about},
     {NULL, NULL},
 };
