@@ -1,0 +1,466 @@
+/* hearth complete: the code that belongs at a position in a file. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "assist/complete.h"
+#include "assist/cursor.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "infer/engine.h"
+
+enum { MAX_FILE_BYTES = 64 << 20, SHOWN_LINES = 12 };
+
+struct complete_options {
+    const char *at, *model;
+    int64_t max_tokens, ctx, threads, top_k, seed;
+    double deadline, temperature, top_p, min_p;
+    bool single_line, multiline, raw, force, json, show;
+};
+
+extern const struct command cmd_complete;
+
+static const struct option options[] = {
+    {"at", 0, OPTION_STRING, "LINE:COL",
+     "Where: lines and columns count from 1, a column is a character. Without it the file must hold "
+     CURSOR_MARKER " once.",
+     offsetof(struct complete_options, at)},
+    {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file.",
+     offsetof(struct complete_options, model)},
+    {"max-tokens", 'n', OPTION_INT, "N", "Generate at most N tokens (default 128).",
+     offsetof(struct complete_options, max_tokens), 1, 1e9},
+    {"single-line", 0, OPTION_FLAG, NULL, "Fill in the cursor's line only.",
+     offsetof(struct complete_options, single_line)},
+    {"multiline", 0, OPTION_FLAG, NULL,
+     "Fill in any number of lines (default: decided by the text around the cursor).",
+     offsetof(struct complete_options, multiline)},
+    {"raw", 0, OPTION_FLAG, NULL, "Keep all that the model says up to its end token.",
+     offsetof(struct complete_options, raw)},
+    {"show", 0, OPTION_FLAG, NULL, "Print the lines around the cursor with the completion in them.",
+     offsetof(struct complete_options, show)},
+    {"json", 0, OPTION_FLAG, NULL, "Print a JSON object: the text, why it ended, token counts, timings.",
+     offsetof(struct complete_options, json)},
+    {"deadline", 0, OPTION_FLOAT, "MS",
+     "Stop after this many milliseconds with what there is, the model's loading not counted.",
+     offsetof(struct complete_options, deadline), 0.001, 1e9},
+    {"ctx", 'c', OPTION_INT, "N",
+     "Tokens of the text around the cursor and the completion together (default: 4096, or the "
+     "model's own if less).",
+     offsetof(struct complete_options, ctx), 1, 1e9},
+    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores).",
+     offsetof(struct complete_options, threads), 1, 1024},
+    {"temperature", 0, OPTION_FLOAT, "T",
+     "0 takes the most probable token (default), 1 draws as the model predicts.",
+     offsetof(struct complete_options, temperature), 0, 100},
+    {"top-k", 0, OPTION_INT, "K", "Draw from the K most probable tokens only (0: off).",
+     offsetof(struct complete_options, top_k), 0, 1e9},
+    {"top-p", 0, OPTION_FLOAT, "P",
+     "Draw from the fewest tokens that together reach probability P (1: off).",
+     offsetof(struct complete_options, top_p), 0, 1},
+    {"min-p", 0, OPTION_FLOAT, "P",
+     "Drop tokens less probable than P times the most probable one (0: off).",
+     offsetof(struct complete_options, min_p), 0, 1},
+    {"seed", 's', OPTION_INT, "N", "Seed of the draw (default 0): the same seed gives the same text.",
+     offsetof(struct complete_options, seed), 0, 9e18},
+    {"force", 0, OPTION_FLAG, NULL, "Also read files that by their name hold keys or passwords.",
+     offsetof(struct complete_options, force)},
+    {0},
+};
+
+static void init(void *p)
+{
+    struct complete_options *o = p;
+    struct sample_params s = sample_params_default();
+    *o = (struct complete_options){.max_tokens = 128,
+                                   .temperature = (double)s.temperature,
+                                   .top_k = s.top_k,
+                                   .top_p = (double)s.top_p,
+                                   .min_p = (double)s.min_p};
+}
+
+/* ---- the file and the position ------------------------------------------------------------------ */
+
+struct document {
+    const char *name;     /* for messages and for the model */
+    struct buf text;
+    size_t prefix_len;    /* the cursor */
+    size_t suffix_start;  /* after the marker, where there is one */
+    uint64_t line, column;
+};
+
+static enum status parse_position(const char *at, uint64_t *line, uint64_t *column,
+                                  struct error *err)
+{
+    unsigned long long l = 0, c = 0;
+    int end = 0;
+    size_t digits = strspn(at, "0123456789:");
+    if (digits != strlen(at) || digits > 40 || sscanf(at, "%18llu:%18llu%n", &l, &c, &end) != 2 ||
+        at[end] || !l || !c)
+        return error_set(err, ERR_INVALID,
+                         "--at %s: expected LINE:COL, both counted from 1, as in --at 12:5", at);
+    *line = l;
+    *column = c;
+    return OK;
+}
+
+static enum status read_document(const struct complete_options *o, const char *path,
+                                 struct document *d, struct error *err)
+{
+    bool standard_input = strcmp(path, "-") == 0;
+    d->name = standard_input ? "standard input" : path;
+    if (!o->force && cursor_is_secret(path))
+        return error_set(err, ERR_INVALID,
+                         "%s looks like a file of keys or passwords and was not read; pass --force "
+                         "if it is not",
+                         path);
+    if (o->at) {
+        enum status st = parse_position(o->at, &d->line, &d->column, err);
+        if (st) return st;
+    }
+    enum status st = file_read_all(path, &d->text, err);
+    if (st == ERR_LIMIT)
+        return error_set(err, st, "%s is larger than %d MB, the most that is completed", d->name,
+                         MAX_FILE_BYTES >> 20);
+    if (st == OK) st = buf_reserve(&d->text, 1); /* data is not NULL from here on */
+    if (st == ERR_LIMIT) st = OK;
+    if (st == OK) st = cursor_check_text(d->text.data, d->text.len, d->name, err);
+    if (st != OK) return st;
+    if (o->at) {
+        st = cursor_find(d->text.data, d->text.len, d->line, d->column, d->name, &d->prefix_len,
+                         err);
+        d->suffix_start = d->prefix_len;
+        return st;
+    }
+    st = cursor_find_marker(d->text.data, d->text.len, d->name, &d->prefix_len, err);
+    if (st != OK) return st;
+    d->suffix_start = d->prefix_len + strlen(CURSOR_MARKER);
+    cursor_locate(d->text.data, d->prefix_len, &d->line, &d->column);
+    return OK;
+}
+
+/* ---- one completion ----------------------------------------------------------------------------- */
+
+struct job {
+    const struct complete_options *o;
+    const char *model;    /* as named on the command line; NULL = the default */
+    struct engine *engine;
+    struct session *session;
+    struct completer completer;
+    bool first;           /* of the files */
+    bool compact;         /* one line of JSON for each */
+    double load_ms, start_to_prefill_ms, total_ms;
+    struct document doc;
+    struct complete_result res;
+};
+
+static void on_prefill(void *ctx)
+{
+    struct job *j = ctx;
+    if (j->first) j->start_to_prefill_ms = 1e3 * clock_since_process_start();
+}
+
+static enum status load(struct job *j, struct error *err)
+{
+    double t = clock_now();
+    enum status st = cli_load_engine(j->o->model, (int)j->o->threads, &j->engine, err);
+    if (st == OK) st = session_create(j->engine, (size_t)j->o->ctx, &j->session, err);
+    if (st == OK)
+        st = completer_init(&j->completer, engine_tokenizer(j->engine), j->session,
+                            j->o->model ? j->o->model : "the default model", err);
+    j->load_ms = 1e3 * (clock_now() - t);
+    return st;
+}
+
+static enum trim_mode mode_of(const struct complete_options *o)
+{
+    if (o->raw) return TRIM_RAW;
+    if (o->single_line) return TRIM_SINGLE;
+    return o->multiline ? TRIM_MULTI : TRIM_AUTO;
+}
+
+static enum status complete(struct job *j, struct error *err)
+{
+    const struct complete_options *o = j->o;
+    const struct document *d = &j->doc;
+    struct sample_params sample = sample_params_default();
+    sample.temperature = (float)o->temperature;
+    sample.top_k = o->top_k > INT32_MAX ? INT32_MAX : (int32_t)o->top_k;
+    sample.top_p = (float)o->top_p;
+    sample.min_p = (float)o->min_p;
+    sample.seed = (uint64_t)o->seed;
+    struct complete_request req = {
+        .prefix = d->text.data,
+        .prefix_len = d->prefix_len,
+        .suffix = d->text.data + d->suffix_start,
+        .suffix_len = d->text.len - d->suffix_start,
+        .max_tokens = (size_t)o->max_tokens,
+        .deadline_ms = o->deadline,
+        .sample = sample,
+        .mode = mode_of(o),
+        .cancel = cli_catch_interrupt(),
+        .on_prefill = on_prefill,
+        .ctx = j,
+    };
+    double t = clock_now();
+    enum status st = complete_run(&j->completer, &req, &j->res, err);
+    j->total_ms = 1e3 * (clock_now() - t);
+    return st;
+}
+
+/* ---- output ------------------------------------------------------------------------------------- */
+
+static double per_second(double n, double ms)
+{
+    return ms > 0 ? cli_round(1e3 * n / ms) : 0;
+}
+
+static double prefill_rate(const struct complete_result *r)
+{
+    return per_second((double)(r->prompt_tokens - r->cached_tokens), r->prefill_ms);
+}
+
+static double decode_rate(const struct complete_result *r)
+{
+    return r->completion_tokens > 1 ? per_second((double)(r->completion_tokens - 1), r->decode_ms) : 0;
+}
+
+static json_t *timings(const struct job *j)
+{
+    const struct complete_result *r = &j->res;
+    json_t *t = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "load_ms",
+                          cli_round(j->load_ms), "start_to_prefill_ms",
+                          cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
+                          "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
+                          cli_round(r->decode_ms), "total_ms", cli_round(j->total_ms),
+                          "prefill_tokens_per_second", prefill_rate(r),
+                          "decode_tokens_per_second", decode_rate(r));
+    if (t && !j->first) { /* the model was there already */
+        json_object_del(t, "load_ms");
+        json_object_del(t, "start_to_prefill_ms");
+    }
+    return t;
+}
+
+static enum status print_json(const struct job *j, struct error *err)
+{
+    const struct complete_result *r = &j->res;
+    const struct document *d = &j->doc;
+    json_t *root = json_pack(
+        "{s:s%, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:i}",
+        "text", r->text, r->len, "file", d->name, "line", (json_int_t)d->line, "column",
+        (json_int_t)d->column, "prompt_tokens", (json_int_t)r->prompt_tokens, "cached_tokens",
+        (json_int_t)r->cached_tokens, "completion_tokens", (json_int_t)r->completion_tokens,
+        "finish_reason", finish_reason_name(r->finish), "stopped_by", r->stopped_by, "truncated",
+        r->truncated, "prefix_tokens_dropped", (json_int_t)r->prefix_tokens_dropped,
+        "suffix_tokens_dropped", (json_int_t)r->suffix_tokens_dropped, "prefix_lines_dropped",
+        (json_int_t)r->prefix_lines_dropped, "suffix_lines_dropped",
+        (json_int_t)r->suffix_lines_dropped, "context_tokens",
+        (json_int_t)session_n_ctx(j->session), "template", j->completer.fim.name, "threads",
+        engine_n_threads(j->engine));
+    char *out = NULL;
+    json_t *times = root ? timings(j) : NULL;
+    if (times && json_object_set_new(root, "timings", times) == 0)
+        out = json_dumps(root, JSON_REAL_PRECISION(12) | (j->compact ? JSON_COMPACT : JSON_INDENT(2)));
+    enum status st;
+    if (!out) st = error_set(err, ERR_NOMEM, "no memory for the result, or a file name that is not UTF-8");
+    else if ((st = cli_write(out, strlen(out), err)) == OK) st = cli_write("\n", 1, err);
+    free(out);
+    json_decref(root);
+    return st;
+}
+
+/* Start of the line `n` lines above the one at `at`. */
+static size_t lines_up(const char *text, size_t at, int n)
+{
+    while (at > 0 && text[at - 1] != '\n') at--;
+    for (; n > 0 && at > 0; n--) {
+        at--;
+        while (at > 0 && text[at - 1] != '\n') at--;
+    }
+    return at;
+}
+
+/* End of the line `n` lines below the one at `at`, its line end included. */
+static size_t lines_down(const char *text, size_t len, size_t at, int n)
+{
+    for (; n >= 0 && at < len; n--) {
+        const char *end = memchr(text + at, '\n', len - at);
+        at = end ? (size_t)(end - text) + 1 : len;
+    }
+    return at;
+}
+
+struct painter {
+    bool color;
+    bool inserted;   /* painting the completion */
+    bool line_start;
+    bool marked;     /* some of this line is new */
+    uint64_t line;
+    struct buf body; /* of the line so far */
+    struct buf out;
+};
+
+static enum status paint_line(struct painter *p)
+{
+    const char *mark = p->marked ? "+" : " ";
+    enum status st = p->color
+        ? buf_printf(&p->out, "\033[2m%5llu %s\033[0m ", (unsigned long long)p->line, mark)
+        : buf_printf(&p->out, "%5llu %s ", (unsigned long long)p->line, mark);
+    if (!st) st = buf_append(&p->out, p->body.data ? p->body.data : "", p->body.len);
+    if (!st && p->color && p->inserted) st = buf_append_str(&p->out, "\033[0m");
+    if (!st) st = buf_append_str(&p->out, "\n");
+    buf_clear(&p->body);
+    if (!st && p->color && p->inserted) st = buf_append_str(&p->body, "\033[1;32m");
+    p->marked = p->inserted;
+    p->line++;
+    return st;
+}
+
+/* Control characters in the file must not reach the terminal. */
+static enum status paint(struct painter *p, const char *text, size_t len)
+{
+    enum status st = OK;
+    p->line_start = false;
+    for (size_t i = 0; i < len && !st; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (c == '\n') st = paint_line(p);
+        else if (c == '\r' && i + 1 < len && text[i + 1] == '\n') continue;
+        else if ((c < 0x20 && c != '\t') || c == 0x7F) st = buf_append_str(&p->body, "?");
+        else st = buf_append(&p->body, text + i, 1);
+    }
+    return st;
+}
+
+static enum status set_inserted(struct painter *p, bool on)
+{
+    p->inserted = on;
+    if (on) p->marked = true;
+    return p->color ? buf_append_str(&p->body, on ? "\033[1;32m" : "\033[0m") : OK;
+}
+
+static enum status print_shown(const struct job *j, struct error *err)
+{
+    const struct document *d = &j->doc;
+    const struct complete_result *r = &j->res;
+    const char *text = d->text.data;
+    size_t from = lines_up(text, d->prefix_len, SHOWN_LINES);
+    size_t to = lines_down(text, d->text.len, d->suffix_start, SHOWN_LINES);
+    struct painter p = {.color = cli_color(STDOUT_FILENO)};
+    uint64_t column;
+    cursor_locate(text, from, &p.line, &column);
+    buf_init(&p.body, MAX_FILE_BYTES);
+    buf_init(&p.out, (size_t)4 * MAX_FILE_BYTES);
+    enum status st = paint(&p, text + from, d->prefix_len - from);
+    if (!st && r->len) st = set_inserted(&p, true);
+    if (!st) st = paint(&p, r->text, r->len);
+    if (!st && r->len) st = set_inserted(&p, false);
+    if (!st) st = paint(&p, text + d->suffix_start, to - d->suffix_start);
+    if (!st && p.body.len) st = paint_line(&p);
+    if (!st)
+        st = buf_printf(&p.out, "%s%s%s: %zu tokens, first after %.0f ms, then %.1f tokens/s%s\n",
+                        p.color ? "\033[2m" : "", d->name, r->len ? "" : ": no completion",
+                        r->completion_tokens, r->first_token_ms, decode_rate(r),
+                        p.color ? "\033[0m" : "");
+    if (st) st = error_set(err, st, "no memory for the text around the completion");
+    else st = cli_write(p.out.data, p.out.len, err);
+    buf_fini(&p.body);
+    buf_fini(&p.out);
+    return st;
+}
+
+static void note_truncation(const struct job *j)
+{
+    const struct complete_result *r = &j->res;
+    if (!r->truncated) return;
+    fprintf(stderr,
+            "hearth: %s does not fit into a context of %zu tokens: %zu lines (%zu tokens) at its start "
+            "and %zu lines (%zu tokens) at its end were left out; --ctx makes room for more\n",
+            j->doc.name, session_n_ctx(j->session), r->prefix_lines_dropped, r->prefix_tokens_dropped,
+            r->suffix_lines_dropped, r->suffix_tokens_dropped);
+}
+
+static enum status print(const struct job *j, struct error *err)
+{
+    const struct complete_result *r = &j->res;
+    note_truncation(j);
+    if (j->o->json) return print_json(j, err);
+    if (j->o->show) return print_shown(j, err);
+    enum status st = cli_write(r->text, r->len, err);
+    if (st == OK && (j->compact || isatty(STDOUT_FILENO))) st = cli_write("\n", 1, err);
+    return st;
+}
+
+/* ---- the command -------------------------------------------------------------------------------- */
+
+static enum status run_file(struct job *j, const char *path, struct error *err)
+{
+    buf_init(&j->doc.text, MAX_FILE_BYTES);
+    enum status st = read_document(j->o, path, &j->doc, err);
+    if (st == OK && !j->engine) st = load(j, err);
+    if (st == OK) st = complete(j, err);
+    if (st == OK) st = print(j, err);
+    j->first = false;
+    return st;
+}
+
+static int check_options(const struct complete_options *o, int argc)
+{
+    if (o->at && argc > 1)
+        return cli_usage_error(&cmd_complete, "--at is a position in one file, and %d were given", argc);
+    if (o->json && o->show) return cli_usage_error(&cmd_complete, "--json and --show exclude each other");
+    if (o->single_line + o->multiline + o->raw > 1)
+        return cli_usage_error(&cmd_complete, "--single-line, --multiline and --raw exclude each other");
+    return EXIT_OK;
+}
+
+static int run(const void *p, int argc, char **argv)
+{
+    struct job j = {.o = p, .first = true, .compact = argc > 1};
+    struct error err = {0};
+    int code = check_options(p, argc);
+    if (code != EXIT_OK) return code;
+    enum status st = OK;
+    for (int i = 0; i < argc && st == OK; i++) {
+        st = run_file(&j, argv[i], &err);
+        if (st == OK && j.res.finish == FINISH_CANCELLED) code = EXIT_INTERRUPTED;
+        complete_result_fini(&j.res);
+        buf_fini(&j.doc.text);
+        if (code != EXIT_OK) break;
+    }
+    if (st != OK) code = cli_fail(&err);
+    session_destroy(j.session);
+    engine_close(j.engine);
+    return code;
+}
+
+const struct command cmd_complete = {
+    .name = "complete",
+    .summary = "Fill in the code at a position in a file",
+    .usage = "complete FILE --at LINE:COL [options]",
+    .description =
+        "Prints the code that belongs at a position in FILE, given what stands before and after it. "
+        "FILE is not changed. - is standard input. Instead of --at, the text may hold the marker\n"
+        CURSOR_MARKER " where the completion should go; several files with markers may be given, and "
+        "the model is loaded once.\n"
+        "\n"
+        "The model must know fill-in-the-middle; its template is found from its vocabulary. What runs "
+        "past the hole is dropped: what the text below says already, brackets that are closed there, "
+        "the next function. A file that does not fit into the context is cut at both ends, at whole "
+        "lines, and that is said.\n"
+        "\n"
+        "Examples:\n"
+        "  hearth complete main.c --at 12:5\n"
+        "  hearth complete main.c --at 12:5 --show\n"
+        "  hearth complete --json -m qwen2.5-coder:0.5b - < with-marker.py\n",
+    .options = options,
+    .options_size = sizeof(struct complete_options),
+    .init = init,
+    .min_args = 1,
+    .max_args = -1,
+    .arg_metavar = "FILE",
+    .run = run,
+};
