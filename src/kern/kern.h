@@ -3,7 +3,7 @@
  * Weights are used in *packed* form: 16 rows of a matrix interleaved into a panel of exactly the
  * same number of bytes, so that one broadcast activation feeds 16 outputs and one kernel shape
  * serves one row of activations and a thousand. Activations meet quantized weights as int8 in
- * blocks of 32 with a float scale. Integer sums are exact and the float sums run over the blocks in
+ * blocks of 32 or 16 with a float scale. Integer sums are exact and the float sums run over the blocks in
  * ascending order with fused multiply-adds, so every implementation, every batch size and every
  * split over threads gives the same bits.
  *
@@ -19,7 +19,6 @@
 #include "quant/quant.h"
 
 #define KERN_PANEL 16      /* rows per panel */
-#define KERN_ACT_BLOCK 32  /* activations per int8 scale */
 #define KERN_KV_PAGE 32    /* positions per page of the KV cache */
 #define KERN_TILE_MAX 8    /* activation rows that one kernel call interleaves */
 
@@ -45,17 +44,30 @@ void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_
 
 /* ---- activations ------------------------------------------------------------------------------ */
 
+/* Quantized activations: int8 with a scale for each block of 32 columns, or of 16 for the weight
+ * types that are exact enough to deserve it (Q8_0) or have scales of 16 columns anyway (Q2_K, Q3_K,
+ * Q6_K). */
+enum kern_act_format { KERN_ACT_32, KERN_ACT_16, KERN_ACT_FLOAT };
+#define KERN_ACT_FORMATS 2
+
+struct kern_act_q {
+    int8_t *q;      /* [n_rows * n_cols] */
+    float *scale;   /* [n_rows * n_cols / block] */
+    int32_t *sum;   /* [n_rows * n_cols / block]: sums of the block's quantized values */
+};
+
 /* n_rows vectors of n_cols floats, prepared once and shared by all matrices that read them. Rows are
  * grouped in tiles of up to KERN_TILE_MAX rows; within a tile of width w the int8 values stand as
- * [n_cols/4][w][4], the scales and sums as [n_cols/32][w] and [n_cols/16][w]. Tile t starts at row
+ * [n_cols/4][w][4], the scales and sums as [n_cols/block][w]. Tile t starts at row
  * t * KERN_TILE_MAX. n_cols is a multiple of 32 when int8 is used. */
 struct kern_act {
     size_t n_rows, n_cols;
     const float *f32; size_t f32_stride; /* the rows themselves, for float weights */
-    int8_t *q;        /* [n_rows * n_cols] */
-    float *scale;     /* [n_rows * n_cols / 32] */
-    int32_t *sum;     /* [n_rows * n_cols / 16]: sums of 16 quantized values */
+    struct kern_act_q fmt[KERN_ACT_FORMATS];
 };
+
+/* What a weight type multiplies with. */
+enum kern_act_format kern_act_format(const struct quant_traits *type);
 
 /* ---- attention -------------------------------------------------------------------------------- */
 
@@ -79,8 +91,9 @@ struct kern_attn {
 struct kern_ops {
     const char *name; /* "scalar", "sse2", "avx2", "avxvnni", "avx512" */
 
-    /* Quantizes tiles [tile0, tile1) of act->f32 into act->q, scale, sum. */
-    void (*act_quantize)(struct kern_act *act, size_t tile0, size_t tile1);
+    /* Quantizes tiles [tile0, tile1) of act->f32 into act->fmt[format]. */
+    void (*act_quantize)(struct kern_act *act, enum kern_act_format format, size_t tile0,
+                         size_t tile1);
 
     /* y[r * y_stride + o] for all rows r of `act` and the outputs o of panels [panel0, panel1).
      * `scratch`: kern_matmul_scratch_bytes(n_cols) bytes, 64-byte aligned, one per thread. */

@@ -134,19 +134,29 @@ static void split_q6_k(const uint8_t *b, struct pack_row *o)
 /* ---- registry --------------------------------------------------------------------------------- */
 
 static const struct pack_format formats[] = {
-    {QUANT_F32, .elem_bytes = 4},
-    {QUANT_F16, .elem_bytes = 2},
-    {QUANT_BF16, .elem_bytes = 2},
-    {QUANT_Q4_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, split_q4_0},
-    {QUANT_Q4_1, 0, 32, true, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, split_q4_1},
-    {QUANT_Q5_0, 0, 32, false, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, split_q5_0},
-    {QUANT_Q5_1, 0, 32, true, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, split_q5_1},
-    {QUANT_Q8_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_BYTES, split_q8_0},
-    {QUANT_Q2_K, 0, 256, true, CODES_BYTES, PLANE_NONE, PLANE_PAIRS, split_q2_k},
-    {QUANT_Q3_K, 0, 256, false, CODES_SIX, PLANE_BITS, PLANE_PAIRS, split_q3_k},
-    {QUANT_Q4_K, 0, 256, true, CODES_SIX, PLANE_NONE, PLANE_NIBBLES, split_q4_k},
-    {QUANT_Q5_K, 0, 256, true, CODES_SIX, PLANE_BITS, PLANE_NIBBLES, split_q5_k},
-    {QUANT_Q6_K, 0, 256, false, CODES_BYTES, PLANE_PAIRS, PLANE_NIBBLES, split_q6_k},
+    {QUANT_F32, .elem_bytes = 4, .act = KERN_ACT_FLOAT},
+    {QUANT_F16, .elem_bytes = 2, .act = KERN_ACT_FLOAT},
+    {QUANT_BF16, .elem_bytes = 2, .act = KERN_ACT_FLOAT},
+    {QUANT_Q4_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+     split_q4_0},
+    {QUANT_Q4_1, 0, 32, true, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+     split_q4_1},
+    {QUANT_Q5_0, 0, 32, false, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
+     split_q5_0},
+    {QUANT_Q5_1, 0, 32, true, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
+     split_q5_1},
+    {QUANT_Q8_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_BYTES, KERN_ACT_16,
+     split_q8_0},
+    {QUANT_Q2_K, 0, 256, true, CODES_BYTES, PLANE_NONE, PLANE_PAIRS, KERN_ACT_16,
+     split_q2_k},
+    {QUANT_Q3_K, 0, 256, false, CODES_SIX, PLANE_BITS, PLANE_PAIRS, KERN_ACT_16,
+     split_q3_k},
+    {QUANT_Q4_K, 0, 256, true, CODES_SIX, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+     split_q4_k},
+    {QUANT_Q5_K, 0, 256, true, CODES_SIX, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
+     split_q5_k},
+    {QUANT_Q6_K, 0, 256, false, CODES_BYTES, PLANE_PAIRS, PLANE_NIBBLES, KERN_ACT_16,
+     split_q6_k},
 };
 
 const struct pack_format *pack_format_find(uint32_t type)
@@ -159,6 +169,12 @@ const struct pack_format *pack_format_find(uint32_t type)
 bool kern_type_supported(const struct quant_traits *type)
 {
     return pack_format_find(type->id) != NULL;
+}
+
+enum kern_act_format kern_act_format(const struct quant_traits *type)
+{
+    const struct pack_format *f = pack_format_find(type->id);
+    return f ? f->act : KERN_ACT_FLOAT;
 }
 
 size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols)

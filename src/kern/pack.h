@@ -36,6 +36,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kern/kern.h"
+
 /* What of the layout above a type uses. */
 enum pack_codes { CODES_NONE, CODES_BYTES, CODES_SIX };
 enum pack_plane { PLANE_NONE, PLANE_BITS, PLANE_PAIRS, PLANE_NIBBLES, PLANE_BYTES };
@@ -54,6 +56,7 @@ struct pack_format {
     bool has_min;
     enum pack_codes codes;
     enum pack_plane high, low;
+    enum kern_act_format act; /* what its kernels multiply with */
     void (*split)(const uint8_t *block, struct pack_row *out);
 };
 

@@ -89,6 +89,22 @@ struct setup {
     float *x;
 };
 
+static void act_alloc(struct kern_act *a)
+{
+    size_t n = a->n_rows * a->n_cols;
+    for (int k = 0; k < KERN_ACT_FORMATS; k++)
+        a->fmt[k] = (struct kern_act_q){alloc(n), alloc(n / 4), alloc(n / 4)};
+}
+
+static void act_free(struct kern_act *a)
+{
+    for (int k = 0; k < KERN_ACT_FORMATS; k++) {
+        free(a->fmt[k].q);
+        free(a->fmt[k].scale);
+        free(a->fmt[k].sum);
+    }
+}
+
 static void setup_act(struct setup *s, size_t n, size_t cols, int kind)
 {
     s->x = alloc(n * cols * 4);
@@ -96,8 +112,8 @@ static void setup_act(struct setup *s, size_t n, size_t cols, int kind)
         s->x[i] = kind == 1 ? 3.0f : kind == 2 ? (rng() & 1 ? 1e30f : -1e-30f)
                 : kind == 3 ? rng_float() * (i % 97 ? 1 : 1000) : rng_float();
     if (kind == 3) memset(s->x, 0, 32 * 4);
-    s->act = (struct kern_act){n, cols, s->x, cols, alloc(n * cols), alloc(n * cols / 8 + 64),
-                               alloc(n * cols / 4 + 64)};
+    s->act = (struct kern_act){n, cols, s->x, cols, {{0}}};
+    act_alloc(&s->act);
 }
 
 static void setup_init(struct setup *s, const struct quant_traits *t, size_t rows, size_t cols,
@@ -121,9 +137,7 @@ static void setup_fini(struct setup *s)
     free(s->rows);
     free((void *)s->w.data);
     free(s->x);
-    free(s->act.q);
-    free(s->act.scale);
-    free(s->act.sum);
+    act_free(&s->act);
 }
 
 static bool close_enough(const float *a, const float *b, size_t n, float tol)
@@ -150,8 +164,9 @@ static bool same(const struct kern_ops *ops, const float *a, const float *ref, s
 static void run(const struct kern_ops *ops, struct setup *s, float *y, size_t split)
 {
     void *scratch = alloc(kern_matmul_scratch_bytes(s->w.n_cols));
-    if (s->w.type->block_elems > 1)
-        ops->act_quantize(&s->act, 0, (s->act.n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
+    enum kern_act_format fmt = kern_act_format(s->w.type);
+    if (fmt != KERN_ACT_FLOAT)
+        ops->act_quantize(&s->act, fmt, 0, (s->act.n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
     size_t panels = (s->w.n_rows + 15) / 16;
     for (size_t p = 0; p < panels; p += split) {
         size_t e = p + split < panels ? p + split : panels;
@@ -166,6 +181,8 @@ static void truth(const struct setup *s, float *y)
     size_t cols = s->w.n_cols, n = s->act.n_rows, rows = s->w.n_rows;
     const struct quant_traits *t = s->w.type;
     size_t nb = cols / t->block_elems;
+    enum kern_act_format fmt = kern_act_format(t);
+    size_t block = fmt == KERN_ACT_16 ? 16 : 32;
     float *wr = alloc(cols * 4);
     for (size_t r = 0; r < rows; r++) {
         t->decode(s->rows + r * nb * t->block_bytes, wr, nb);
@@ -175,9 +192,11 @@ static void truth(const struct setup *s, float *y)
             size_t w = n - r0 < KERN_TILE_MAX ? n - r0 : KERN_TILE_MAX;
             for (size_t c = 0; c < cols; c++) {
                 double x = s->x[i * cols + c];
-                if (t->block_elems > 1)
-                    x = (double)s->act.q[r0 * cols + c / 4 * 4 * w + 4 * (i - r0) + c % 4] *
-                        s->act.scale[r0 * cols / 32 + c / 32 * w + (i - r0)];
+                if (fmt != KERN_ACT_FLOAT) {
+                    const struct kern_act_q *a = &s->act.fmt[fmt];
+                    x = (double)a->q[r0 * cols + c / 4 * 4 * w + 4 * (i - r0) + c % 4] *
+                        a->scale[r0 * cols / block + c / block * w + (i - r0)];
+                }
                 sum += x * wr[c];
             }
             y[i * rows + r] = (float)sum;
@@ -208,13 +227,11 @@ static void check_matmul(const struct kern_ops *ops, const struct quant_traits *
             for (size_t i = 0; i < n && exact(ops); i++) {
                 struct setup one = s;
                 float *yo = alloc(rows * 4);
-                one.act = (struct kern_act){1, cols, s.x + i * cols, cols, alloc(cols),
-                                            alloc(cols / 8), alloc(cols / 4)};
+                one.act = (struct kern_act){1, cols, s.x + i * cols, cols, {{0}}};
+                act_alloc(&one.act);
                 run(ops, &one, yo, 2);
                 expect(memcmp(yo, ref + i * rows, rows * 4) == 0, "row alone", ops->name, t->name, n, i);
-                free(one.act.q);
-                free(one.act.scale);
-                free(one.act.sum);
+                act_free(&one.act);
                 free(yo);
             }
             free(ref);

@@ -198,12 +198,20 @@ static void test_fixture(void **state)
     size_t n_tables = kern_available(tables, 16);
     float *base = NULL;
     assert_in_range(n_tables, 1, 16);
-    for (size_t t = 0; t < n_tables; t++) base = run_table(fx, &g, tables[t]->name, base);
-    double exact = max_rel(&g, g.exact, base), rounded = max_rel(&g, g.rounded, base);
-    print_message("%-14s from float32 %.1e, from the same formats %.1e\n", fx->name, exact,
-                  rounded);
-    assert_true(exact <= tolerance[fx->weights].exact);
-    assert_true(rounded <= tolerance[fx->weights].rounded);
+    for (size_t t = 0; t < n_tables; t++) {
+        /* sse2 has no fused multiply-add, and so its own last bits. */
+        bool alone = strcmp(tables[t]->name, "sse2") == 0;
+        float *mine = run_table(fx, &g, tables[t]->name, alone ? NULL : base);
+        double exact = max_rel(&g, g.exact, mine), rounded = max_rel(&g, g.rounded, mine);
+        print_message("%-14s %-8s from float32 %.1e, from the same formats %.1e\n", fx->name,
+                      tables[t]->name, exact, rounded);
+        assert_true(exact <= tolerance[fx->weights].exact);
+        assert_true(rounded <= tolerance[fx->weights].rounded);
+        if (alone)
+            free(mine);
+        else
+            base = mine;
+    }
     free(base);
     free(g.file);
 }

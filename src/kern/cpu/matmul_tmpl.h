@@ -4,7 +4,7 @@
  * into scratch records and run register tiles of up to V_ROWS_MAX rows over them. Both add, per
  * output, the same terms in the same order:
  *
- *   for each block (half block where the type has 16-column scales), ascending:
+ *   for each block of 32 columns, or 16 where the activations have a scale for each 16, ascending:
  *       sum = fma(float(integer dot product) * d, activation scale, sum)
  *       sum = fma(m, activation scale * activation sum, sum)       types with a minimum
  *
@@ -21,7 +21,7 @@ enum { REC_BYTES = 768, REC_D = 512 };
     X(QUANT_Q4_1, q4_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
     X(QUANT_Q5_0, q5_0, 1, 1, 0, 16, 0, unit_d)                                                    \
     X(QUANT_Q5_1, q5_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
-    X(QUANT_Q8_0, q8_0, 1, 1, 0, V_FULL_OFFSET, 1, unit_d)                                         \
+    X(QUANT_Q8_0, q8_0, 1, 2, 0, V_FULL_OFFSET, 1, unit_d)                                         \
     X(QUANT_Q2_K, q2_k, 8, 2, 1, 0, 0, unit_q2_k)                                                  \
     X(QUANT_Q3_K, q3_k, 8, 2, 0, 4, 0, unit_q3_k)                                                  \
     X(QUANT_Q4_K, q4_k, 8, 1, 1, 0, 0, unit_k4)                                                    \
@@ -42,31 +42,14 @@ struct tile {
     size_t w;
 };
 
-static void make_corr(const struct kern_act *act, size_t row0, size_t w, int subs, int has_min,
+static void make_corr(const struct kern_act_q *act, size_t first, size_t n, int has_min,
                       int offset, union corr *dst)
 {
-    size_t nb = act->n_cols / 32;
-    const float *scale = act->scale + row0 * nb;
-    const int32_t *sum = act->sum + row0 * nb * 2;
-    for (size_t b = 0; b < nb; b++)
-        for (size_t t = 0; t < w; t++) {
-            int32_t s0 = sum[2 * b * w + t], s1 = sum[(2 * b + 1) * w + t];
-            float sc = scale[b * w + t];
-            if (subs == 1 && has_min)
-                dst[b * w + t].f = sc * (float)(s0 + s1);
-            else if (subs == 1)
-                dst[b * w + t].i = -offset * (s0 + s1);
-            else {
-                union corr *o = dst + 2 * b * w + t;
-                if (has_min) {
-                    o[0].f = sc * (float)s0;
-                    o[w].f = sc * (float)s1;
-                } else {
-                    o[0].i = -offset * s0;
-                    o[w].i = -offset * s1;
-                }
-            }
-        }
+    for (size_t i = 0; i < n; i++)
+        if (has_min)
+            dst[i].f = act->scale[first + i] * (float)act->sum[first + i];
+        else
+            dst[i].i = -offset * act->sum[first + i];
 }
 
 INLINE vi dot_any(int full, vi acc, vb w, vi a)
@@ -74,9 +57,9 @@ INLINE vi dot_any(int full, vi acc, vb w, vi a)
     return full ? v_dot_full(acc, w, a) : v_dot(acc, w, a);
 }
 
-/* One block times one row (corr at index b * subs). */
-INLINE vf block_row(const struct wblock *o, const int8_t *q, float scale, const union corr *corr,
-                    int subs, int has_min, int full, vf f)
+/* One block times one row. */
+INLINE vf block_row(const struct wblock *o, const int8_t *q, const float *scale,
+                    const union corr *corr, int subs, int has_min, int full, vf f)
 {
     const int n = 8 / subs;
     for (int h = 0; h < subs; h++) {
@@ -87,7 +70,7 @@ INLINE vf block_row(const struct wblock *o, const int8_t *q, float scale, const 
             s1 = dot_any(full, s1, o->w[h * n + g + 1], vi_load4(q + 4 * (h * n + g + 1)));
         }
         vf x = vf_mul(vi_to_vf(vi_add(s0, s1)), o->d[h]);
-        f = vf_fma(x, vf_set1(scale), f);
+        f = vf_fma(x, vf_set1(scale[h]), f);
         if (has_min) f = vf_fma(o->m[h], vf_set1(corr[h].f), f);
     }
     return f;
@@ -104,7 +87,7 @@ INLINE vf block_row(const struct wblock *o, const int8_t *q, float scale, const 
             for (int j = 0; j < BLOCKS; j++) {                                                     \
                 struct wblock o;                                                                   \
                 block_##NAME(p, &u, j, &o);                                                        \
-                f = block_row(&o, t->q + (b + j) * 32, t->scale[b + j],                            \
+                f = block_row(&o, t->q + (b + j) * 32, t->scale + (b + j) * SUBS,                           \
                               t->corr + (b + j) * SUBS, SUBS, MIN, FULL, f);                       \
             }                                                                                      \
         }                                                                                          \
@@ -141,10 +124,10 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
     vf f[V_ROWS_MAX];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) f[i] = vf_zero();
-    for (size_t b = 0; b < n_blocks; b++, rec += REC_BYTES, scale += w) {
+    for (size_t b = 0; b < n_blocks; b++, rec += REC_BYTES) {
         const float *d = (const float *)(rec + REC_D);
 #pragma GCC unroll 2
-        for (int h = 0; h < subs; h++, corr += w) {
+        for (int h = 0; h < subs; h++, corr += w, scale += w) {
             vi s[V_ROWS_MAX];
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++) s[i] = has_min ? vi_zero() : vi_set1(corr[i].i);
@@ -191,7 +174,7 @@ enum { TILE_SIZES = 4 };
 enum { TILE_SIZES = 3 };
 #endif
 EACH_ROWS(DEFINE_TILE, 1, 0, 0)
-EACH_ROWS(DEFINE_TILE, 1, 0, 1)
+EACH_ROWS(DEFINE_TILE, 2, 0, 1)
 EACH_ROWS(DEFINE_TILE, 1, 1, 0)
 EACH_ROWS(DEFINE_TILE, 2, 0, 0)
 EACH_ROWS(DEFINE_TILE, 2, 1, 0)
@@ -226,8 +209,9 @@ static void matmul_one(const struct kern_matrix *w, const struct type_kernels *k
 {
     size_t bytes = kern_panel_bytes(w->type, w->n_cols);
     size_t unit = KERN_PANEL * (size_t)w->type->block_bytes;
-    struct tile t = {act->q, act->scale, corr, 1};
-    make_corr(act, 0, 1, k->subs, k->has_min, k->offset, corr);
+    const struct kern_act_q *aq = &act->fmt[k->subs - 1];
+    struct tile t = {aq->q, aq->scale, corr, 1};
+    make_corr(aq, 0, w->n_cols / 32 * (size_t)k->subs, k->has_min, k->offset, corr);
     for (size_t p = panel0; p < panel1; p++) {
         float out[KERN_PANEL];
         k->gemv(w->data + p * bytes, w->n_cols / 32, unit, &t, out);
@@ -254,24 +238,21 @@ static void matmul_many(const struct kern_matrix *w, const struct type_kernels *
                         const struct kern_act *act, float *y, size_t y_stride, size_t panel0,
                         size_t panel1, uint8_t *rec, union corr *corr)
 {
-    size_t n_cols = w->n_cols, nb = n_cols / 32;
+    size_t n_cols = w->n_cols, nb = n_cols / 32, ns = nb * (size_t)k->subs;
+    const struct kern_act_q *aq = &act->fmt[k->subs - 1];
     size_t bytes = kern_panel_bytes(w->type, n_cols);
     size_t unit = KERN_PANEL * (size_t)w->type->block_bytes;
     size_t step = rows_per_block(n_cols, 1);
     for (size_t r0 = 0; r0 < act->n_rows; r0 += step) {
         size_t r1 = r0 + step < act->n_rows ? r0 + step : act->n_rows;
-        for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
-            size_t wd = r1 - r < KERN_TILE_MAX ? r1 - r : KERN_TILE_MAX;
-            make_corr(act, r, wd, k->subs, k->has_min, k->offset, corr + (r - r0) * nb * k->subs);
-        }
+        make_corr(aq, r0 * ns, (r1 - r0) * ns, k->has_min, k->offset, corr);
         for (size_t p = panel0; p < panel1; p++) {
             size_t n_out = panel_rows(w, p);
             k->unpack(w->data + p * bytes, nb, unit, rec);
             for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
                 float out[KERN_TILE_MAX * KERN_PANEL];
                 size_t wd = r1 - r < KERN_TILE_MAX ? r1 - r : KERN_TILE_MAX;
-                struct tile t = {act->q + r * n_cols, act->scale + r * nb,
-                                 corr + (r - r0) * nb * k->subs, wd};
+                struct tile t = {aq->q + r * n_cols, aq->scale + r * ns, corr + (r - r0) * ns, wd};
                 tile_run(k, rec, nb, &t, out);
                 for (size_t i = 0; i < wd; i++)
                     store_outputs(y + (r + i) * y_stride + p * KERN_PANEL, out + 16 * i, n_out);

@@ -138,7 +138,7 @@ UNPACK block_q8_0(const uint8_t *p, const struct wunit *u, int j, struct wblock 
 {
     (void)j;
     for (int g = 0; g < 8; g++) o->w[g] = vb_load(p + 32 + 64 * g);
-    o->d[0] = u->d;
+    o->d[0] = o->d[1] = u->d;
 }
 
 /* ---- K-quants: 256 columns a unit ------------------------------------------------------------- */

@@ -34,40 +34,59 @@ static inline vf vf_exp(vf x)
     return vf_zero_below(vf_scale2(p, n), x, -87.0f);
 }
 
-static void quantize_block(const float *x, int8_t *q, float *scale, int32_t *sum, size_t w)
+/* n vectors of 16 floats share a scale; value g of four goes to q + 4 * w * g. */
+INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale, int32_t *sum,
+                           size_t w)
 {
-    vf a = vf_load(x), b = vf_load(x + 16);
-    float top = vf_hmax(vf_max(vf_abs(a), vf_abs(b)));
-    int8_t bytes[32] = {0};
-    int32_t s0 = 0, s1 = 0;
-    if (top > 0 && top <= FLT_MAX) {
-        vf inv = vf_set1(127.0f / top);
-        vi ia = vf_round(vf_mul(a, inv)), ib = vf_round(vf_mul(b, inv));
-        vi_store_i8(bytes, ia);
-        vi_store_i8(bytes + 16, ib);
-        s0 = vi_hsum(ia);
-        s1 = vi_hsum(ib);
-        *scale = top / 127.0f;
-    } else {
-        *scale = top == 0 ? 0 : NAN; /* a broken activation shows in the logits */
+    vf a[2], top = vf_zero();
+    for (int i = 0; i < n; i++) {
+        a[i] = vf_load(x + 16 * i);
+        top = vf_max(vf_abs(a[i]), top);
     }
-    for (int g = 0; g < 8; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
-    sum[0] = s0;
-    sum[w] = s1;
+    float most = vf_hmax(top);
+    int8_t bytes[32] = {0};
+    int32_t s = 0;
+    if (most > 0 && most <= FLT_MAX) {
+        vf inv = vf_set1(127.0f / most);
+        for (int i = 0; i < n; i++) {
+            vi v = vf_round(vf_mul(a[i], inv));
+            vi_store_i8(bytes + 16 * i, v);
+            s += vi_hsum(v);
+        }
+        *scale = most / 127.0f;
+    } else {
+        *scale = most == 0 ? 0 : NAN; /* a broken activation shows in the logits */
+    }
+    for (int g = 0; g < 4 * n; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
+    *sum = s;
 }
 
-static void ops_act_quantize(struct kern_act *act, size_t tile0, size_t tile1)
+INLINE void quantize_row(const int n, const float *x, size_t n_cols, int8_t *q, float *scale,
+                         int32_t *sum, size_t w)
 {
-    size_t nb = act->n_cols / 32;
+    for (size_t b = 0; b < n_cols / (16 * (size_t)n); b++)
+        quantize_block(n, x + b * 16 * (size_t)n, q + b * 16 * (size_t)n * w, scale + b * w,
+                       sum + b * w, w);
+}
+
+static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, size_t tile0,
+                             size_t tile1)
+{
+    struct kern_act_q *o = &act->fmt[format];
+    size_t n = act->n_cols, ns = n / (format == KERN_ACT_16 ? 16 : 32);
     for (size_t t = tile0; t < tile1; t++) {
         size_t r0 = t * KERN_TILE_MAX, left = act->n_rows - r0;
         size_t w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
-        for (size_t i = 0; i < w; i++)
-            for (size_t b = 0; b < nb; b++)
-                quantize_block(act->f32 + (r0 + i) * act->f32_stride + 32 * b,
-                               act->q + r0 * act->n_cols + 32 * b * w + 4 * i,
-                               act->scale + r0 * nb + b * w + i,
-                               act->sum + 2 * r0 * nb + 2 * b * w + i, w);
+        for (size_t i = 0; i < w; i++) {
+            const float *x = act->f32 + (r0 + i) * act->f32_stride;
+            int8_t *q = o->q + r0 * n + 4 * i;
+            float *scale = o->scale + r0 * ns + i;
+            int32_t *sum = o->sum + r0 * ns + i;
+            if (format == KERN_ACT_16)
+                quantize_row(1, x, n, q, scale, sum, w);
+            else
+                quantize_row(2, x, n, q, scale, sum, w);
+        }
     }
 }
 
