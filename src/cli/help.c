@@ -43,6 +43,34 @@ static void print_wrapped(FILE *out, const char *text, int indent, int width)
     fputc('\n', out);
 }
 
+/* Bytes of the paragraph at `text`: its lines up to an empty or an indented one. */
+static size_t paragraph_length(const char *text)
+{
+    size_t len = strcspn(text, "\n");
+    while (text[len] == '\n' && !strchr(" \n", text[len + 1])) /* also stops at the end */
+        len += 1 + strcspn(text + len + 1, "\n");
+    return len;
+}
+
+/* Paragraphs are broken anew to fit; indented lines (examples, tables) stay as they are. */
+static void print_description(FILE *out, const char *text, int width)
+{
+    while (*text) {
+        char paragraph[2048];
+        bool verbatim = strchr(" \n", *text);
+        size_t len = verbatim ? strcspn(text, "\n") : paragraph_length(text);
+        if (verbatim || len >= sizeof paragraph) {
+            fprintf(out, "%.*s\n", (int)len, text);
+        } else {
+            for (size_t i = 0; i < len; i++) paragraph[i] = text[i] == '\n' ? ' ' : text[i];
+            paragraph[len] = 0;
+            print_wrapped(out, paragraph, 0, width);
+        }
+        text += len;
+        if (*text) text++;
+    }
+}
+
 /* "-m, --model MODEL" into dst; returns its length. */
 static int format_option(const struct option *o, char *dst, size_t cap)
 {
@@ -56,7 +84,7 @@ static int format_option(const struct option *o, char *dst, size_t cap)
 
 static void print_options(const struct command *cmd, FILE *out, struct style s)
 {
-    const int widest = 26;
+    const int widest = 30; /* longer ones get a line of their own */
     char left[80];
     int indent = (int)strlen("    -h, --help");
     for (const struct option *o = cmd->options; o && o->name; o++) {
@@ -86,8 +114,8 @@ void cli_help_command(const struct command *cmd, FILE *out)
     fprintf(out, "%shearth %s%s: %s\n\n", s.bold, cmd->name, s.end, cmd->summary);
     fprintf(out, "%sUsage:%s hearth %s\n", s.bold, s.end, cmd->usage);
     if (cmd->description && *cmd->description) {
-        size_t len = strlen(cmd->description);
-        fprintf(out, "\n%s%s", cmd->description, cmd->description[len - 1] == '\n' ? "" : "\n");
+        fputc('\n', out);
+        print_description(out, cmd->description, text_width(out));
     }
     print_options(cmd, out, s);
 }
