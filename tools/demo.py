@@ -20,8 +20,8 @@ MODEL = os.environ.get("HEARTH_DEMO_MODEL", "qwen2.5-coder:1.5b")
 COLOR = "CLICOLOR_FORCE" in os.environ or (
     sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
 UNICODE = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-BOLD, DIM, GREEN, RED, END = (
-    ("\x1b[1m", "\x1b[90m", "\x1b[1;32m", "\x1b[31m", "\x1b[0m") if COLOR else ("",) * 5)
+BOLD, DIM, GREEN, END = (
+    ("\x1b[1m", "\x1b[90m", "\x1b[1;32m", "\x1b[0m") if COLOR else ("",) * 4)
 
 
 def say(text="", end="\n"):
@@ -54,16 +54,31 @@ class Listing:
                 say()
 
 
-def complete(hearth, source):
-    done = subprocess.run([hearth, "complete", "-", "-m", MODEL, "--json"], input=source.encode(),
-                          stdout=subprocess.PIPE)
-    if done.returncode:
-        sys.exit(done.returncode)
-    return json.loads(done.stdout)
+class Completer:
+    """One `hearth complete` for all files, so that the model is loaded once."""
+
+    def __init__(self, hearth, paths):
+        self.process = subprocess.Popen(
+            [hearth, "complete", "--json", "-m", MODEL, *paths], stdout=subprocess.PIPE)
+
+    def next(self):
+        """The next file's result: a JSON object, one a line where there are several files."""
+        text = ""
+        for line in self.process.stdout:
+            text += line.decode()
+            try:
+                return json.loads(text)
+            except json.JSONDecodeError:
+                continue
+        sys.exit(self.process.wait() or 1)
+
+    def close(self):
+        if self.process.wait():
+            sys.exit(self.process.returncode)
 
 
 def compiles(name, text):
-    """Whether the completed file is well-formed; it is not run. None where that can't be told."""
+    """Whether the completed file compiles. It is not run. None where that can't be told."""
     command = {
         ".c": ["cc", "-std=c17", "-Wall", "-fsyntax-only"],
         ".py": [sys.executable, "-c", "import ast, sys; ast.parse(open(sys.argv[1]).read())"],
@@ -76,43 +91,50 @@ def compiles(name, text):
         return subprocess.run([*command, path], capture_output=True).returncode == 0
 
 
-def show(hearth, path):
-    source = path.read_text()
-    before, after = source.split(MARKER, 1)
+def display_name(path):
     try:
-        name = str(path.resolve().relative_to(ROOT))
+        return str(path.resolve().relative_to(ROOT))
     except ValueError:
-        name = str(path)
-    rule = ("━" if UNICODE else "-") * max(4, 72 - len(name))
-    say(f"\n{BOLD}{name}{END} {DIM}{rule}{END}")
+        return str(path)
+
+
+def list_file(before, text, after):
     listing = Listing()
-    # The line with the cursor waits for its text.
     start = before.rfind("\n") + 1
-    listing.add(before[:start])
-    result = complete(hearth, source)
-    text, timings = result["text"], result["timings"]
-    # The line's own indentation belongs to the file; show it with the first inserted line.
     indent = before[start:]
+    listing.add(before[:start])
+    # Indentation in front of the cursor is shown with the first line inserted.
     if indent.strip():
         listing.add(indent)
         listing.add(text, inserted=True)
     else:
         listing.add(indent + text, inserted=True)
     listing.add(after)
-    tokens = result["completion_tokens"]
-    rate = tokens_per_second(result)
-    facts = [f"first token after {timings['first_token_ms'] / 1000:.2f} s"]
-    facts.append(f"{tokens} tokens" + (f" at {rate:.1f} tokens/s" if rate else ""))
+
+
+def show(completer, path):
+    before, after = path.read_text().split(MARKER, 1)
+    name = display_name(path)
+    rule = ("━" if UNICODE else "-") * max(4, 72 - len(name))
+    say(f"\n{BOLD}{name}{END} {DIM}{rule}{END}")
+    if sys.stdout.isatty():
+        say(f"{DIM}reading the code around the hole in line {before.count(chr(10)) + 1}{END}", end="")
+    result = completer.next()
+    if sys.stdout.isatty():
+        say("\r\x1b[K", end="")
+    text, timings = result["text"], result["timings"]
+    list_file(before, text, after)
+
+    facts = []
+    if "load_ms" in timings:
+        facts.append(f"model loaded in {timings['load_ms'] / 1000:.2f} s")
+    facts += [f"first token after {timings['first_token_ms'] / 1000:.2f} s",
+              f"{result['completion_tokens']} tokens at "
+              f"{timings['decode_tokens_per_second']:.1f} tokens/s"]
     verdict = compiles(name, before + text + after)
     if verdict is not None:
-        facts.append("well-formed" if verdict else f"{RED}not well-formed{END}")
-    say(f"{DIM}      {END} {BOLD}" + f"{END}, {BOLD}".join(facts) + END)
-
-
-def tokens_per_second(result):
-    """Decoding speed: the tokens after the first one, over the time they took."""
-    tokens, ms = result["completion_tokens"] - 1, result["timings"]["decode_ms"]
-    return tokens / ms * 1000 if tokens > 0 and ms > 0 else None
+        facts.append("it compiles" if verdict else "it does not compile")
+    say(f"{BOLD}{', '.join(facts)}{END}")
 
 
 def main():
@@ -126,8 +148,10 @@ def main():
             sys.exit(pulled.returncode)
     say(f"{BOLD}Hearth{END} fills the hole in {len(files)} files with {BOLD}{MODEL}{END}, "
         "on this machine's CPU.")
+    completer = Completer(hearth, files)
     for path in files:
-        show(hearth, path)
+        show(completer, path)
+    completer.close()
 
 
 if __name__ == "__main__":
