@@ -166,11 +166,11 @@ static void test_other_model(void **state)
 
 /* ---- never trusted ---------------------------------------------------------------------------- */
 
-static void test_every_header_byte_counts(void **state)
+static void test_header_bytes_count(void **state)
 {
     struct fixture *f = *state;
     assert_true(open_cached(f));
-    for (off_t at = 0; at < 4096; at = at < 200 ? at + 1 : at + 37) {
+    for (off_t at = 0; at < 4096; at += at < 200 ? 7 : 97) {
         int fd = open(f->pack, O_RDWR);
         uint8_t byte;
         assert_int_equal(pread(fd, &byte, 1, at), 1);
@@ -368,7 +368,7 @@ int main(void)
         CASE(test_made_and_reused),
         CASE(test_folder_is_made),
         CASE(test_other_model),
-        CASE(test_every_header_byte_counts),
+        CASE(test_header_bytes_count),
         CASE(test_wrong_size),
         CASE(test_not_a_file),
         CASE(test_stale_temporaries),
