@@ -62,7 +62,7 @@ def test_version(hearth):
     (["complete", "a.c", "--at", "1:1", "--max-tokens", "many"], "--max-tokens takes a whole number"),
     (["complete", "a.c", "--at", "1:1", "--max-tokens", "99999999999999999999"], "--max-tokens"),
     (["complete", "a.c", "--josn"], "did you mean --json?"),
-    (["complete", "a.c", "b.c", "c.c"], "unexpected argument"),
+    (["generate", "one", "two"], "unexpected argument 'two'"),
     (["pull", "x", "--frobnicate"], "unknown option --frobnicate"),
     (["bench", "-t", "1e3"], "--threads takes a whole number"),
     (["bench", "-t", "0x10"], "--threads"),
