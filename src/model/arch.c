@@ -45,7 +45,7 @@ const char *arch_names(char *dst, size_t cap)
     return dst;
 }
 
-/* ---- the builder ------------------------------------------------------------------------------ */
+/* ---- the builder ----------------------------------------------------------------------------- */
 
 enum status arch_builder_init(struct arch_builder *b, struct model *m, const struct gguf *g,
                               const char *name, struct error *err)
@@ -62,7 +62,10 @@ void arch_builder_fini(struct arch_builder *b)
     b->used = NULL;
 }
 
-enum status arch_status(const struct arch_builder *b) { return b->st; }
+enum status arch_status(const struct arch_builder *b)
+{
+    return b->st;
+}
 
 void arch_fail(struct arch_builder *b, enum status code, const char *fmt, ...)
 {
@@ -75,7 +78,10 @@ void arch_fail(struct arch_builder *b, enum status code, const char *fmt, ...)
     b->st = error_set(b->err, code, "%s: %s", gguf_path(b->g), msg);
 }
 
-static void fail_memory(struct arch_builder *b) { arch_fail(b, ERR_NOMEM, "out of memory"); }
+static void fail_memory(struct arch_builder *b)
+{
+    arch_fail(b, ERR_NOMEM, "out of memory");
+}
 
 static uint64_t matrix_bytes(const struct stage *s)
 {
@@ -103,7 +109,7 @@ enum status arch_builder_finish(struct arch_builder *b)
     return b->st;
 }
 
-/* ---- metadata --------------------------------------------------------------------------------- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
 static const char *full_key(const struct arch_builder *b, const char *key, char dst[MAX_NAME])
 {
@@ -203,8 +209,8 @@ static void head_params(struct arch_builder *b)
     arch_u32_or(b, "attention.head_count_kv", 1, MAX_HEADS, info->n_head, &info->n_head_kv);
     if (b->st) return;
     if (info->n_head % info->n_head_kv)
-        arch_fail(b, ERR_FORMAT, "%u attention heads cannot share %u key/value heads",
-                  info->n_head, info->n_head_kv);
+        arch_fail(b, ERR_FORMAT, "%u attention heads cannot share %u key/value heads", info->n_head,
+                  info->n_head_kv);
 
     arch_u32_or(b, "attention.key_length", 1, MAX_HEAD, info->n_embd / info->n_head,
                 &info->head_dim);
@@ -212,8 +218,9 @@ static void head_params(struct arch_builder *b)
                 &value_length);
     if (b->st) return;
     if (value_length != info->head_dim)
-        arch_fail(b, ERR_UNSUPPORTED, "keys of %u and values of %u numbers a head are not supported",
-                  info->head_dim, value_length);
+        arch_fail(b, ERR_UNSUPPORTED,
+                  "keys of %u and values of %u numbers a head are not supported", info->head_dim,
+                  value_length);
     if (info->head_dim == 0 || info->head_dim % 16 || info->head_dim > MAX_HEAD)
         arch_fail(b, ERR_UNSUPPORTED,
                   "attention heads of %u numbers are not supported, only multiples of 16 up to %u",
@@ -251,7 +258,7 @@ void arch_decoder_params(struct arch_builder *b)
     }
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors --------------------------------------------------------------------------------- */
 
 static const struct gguf_tensor *take(struct arch_builder *b, const char *name)
 {
@@ -290,7 +297,8 @@ static bool check_tensor(struct arch_builder *b, const char *name, const struct 
     }
     if (t->ne[0] != cols || t->ne[1] != rows || t->ne[2] != 1 || t->ne[3] != 1) {
         arch_fail(b, ERR_FORMAT, "tensor %s is %s, expected %s", name,
-                  shape_text(t->ne, t->n_dims, found), shape_text(want, rows == 1 ? 1 : 2, expected));
+                  shape_text(t->ne, t->n_dims, found),
+                  shape_text(want, rows == 1 ? 1 : 2, expected));
         return false;
     }
     *type = quant_find(t->type);
@@ -344,8 +352,8 @@ static void set_vector(struct arch_builder *b, const float **v, uint64_t n, cons
 }
 
 /* False where building has failed already. */
-__attribute__((format(printf, 3, 0)))
-static bool make_name(struct arch_builder *b, char dst[MAX_NAME], const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static bool
+make_name(struct arch_builder *b, char dst[MAX_NAME], const char *fmt, va_list ap)
 {
     if (b->st) return false;
     vsnprintf(dst, MAX_NAME, fmt, ap);
@@ -392,7 +400,7 @@ void arch_refuse(struct arch_builder *b, const char *name_fmt, ...)
     va_end(ap);
 }
 
-/* ---- stages ----------------------------------------------------------------------------------- */
+/* ---- stages ---------------------------------------------------------------------------------- */
 
 struct stage *arch_stage(struct arch_builder *b, enum stage_kind kind, uint32_t layer)
 {

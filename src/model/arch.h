@@ -5,8 +5,8 @@
  * listed in arch.c. docs/HOWTO-add-an-architecture.md walks through one.
  *
  * The first failure of any helper is kept (arch_status) and later calls do nothing, so a
- * description needs no checks of its own. After a failure the hyperparameters may be zero: loops over
- * them end, and nothing divides by them. */
+ * description needs no checks of its own. After a failure the hyperparameters may be zero: loops
+ * over them end, and nothing divides by them. */
 #ifndef HEARTH_MODEL_ARCH_H
 #define HEARTH_MODEL_ARCH_H
 
@@ -18,7 +18,7 @@ struct arch_builder {
     const char *name;  /* prefix of the architecture's keys */
     struct error *err; /* of model_open; may be NULL */
     enum status st;
-    float norm_eps;    /* of every stage with a norm */
+    float norm_eps; /* of every stage with a norm */
     size_t stages_cap;
     struct stage sink; /* stands in for a stage once building has failed */
     bool *used;        /* [gguf_n_tensors]: the model takes this tensor */
@@ -30,10 +30,10 @@ enum status arch_status(const struct arch_builder *b);
 void arch_fail(struct arch_builder *b, enum status code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* ---- metadata --------------------------------------------------------------------------------- */
+/* ---- metadata -------------------------------------------------------------------------------- */
 
-/* Key "ARCH.key" as an integer in [lo, hi]; also an array whose elements are all the same. ERR_FORMAT
- * where it is missing or out of range. */
+/* Key "ARCH.key" as an integer in [lo, hi]; also an array whose elements are all the same.
+ * ERR_FORMAT where it is missing or out of range. */
 void arch_u32(struct arch_builder *b, const char *key, uint32_t lo, uint32_t hi, uint32_t *out);
 /* The same with a value for a file that does not have the key. */
 void arch_u32_or(struct arch_builder *b, const char *key, uint32_t lo, uint32_t hi,
@@ -54,7 +54,7 @@ void arch_decoder_params(struct arch_builder *b);
  * that a file may have, or is NULL. */
 void arch_rope(struct arch_builder *b, bool neox, const char *factors);
 
-/* ---- stages and weights ----------------------------------------------------------------------- */
+/* ---- stages and weights ---------------------------------------------------------------------- */
 
 /* Appends a stage. The pointer is valid until the next arch_stage; never NULL. */
 struct stage *arch_stage(struct arch_builder *b, enum stage_kind kind, uint32_t layer);
@@ -68,8 +68,8 @@ void arch_vector(struct arch_builder *b, const float **v, uint64_t n, const char
 /* The same; *v stays NULL where the file has no such tensor. */
 void arch_vector_opt(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* EMBED from token_embd.weight, and HEAD with output_norm.weight and output.weight, or the embedding
- * again where the file has no output.weight. */
+/* EMBED from token_embd.weight, and HEAD with output_norm.weight and output.weight, or the
+ * embedding again where the file has no output.weight. */
 void arch_embed(struct arch_builder *b);
 void arch_head(struct arch_builder *b);
 
@@ -78,7 +78,7 @@ void arch_head(struct arch_builder *b);
 void arch_refuse(struct arch_builder *b, const char *name_fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* ---- for model_open --------------------------------------------------------------------------- */
+/* ---- for model_open -------------------------------------------------------------------------- */
 
 enum status arch_builder_init(struct arch_builder *b, struct model *m, const struct gguf *g,
                               const char *name, struct error *err);

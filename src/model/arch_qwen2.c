@@ -1,6 +1,6 @@
-/* Qwen2 and Qwen2.5, Coder included (Yang et al. 2024, arXiv:2407.10671): Llama's layers with biases
- * on queries, keys and values, and rotary pairs half a head apart. The sliding window that some files
- * name applies only beyond the trained context and is not used. */
+/* Qwen2 and Qwen2.5, Coder included (Yang et al. 2024, arXiv:2407.10671): Llama's layers with
+ * biases on queries, keys and values, and rotary pairs half a head apart. The sliding window that
+ * some files name applies only beyond the trained context and is not used. */
 #include "model/arch.h"
 
 static enum status qwen2_build(struct arch_builder *b, struct error *err)

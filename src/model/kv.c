@@ -1,7 +1,7 @@
 /* KV pages: a pool of equal pages in one lazily committed mapping, and sequences that are arrays of
- * page addresses. Pages are reference-counted so that sequences can share a prefix; a page that more
- * than one sequence holds is never written. After Kwon et al. 2023, "Efficient Memory Management for
- * Large Language Model Serving with PagedAttention" (arXiv:2309.06180). */
+ * page addresses. Pages are reference-counted so that sequences can share a prefix; a page that
+ * more than one sequence holds is never written. After Kwon et al. 2023, "Efficient Memory
+ * Management for Large Language Model Serving with PagedAttention" (arXiv:2309.06180). */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +10,11 @@
 #include "base/checked.h"
 #include "model/model_int.h"
 
-#define REGION_ALIGN ((uint64_t)2 << 20) /* so that the kernel can back the region by huge pages */
-#define HALF_BYTES   2
-#define MAX_PAGES    ((size_t)1 << 24) /* caps the pool's own bookkeeping: half a billion tokens */
+#define REGION_ALIGN                                                                               \
+    ((uint64_t)2 << 20) /* so that the kernel can back the region by huge pages                    \
+                         */
+#define HALF_BYTES 2
+#define MAX_PAGES  ((size_t)1 << 24) /* caps the pool's own bookkeeping: half a billion tokens */
 
 struct kv_pool {
     uint8_t *map; /* the whole mapping, unaligned */
@@ -39,7 +41,7 @@ static size_t pages_for(size_t n_tokens)
     return n_tokens / KERN_KV_PAGE + (n_tokens % KERN_KV_PAGE != 0);
 }
 
-/* ---- layout of a page ------------------------------------------------------------------------- */
+/* ---- layout of a page ------------------------------------------------------------------------ */
 
 static size_t half_page_bytes(const struct model_info *info)
 {
@@ -61,7 +63,7 @@ size_t kv_page_bytes(const struct model_info *info)
     return (size_t)info->n_layer * info->n_head_kv * 2 * half_page_bytes(info);
 }
 
-/* ---- pool ------------------------------------------------------------------------------------- */
+/* ---- pool ------------------------------------------------------------------------------------ */
 
 enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_pool **out,
                            struct error *err)
@@ -111,9 +113,15 @@ void kv_pool_destroy(struct kv_pool *p)
     free(p);
 }
 
-size_t kv_pool_pages(const struct kv_pool *p) { return p->n_pages; }
+size_t kv_pool_pages(const struct kv_pool *p)
+{
+    return p->n_pages;
+}
 
-size_t kv_pool_pages_free(const struct kv_pool *p) { return p->n_free; }
+size_t kv_pool_pages_free(const struct kv_pool *p)
+{
+    return p->n_free;
+}
 
 static uint32_t page_index(const struct kv_pool *p, const uint8_t *page)
 {
@@ -135,7 +143,7 @@ static void page_unref(struct kv_pool *p, const uint8_t *page)
     if (--p->refs[i] == 0) p->free[p->n_free++] = i;
 }
 
-/* ---- sequences -------------------------------------------------------------------------------- */
+/* ---- sequences ------------------------------------------------------------------------------- */
 
 enum status kv_seq_create(struct kv_pool *p, struct kv_seq **out, struct error *err)
 {
@@ -155,14 +163,21 @@ void kv_seq_destroy(struct kv_seq *s)
     free(s);
 }
 
-size_t kv_seq_len(const struct kv_seq *s) { return s->len; }
+size_t kv_seq_len(const struct kv_seq *s)
+{
+    return s->len;
+}
 
-uint8_t *const *kv_seq_pages(const struct kv_seq *s) { return s->pages; }
+uint8_t *const *kv_seq_pages(const struct kv_seq *s)
+{
+    return s->pages;
+}
 
 void kv_seq_truncate(struct kv_seq *s, size_t n)
 {
     if (n < s->len) s->len = n;
-    /* Pages reserved but never advanced over go too; last first, so that they are reused in order. */
+    /* Pages reserved but never advanced over go too; last first, so that they are reused in order.
+     */
     size_t keep = pages_for(s->len);
     while (s->n_pages > keep) page_unref(s->pool, s->pages[--s->n_pages]);
 }
@@ -214,8 +229,7 @@ void kv_seq_advance(struct kv_seq *s, size_t n)
     s->len += n;
 }
 
-enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out,
-                        struct error *err)
+enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out, struct error *err)
 {
     *out = NULL;
     if (n > from->len)

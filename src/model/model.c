@@ -67,7 +67,10 @@ void model_close(struct model *m)
     free(m);
 }
 
-const struct model_info *model_info(const struct model *m) { return &m->info; }
+const struct model_info *model_info(const struct model *m)
+{
+    return &m->info;
+}
 
 const char *model_cache_note(const struct model *m)
 {

@@ -75,7 +75,7 @@ static char *cache_path(const char *dir, const struct pack_plan *plan, const cha
     return s;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum status pack_cache_open(const char *dir, const struct pack_plan *plan, struct pack_map *out,
                             struct error *err)
@@ -127,7 +127,7 @@ void pack_map_close(struct pack_map *m)
     memset(m, 0, sizeof *m);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Removes what writers of this cache that died left behind. A living one holds a lock. */
 static void remove_stale(const char *dir, const char *path)
@@ -211,8 +211,10 @@ enum status pack_writer_begin(const char *dir, const struct pack_plan *plan,
 out:
     free(h);
     free(tmp);
-    if (st) pack_writer_abandon(w);
-    else *out = w;
+    if (st)
+        pack_writer_abandon(w);
+    else
+        *out = w;
     return st;
 }
 

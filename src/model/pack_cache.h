@@ -1,11 +1,11 @@
 /* Packed weights kept on disk between runs.
  *
- * A cache is one file, IDENTITY-VERSION.pack, where IDENTITY is gguf_identity() of the model file and
- * VERSION is KERN_PACK_VERSION: a header that is a function of the plan alone, then the packed bytes
- * of all matrices at the offsets that the plan names. It is written beside its final place, synced
- * and then renamed, so a file of that name is whole; it is used only where its size and every byte of
- * its header are what this model's plan makes. Integers are those of this machine: a cache does not
- * travel. */
+ * A cache is one file, IDENTITY-VERSION.pack, where IDENTITY is gguf_identity() of the model file
+ * and VERSION is KERN_PACK_VERSION: a header that is a function of the plan alone, then the packed
+ * bytes of all matrices at the offsets that the plan names. It is written beside its final place,
+ * synced and then renamed, so a file of that name is whole; it is used only where its size and
+ * every byte of its header are what this model's plan makes. Integers are those of this machine: a
+ * cache does not travel. */
 #ifndef HEARTH_MODEL_PACK_CACHE_H
 #define HEARTH_MODEL_PACK_CACHE_H
 

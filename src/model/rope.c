@@ -65,8 +65,8 @@ static void read_scaling(struct arch_builder *b, struct scaling *s)
     arch_f64_or(b, "rope.scaling.yarn_ext_factor", -1e6, 1e6, -1, &s->extrapolation);
     if (s->factor == 0) s->factor = 1; /* as written by converters that mean "none" */
     if (s->factor < 1e-3)
-        arch_fail(b, ERR_FORMAT, "key %s.rope.scaling.factor is %g, expected 0.001 or more", b->name,
-                  s->factor);
+        arch_fail(b, ERR_FORMAT, "key %s.rope.scaling.factor is %g, expected 0.001 or more",
+                  b->name, s->factor);
     if (s->original_context == 0) s->original_context = b->m->info.n_ctx_train;
 
     if (gguf_str_eq(type, "none")) {

@@ -11,9 +11,9 @@
 #include "model/model_int.h"
 #include "model/pack_cache.h"
 
-#define DATA_ALIGN   64
-#define CHUNK_BYTES  ((size_t)1 << 20)
-#define MAX_THREADS  64
+#define DATA_ALIGN  64
+#define CHUNK_BYTES ((size_t)1 << 20)
+#define MAX_THREADS 64
 
 /* Panels [panel0, panel1) of one matrix: the unit of work. */
 struct chunk {
@@ -47,7 +47,7 @@ struct packing {
     struct error err;
 };
 
-/* ---- the plan --------------------------------------------------------------------------------- */
+/* ---- the plan -------------------------------------------------------------------------------- */
 
 static size_t count_matrices(const struct model *m)
 {
@@ -143,7 +143,7 @@ static void packing_fini(struct packing *p)
     pthread_mutex_destroy(&p->lock);
 }
 
-/* ---- the work --------------------------------------------------------------------------------- */
+/* ---- the work -------------------------------------------------------------------------------- */
 
 static void packing_fail(struct packing *p, const struct error *err)
 {
@@ -226,8 +226,10 @@ static enum status pack_to_cache(struct packing *p, struct error *err)
     enum status st = pack_writer_begin(p->opt->cache_dir, &p->plan, &p->file, err);
     if (!st) {
         st = pack_all(p, err);
-        if (st) pack_writer_abandon(p->file);
-        else st = pack_writer_commit(p->file, err);
+        if (st)
+            pack_writer_abandon(p->file);
+        else
+            st = pack_writer_commit(p->file, err);
     }
     p->file = NULL;
     return st;
@@ -244,12 +246,14 @@ static enum status pack_to_memory(struct packing *p, struct pack_map *out, struc
     *out = (struct pack_map){map, bytes, map};
     p->memory = map;
     enum status st = pack_all(p, err);
-    if (st) pack_map_close(out);
-    else (void)mprotect(map, bytes, PROT_READ);
+    if (st)
+        pack_map_close(out);
+    else
+        (void)mprotect(map, bytes, PROT_READ);
     return st;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static enum status load_cached(struct packing *p, struct pack_map *map, struct error *note)
 {

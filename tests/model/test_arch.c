@@ -49,7 +49,7 @@ static void check_fails(const struct tiny_model *t, enum status want, ...)
     gguf_close(g);
 }
 
-/* ---- what a good file becomes ----------------------------------------------------------------- */
+/* ---- what a good file becomes ---------------------------------------------------------------- */
 
 static void test_llama_program(void **state)
 {
@@ -195,7 +195,7 @@ static void test_defaults(void **state)
     gguf_close(g);
 }
 
-/* ---- positions -------------------------------------------------------------------------------- */
+/* ---- positions ------------------------------------------------------------------------------- */
 
 static struct rope open_rope(const struct tiny_model *t, float freq[8])
 {
@@ -291,7 +291,7 @@ static void test_rope_yarn(void **state)
     for (int i = 0; i < 8; i++) check_near(f[i], pow(10000, -i / 8.0) / 4);
 }
 
-/* ---- what a bad file is told ------------------------------------------------------------------ */
+/* ---- what a bad file is told ----------------------------------------------------------------- */
 
 static void test_architectures(void **state)
 {
@@ -399,8 +399,8 @@ static void test_hostile_numbers(void **state)
     (void)state;
     static const uint32_t bad[] = {0, 1025, 1u << 21, 0x7fffffff, 0x80000000, 0xffffffff};
     static const char *const keys[] = {
-        "block_count", "embedding_length", "feed_forward_length", "attention.head_count",
-        "attention.head_count_kv", "attention.key_length",
+        "block_count",          "embedding_length",        "feed_forward_length",
+        "attention.head_count", "attention.head_count_kv", "attention.key_length",
     };
     struct tiny_model t;
     char key[80];

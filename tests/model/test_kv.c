@@ -1,5 +1,6 @@
 /* KV pages against a plain reference: every position of every sequence holds a value that nobody
- * else writes, so a page shared wrongly, lost or handed out twice shows as a wrong value or count. */
+ * else writes, so a page shared wrongly, lost or handed out twice shows as a wrong value or count.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +38,10 @@ static uint32_t rnd(uint32_t n)
     return (uint32_t)(rng_state >> 33) % n;
 }
 
-static size_t ceil_pages(size_t n) { return (n + KERN_KV_PAGE - 1) / KERN_KV_PAGE; }
+static size_t ceil_pages(size_t n)
+{
+    return (n + KERN_KV_PAGE - 1) / KERN_KV_PAGE;
+}
 
 static uint32_t *slot(const struct kv_seq *s, size_t pos)
 {
@@ -143,8 +147,10 @@ static void test_random_operations(void **state)
         struct ref_seq *a = &r[rnd(N_SEQ)], *b = &r[rnd(N_SEQ)];
         uint32_t what = rnd(100);
         if (!a->seq) {
-            if (b->seq && what < 60) op_fork(b, a);
-            else assert_int_equal(kv_seq_create(p, &a->seq, &err), OK);
+            if (b->seq && what < 60)
+                op_fork(b, a);
+            else
+                assert_int_equal(kv_seq_create(p, &a->seq, &err), OK);
         } else if (what < 60) {
             op_append(p, r, a, &value);
         } else if (what < 85) {

@@ -44,9 +44,18 @@ void *__wrap_mmap(void *at, size_t n, int prot, int flags, int fd, off_t off);
 int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void *), void *arg);
 int __wrap_fsync(int fd);
 
-void *__wrap_malloc(size_t n) { return fails() ? NULL : __real_malloc(n); }
-void *__wrap_calloc(size_t n, size_t size) { return fails() ? NULL : __real_calloc(n, size); }
-void *__wrap_realloc(void *p, size_t n) { return fails() ? NULL : __real_realloc(p, n); }
+void *__wrap_malloc(size_t n)
+{
+    return fails() ? NULL : __real_malloc(n);
+}
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fails() ? NULL : __real_calloc(n, size);
+}
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fails() ? NULL : __real_realloc(p, n);
+}
 
 void *__wrap_aligned_alloc(size_t align, size_t n)
 {
@@ -63,7 +72,10 @@ int __wrap_pthread_create(pthread_t *t, const pthread_attr_t *a, void *(*f)(void
     return fails() ? EAGAIN : __real_pthread_create(t, a, f, arg);
 }
 
-int __wrap_fsync(int fd) { return fails() ? -1 : __real_fsync(fd); }
+int __wrap_fsync(int fd)
+{
+    return fails() ? -1 : __real_fsync(fd);
+}
 
 /* Opens the model with call n failing; false when there was no such call. */
 static bool open_failing(const struct gguf *g, const char *cache, int threads, int n, int *errors)

@@ -56,7 +56,10 @@ static bool open_with(const struct fixture *f, const char *cache, char note[768]
     return mapped;
 }
 
-static bool open_cached(const struct fixture *f) { return open_with(f, f->cache, NULL); }
+static bool open_cached(const struct fixture *f)
+{
+    return open_with(f, f->cache, NULL);
+}
 
 static size_t files_in(const char *dir)
 {
@@ -116,7 +119,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- made and used ---------------------------------------------------------------------------- */
+/* ---- made and used --------------------------------------------------------------------------- */
 
 static void test_made_and_reused(void **state)
 {
@@ -164,7 +167,7 @@ static void test_other_model(void **state)
     assert_int_equal(files_in(f->cache), 2);
 }
 
-/* ---- never trusted ---------------------------------------------------------------------------- */
+/* ---- never trusted --------------------------------------------------------------------------- */
 
 static void test_header_bytes_count(void **state)
 {
@@ -240,7 +243,7 @@ static void test_stale_temporaries(void **state)
     close(fd);
 }
 
-/* ---- never needed ----------------------------------------------------------------------------- */
+/* ---- never needed ---------------------------------------------------------------------------- */
 
 static void test_folder_cannot_be_made(void **state)
 {
@@ -297,7 +300,7 @@ static void test_full_disk(void **state)
     assert_int_equal(left, 0);
 }
 
-/* ---- at the same time ------------------------------------------------------------------------- */
+/* ---- at the same time ------------------------------------------------------------------------ */
 
 static void *open_thread(void *arg)
 {
@@ -343,7 +346,8 @@ static void test_progress(void **state)
         struct seen s = {.thread = pthread_self()};
         struct model_options opt = {
             .n_threads = 8,
-            .cache_dir = i < 19 ? NULL : f->cache, /* the last one after a run that made the cache */
+            .cache_dir =
+                i < 19 ? NULL : f->cache, /* the last one after a run that made the cache */
             .progress = on_progress,
             .progress_ctx = &s,
         };
@@ -365,18 +369,12 @@ static void test_progress(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_made_and_reused),
-        CASE(test_folder_is_made),
-        CASE(test_other_model),
-        CASE(test_header_bytes_count),
-        CASE(test_wrong_size),
-        CASE(test_not_a_file),
-        CASE(test_stale_temporaries),
-        CASE(test_folder_cannot_be_made),
-        CASE(test_read_only_folder),
-        CASE(test_file_size_limit),
-        CASE(test_full_disk),
-        CASE(test_many_at_once),
+        CASE(test_made_and_reused),   CASE(test_folder_is_made),
+        CASE(test_other_model),       CASE(test_header_bytes_count),
+        CASE(test_wrong_size),        CASE(test_not_a_file),
+        CASE(test_stale_temporaries), CASE(test_folder_cannot_be_made),
+        CASE(test_read_only_folder),  CASE(test_file_size_limit),
+        CASE(test_full_disk),         CASE(test_many_at_once),
         CASE(test_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,7 +67,8 @@ void tiny_tensor(struct tiny_model *t, const char *name, uint32_t type, uint64_t
     if (i == t->n_tensors) t->n_tensors++;
     assert(t->n_tensors <= TINY_MAX_TENSORS);
     struct tiny_tensor *e = &t->tensors[i];
-    *e = (struct tiny_tensor){.type = type, .n_dims = ne1 ? 2 : 1, .ne = {ne0, ne1 ? ne1 : 1, 1, 1}};
+    *e =
+        (struct tiny_tensor){.type = type, .n_dims = ne1 ? 2 : 1, .ne = {ne0, ne1 ? ne1 : 1, 1, 1}};
     snprintf(e->name, sizeof e->name, "%s", name);
 }
 
@@ -105,7 +106,7 @@ void tiny_init(struct tiny_model *t, const char *arch)
         const char *key;
         uint32_t value;
     } numbers[] = {
-        {"block_count", 2},         {"context_length", 256},    {"embedding_length", 64},
+        {"block_count", 2},          {"context_length", 256},     {"embedding_length", 64},
         {"feed_forward_length", 96}, {"attention.head_count", 4}, {"attention.head_count_kv", 2},
     };
     char name[80];
@@ -125,11 +126,20 @@ void tiny_init(struct tiny_model *t, const char *arch)
     if (qwen) tiny_tensor(t, "output.weight", QUANT_Q8_0, 64, 50);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
-static void put(FILE *f, const void *p, size_t n) { assert(fwrite(p, 1, n, f) == n); }
-static void put_u32(FILE *f, uint32_t v) { put(f, &v, 4); }
-static void put_u64(FILE *f, uint64_t v) { put(f, &v, 8); }
+static void put(FILE *f, const void *p, size_t n)
+{
+    assert(fwrite(p, 1, n, f) == n);
+}
+static void put_u32(FILE *f, uint32_t v)
+{
+    put(f, &v, 4);
+}
+static void put_u64(FILE *f, uint64_t v)
+{
+    put(f, &v, 8);
+}
 
 static void put_str(FILE *f, const char *s)
 {
@@ -204,7 +214,7 @@ void tiny_write(const struct tiny_model *t, const char *path)
     assert(fclose(f) == 0);
 }
 
-/* ---- folders ---------------------------------------------------------------------------------- */
+/* ---- folders --------------------------------------------------------------------------------- */
 
 char *tiny_make_dir(void)
 {

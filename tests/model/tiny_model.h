@@ -15,7 +15,7 @@ struct tiny_key {
     char name[80];
     enum gguf_type type; /* GGUF_U32, _F32, _STRING, or GGUF_ARRAY of u32 */
     uint32_t u32[4];
-    uint32_t count;      /* of the array */
+    uint32_t count; /* of the array */
     float f32;
     char str[32];
 };
