@@ -200,6 +200,28 @@ static void hostile_counts(void **state)
     }
 }
 
+/* Counts that the file does have room for, above what a model can need. */
+static void counts_above_the_limits(void **state)
+{
+    (void)state;
+    size_t size = (size_t)40 << 20; /* never touched but for the header */
+    uint8_t *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(p != MAP_FAILED);
+    const struct {
+        uint32_t keys, tensors;
+        const char *text;
+    } cases[] = {{65537, 0, "claims 65537 keys"}, {0, (1 << 20) + 1, "claims 1048577 tensors"}};
+    for (size_t i = 0; i < 2; i++) {
+        struct gguf *g;
+        struct error err;
+        memcpy(p, "GGUF\3\0\0\0", 8);
+        memcpy(p + 8, (const uint64_t[]){cases[i].tensors, cases[i].keys}, 16);
+        assert_int_equal(gguf_open_memory(p, size, "bad.gguf", &g, &err), ERR_FORMAT);
+        assert_non_null(strstr(err.msg, cases[i].text));
+    }
+    munmap(p, size);
+}
+
 static void hostile_lengths(void **state)
 {
     (void)state;
@@ -413,6 +435,7 @@ int main(void)
         cmocka_unit_test(pairs_of_changed_bytes),
         cmocka_unit_test(versions),
         cmocka_unit_test(hostile_counts),
+        cmocka_unit_test(counts_above_the_limits),
         cmocka_unit_test(hostile_lengths),
         cmocka_unit_test(keys_that_are_refused),
         cmocka_unit_test(names_in_messages_are_made_harmless),
