@@ -52,7 +52,7 @@ static char *sibling_path(const char *path, unsigned no, unsigned other, unsigne
     shard_suffix(own, no, count);
     shard_suffix(wanted, other, count);
     size_t len = strlen(path);
-    *named_so = len > SHARD_SUFFIX_LEN && strcmp(path + len - SHARD_SUFFIX_LEN, own) == 0;
+    *named_so = len >= SHARD_SUFFIX_LEN && strcmp(path + len - SHARD_SUFFIX_LEN, own) == 0;
     if (!*named_so) return NULL;
     char *out = strdup(path);
     if (out) memcpy(out + len - SHARD_SUFFIX_LEN, wanted, SHARD_SUFFIX_LEN);

@@ -65,8 +65,9 @@ static void three_shards(void **state)
     gguf_close(g);
 
     /* A change in a later shard is a change of the model. */
-    assert_int_equal(unlink(files_path(f, "m-00003-of-00003.gguf")), 0);
-    assert_true(files_write_shards(f, "m", 3, 2));
+    assert_true(files_write_shards(f, "n", 3, 2));
+    assert_int_equal(
+        rename(files_path(f, "n-00003-of-00003.gguf"), files_path(f, "m-00003-of-00003.gguf")), 0);
     assert_int_equal(gguf_open(files_path(f, "m-00001-of-00003.gguf"), &g, &err), OK);
     assert_string_not_equal(gguf_identity(g), first);
     gguf_close(g);
@@ -116,6 +117,10 @@ static void shards_that_do_not_belong_together(void **state)
     assert_true(files_write_shards(f, "p", 2, 1));
     assert_int_equal(rename(files_path(f, "p-00001-of-00002.gguf"), files_path(f, text)), 0);
     expect_error(f, "m-00001-of-00002.gguf", ERR_FORMAT, "named part 2 of 2", "part 1 of 2");
+
+    assert_true(files_write_shards(f, "q", 3, 1));
+    assert_int_equal(rename(files_path(f, "q-00002-of-00003.gguf"), files_path(f, text)), 0);
+    expect_error(f, "m-00001-of-00002.gguf", ERR_FORMAT, "named part 2 of 2", "part 2 of 3");
 
     /* The same tensor in both, and a second shard cut short: each is blamed on its own file. */
     struct gguf_build b;
@@ -202,6 +207,7 @@ static void files_that_are_no_model(void **state)
              "is a program"),
         CASE("\0\0\0\0\0\0\0\0\0\0", "begins with zeros"),
         CASE("\1\2\3\4\5", "lacks the format's signature"),
+        CASE("\x09\0\0\0\0\0\0\1{\"a\": {}}", "lacks the format's signature"),
         CASE("\0\0\0\0\0\0\0\0{", "lacks the format's signature"),
 #undef CASE
     };
