@@ -17,16 +17,23 @@ static size_t imbalance(const struct trim_hole *h, struct span text)
     return b.unmatched_close + b.unmatched_open;
 }
 
-/* Where the text has the whole rest of the line and then little more than punctuation, the rest's
- * place in it; else text.len. */
-static size_t find_rest(struct span text, struct span rest)
+/* The rest of the line may also stand inside the text, with more behind it: "a)  # the sum" before ")".
+ * Such a place is taken where the line comes out better balanced than with `best_score`, or as well
+ * with no more than punctuation lost. Returns its offset, else text.len. */
+static size_t find_rest(const struct trim_hole *h, struct span text, struct span rest,
+                        size_t best_score, bool line_ended)
 {
-    for (size_t extra = 0; extra <= 2 && rest.len + extra <= text.len; extra++) {
-        size_t at = text.len - rest.len - extra;
-        if (extra && is_word(text.data[text.len - extra])) break;
-        if (span_eq(span_of(text.data + at, rest.len), rest)) return at;
+    size_t best = text.len;
+    for (size_t at = 0; rest.len && at + rest.len <= text.len; at++) {
+        if (!span_eq(span_of(text.data + at, rest.len), rest)) continue;
+        struct span tail = span_of(text.data + at + rest.len, text.len - at - rest.len);
+        bool little = line_ended && tail.len <= 2 && !has_words(tail, 1);
+        size_t score = imbalance(h, span_of(text.data, at));
+        if (score > best_score || (score == best_score && !little)) continue;
+        best = at;
+        best_score = score;
     }
-    return text.len;
+    return best;
 }
 
 size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended)
@@ -45,10 +52,8 @@ size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended
             best_score = score;
         }
     }
-    if (best == text.len && line_ended && rest.len) {
-        size_t at = find_rest(body, span_strip(rest));
-        if (at < body.len && imbalance(h, span_of(body.data, at)) <= best_score) best = at;
-    }
+    size_t at = find_rest(h, body, span_strip(rest), best_score, line_ended && best == text.len);
+    if (at < body.len) best = at;
     return best;
 }
 

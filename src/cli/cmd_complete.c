@@ -297,7 +297,6 @@ static size_t lines_down(const char *text, size_t len, size_t at, int n)
 struct painter {
     bool color;
     bool inserted;   /* painting the completion */
-    bool line_start;
     bool marked;     /* some of this line is new */
     uint64_t line;
     struct buf body; /* of the line so far */
@@ -324,7 +323,6 @@ static enum status paint_line(struct painter *p)
 static enum status paint(struct painter *p, const char *text, size_t len)
 {
     enum status st = OK;
-    p->line_start = false;
     for (size_t i = 0; i < len && !st; i++) {
         unsigned char c = (unsigned char)text[i];
         if (c == '\n') st = paint_line(p);
@@ -442,15 +440,15 @@ const struct command cmd_complete = {
     .summary = "Fill in the code at a position in a file",
     .usage = "complete FILE --at LINE:COL [options]",
     .description =
-        "Prints the code that belongs at a position in FILE, given what stands before and after it. "
-        "FILE is not changed. - is standard input. Instead of --at, the text may hold the marker\n"
-        CURSOR_MARKER " where the completion should go; several files with markers may be given, and "
-        "the model is loaded once.\n"
+        "Prints the code that belongs at a position in FILE, given what stands before and after\n"
+        "it. FILE is not changed; - is standard input. Instead of --at, the text may hold the\n"
+        "marker " CURSOR_MARKER " where the completion should go. Several files with markers may be\n"
+        "given: the model is loaded once.\n"
         "\n"
-        "The model must know fill-in-the-middle; its template is found from its vocabulary. What runs "
-        "past the hole is dropped: what the text below says already, brackets that are closed there, "
-        "the next function. A file that does not fit into the context is cut at both ends, at whole "
-        "lines, and that is said.\n"
+        "The model must know fill-in-the-middle; its template is found from its vocabulary. What\n"
+        "runs past the hole is dropped: what the text below says already, brackets that are\n"
+        "closed there, the next function. A file that does not fit into the context is cut at\n"
+        "both ends, at whole lines, and the command says so.\n"
         "\n"
         "Examples:\n"
         "  hearth complete main.c --at 12:5\n"

@@ -90,6 +90,11 @@ static void drops_what_the_line_has_already(void **state)
         {"part of the rest", "f(", ") + g(x)\n", "a)\n", false, TRIM_SUFFIX_OVERLAP, "a"},
         {"a blank on both sides", "x = ", " + 1\n", "y ", true, TRIM_NONE, "y"},
         {"comma", "{\"a\": ", ",\n", "1,\n", false, TRIM_SUFFIX_OVERLAP, "1"},
+        {"a comment behind it", "print(add(", "))\n", "2, 3))  # Output: 5\n", false,
+         TRIM_SUFFIX_OVERLAP, "2, 3"},
+        {"its own among others", "print(", ")\n", "f(a) + f(b))  # c\n", false, TRIM_SUFFIX_OVERLAP,
+         "f(a) + f(b)"},
+        {"a block behind it", "if (", ") {\n", "x) { go(); }\n", false, TRIM_SUFFIX_OVERLAP, "x"},
         {"nested closers", "a[f(", ")];\n", "i)];\nb", false, TRIM_SUFFIX_OVERLAP, "i"},
         {"a middle that must close first", "f(a", ", c)\n", "[0]", true, TRIM_NONE, "[0]"},
     };

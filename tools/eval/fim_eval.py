@@ -188,6 +188,17 @@ def print_table(table):
     print(f"{'all':10} {n:5} {total[1] / n:6.1%} {total[2] / n:10.1%} {total[3] / n:8.1%}")
 
 
+def parse_objects(text):
+    """JSON objects one after the other, on one line each or on many."""
+    decoder, found, at = json.JSONDecoder(), [], 0
+    while at < len(text.rstrip()):
+        while text[at].isspace():
+            at += 1
+        value, at = decoder.raw_decode(text, at)
+        found.append(value)
+    return found
+
+
 def command_run(args):
     with open(args.holes, encoding="utf-8") as f:
         holes = [json.loads(line) for line in f]
@@ -205,7 +216,7 @@ def command_run(args):
         started = time.time()
         done = subprocess.run(command + names, stdout=subprocess.PIPE, check=False)
         seconds = time.time() - started
-    answers = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
+    answers = parse_objects(done.stdout.decode("utf-8"))
     if done.returncode or len(answers) != len(holes):
         sys.exit(f"hearth exited with {done.returncode} after {len(answers)} of {len(holes)} holes")
     print_table(score(holes, [a["text"] for a in answers]))
