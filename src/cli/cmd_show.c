@@ -183,6 +183,8 @@ static enum status file_json(const char *path, bool tensors, json_t **out, struc
     json_object_set_new(file, "format", json_pack("{s:s, s:i}", "name", "GGUF", "version",
                                                   (int)gguf_version(g)));
     json_object_set_new(file, "bytes", json_integer((json_int_t)gguf_file_bytes(g)));
+    /* Derived files in the cache folder carry this name. */
+    json_object_set_new(file, "identity", json_string(gguf_identity(g)));
     add_tensors(file, g, tensors);
     add_tokenizer(file, g);
     gguf_close(g);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/buf.h"
+#include "base/clock.h"
 #include "store/store_int.h"
 
 enum { MAX_HOPS = 8, CONNECT_SECONDS = 7, MAX_URL = 8192, MAX_IGNORED_BODY = 1 << 20 };
@@ -110,6 +110,9 @@ struct hop {
     bool origin;       /* this hop asks the origin itself */
     bool begun;        /* rq->begin was called */
     uint64_t ignored;  /* bytes of a body that nobody wants */
+    double moved_at;   /* when a byte last came, or the hop began */
+    curl_off_t moved;  /* bytes until then */
+    bool stalled;
     char location[MAX_URL];
     enum status failed; /* by a callback; err is filled then */
     struct error *err;
@@ -214,9 +217,17 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 
 static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un)
 {
-    (void)dt, (void)dn, (void)ut, (void)un;
+    (void)dt, (void)ut, (void)un;
     struct hop *h = ctx;
     uint64_t done = 0, total = 0;
+    double now = clock_now();
+    if (dn != h->moved) {
+        h->moved = dn;
+        h->moved_at = now;
+    } else if (now - h->moved_at > (double)http_stall_seconds()) {
+        h->stalled = true;
+        return 1;
+    }
     if (h->rq->position) h->rq->position(h->rq->ctx, &done, &total);
     if (store_progress(h->rq->events, STORE_DOWNLOADING, done, total)) return 0;
     h->failed = error_set(h->err, ERR_CANCELLED, "interrupted");
@@ -339,7 +350,10 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
         snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
         curl_easy_setopt(c, CURLOPT_RANGE, range);
     }
+    h->moved_at = clock_now();
     CURLcode rc = curl_easy_perform(c);
+    /* libcurl's own limit looks at a mean over seconds past; both end the same way. */
+    if (h->stalled) rc = CURLE_OPERATION_TIMEDOUT;
     curl_slist_free_all(headers);
     if (h->failed) {
         *again = false;
@@ -366,7 +380,9 @@ static enum status next_hop(const struct http_request *rq, CURLU *u, const struc
     *at_origin = same_origin(origin, &to);
     *leave = rq->head && !*at_origin;
     struct error why = {0};
-    enum status st = check_parts(&to, rq->allow_http, &why);
+    /* A walk that began encrypted stays so. */
+    bool allow_http = rq->allow_http && strcasecmp(origin->scheme, "http") == 0;
+    enum status st = check_parts(&to, allow_http, &why);
     if (st == OK && is_loopback(to.host) && !is_loopback(origin->host))
         st = error_set(&why, ERR_INVALID, "it points at this machine itself");
     if (st && !*leave)

@@ -290,14 +290,15 @@ enum status store_verify(const struct store *s, const char *name, const struct s
     return st;
 }
 
-enum status blob_release(const struct store *s, const char *digest, uint64_t *freed,
+enum status blob_release(const struct store *s, const char *digest, bool own_lock, uint64_t *freed,
                          struct error *err)
 {
-    struct store_lock lock;
+    struct store_lock lock = {-1};
     char *path;
     *freed = 0;
     if (manifest_digest_used(s, digest)) return OK;
-    enum status st = store_lock_try(s, STORE_LOCK_DIGEST, digest, &lock, err);
+    enum status st =
+        own_lock ? OK : store_lock_try(s, STORE_LOCK_DIGEST, digest, &lock, err);
     if (st == ERR_BUSY) return OK; /* a pull is about to give it another name */
     if (st) return st;
     if ((st = store_path(s, STORE_BLOB, digest, &path, err)) == OK) {
@@ -332,7 +333,7 @@ static enum status remove_locked(const struct store *s, const char *name, bool f
     st = file_sync_parent(manifest, err);
     if (st == OK && forget_pin && unlink(pin) != 0 && errno != ENOENT)
         st = error_set(err, ERR_IO, "cannot remove %s: %s", pin, strerror(errno));
-    if (st == OK && m.sha256[0]) st = blob_release(s, m.sha256, freed, err);
+    if (st == OK && m.sha256[0]) st = blob_release(s, m.sha256, false, freed, err);
 out:
     free(manifest);
     free(pin);

@@ -285,9 +285,12 @@ static enum status check_model(struct pull *p, const char *blob, struct error *e
     struct gguf *g;
     enum status st = gguf_open(blob, &g, err);
     if (st) {
+        struct store_lock commit;
         uint64_t freed;
-        blob_release(p->s, p->digest, &freed, NULL);
-        return st == ERR_NOMEM ? st : error_prefix(err, "what came is no usable model");
+        if (store_lock_take(p->s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, NULL) == OK)
+            blob_release(p->s, p->digest, true, &freed, NULL);
+        store_lock_drop(&commit);
+        return error_prefix(err, "what came from %s is no usable model", p->source);
     }
     const struct {
         const char *key, *field;
@@ -325,7 +328,7 @@ static enum status commit(struct pull *p, const char *old_digest, struct error *
     if (st == OK) st = manifest_write(p->s, &m, err);
     uint64_t freed;
     if (st == OK && old_digest[0] && strcmp(old_digest, p->digest) != 0)
-        st = blob_release(p->s, old_digest, &freed, err);
+        st = blob_release(p->s, old_digest, false, &freed, err);
     json_decref(model);
     store_lock_drop(&lock);
     return st;

@@ -73,15 +73,15 @@ static enum status pause_between(double seconds, struct fetch *f, struct error *
     return OK;
 }
 
-static enum status attempt(const char *url, const char *token, struct fetch *f, bool *again,
-                           struct error *err)
+static enum status attempt(const char *url, const char *token, bool allow_http, struct fetch *f,
+                           bool *again, struct error *err)
 {
     struct partial *p = f->part;
     struct download d = {.f = f, .asked_from = p->len};
     struct http_request rq = {
         .url = url,
         .token = token,
-        .allow_http = f->digest_given,
+        .allow_http = allow_http,
         .from = p->len,
         .if_range = p->etag[0] ? p->etag : NULL,
         .if_range_host = p->host,
@@ -102,7 +102,8 @@ static enum status attempt(const char *url, const char *token, struct fetch *f, 
     return st;
 }
 
-enum status http_download(const char *url, const char *token, struct fetch *f, struct error *err)
+enum status http_download(const char *url, const char *token, bool allow_http, struct fetch *f,
+                          struct error *err)
 {
     struct partial *p = f->part;
     int failures = 0;
@@ -111,7 +112,7 @@ enum status http_download(const char *url, const char *token, struct fetch *f, s
         if (p->expected && p->len == p->expected) return OK;
         uint64_t before = p->len;
         bool again;
-        enum status st = attempt(url, token, f, &again, err);
+        enum status st = attempt(url, token, allow_http, f, &again, err);
         if (st != ERR_NETWORK) return st;
         if (p->len > before) flowed = true;
         if (p->len > before && p->len - before >= ENOUGH_PROGRESS) failures = 0;
@@ -147,7 +148,8 @@ static void url_describe(const json_t *spec, char *dst, size_t cap)
 
 static enum status url_fetch(const json_t *spec, struct fetch *f, struct error *err)
 {
-    return http_download(url_of(spec), NULL, f, err);
+    /* Whoever gave the digest needs no encryption to know that the file is the right one. */
+    return http_download(url_of(spec), NULL, f->digest_given, f, err);
 }
 
 const struct source_type source_url = {

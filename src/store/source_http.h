@@ -4,8 +4,10 @@
 
 #include "store/source.h"
 
-/* Resumes where the partial ends, tries again after cuts and stalls. `token` may be NULL. */
-enum status http_download(const char *url, const char *token, struct fetch *f, struct error *err);
+/* Resumes where the partial ends, tries again after cuts and stalls. `token` may be NULL;
+ * `allow_http` permits plain http beyond loopback. */
+enum status http_download(const char *url, const char *token, bool allow_http, struct fetch *f,
+                          struct error *err);
 
 /* $HF_ENDPOINT, as the hub's own tools have it, or the public hub; without a slash at its end. */
 enum status hub_endpoint(char *dst, size_t cap, struct error *err);

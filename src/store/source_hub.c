@@ -129,7 +129,7 @@ static enum status hub_fetch(const json_t *spec, struct fetch *f, struct error *
 {
     struct buf url = {0};
     enum status st = hub_url(spec, &url, err);
-    if (st == OK) st = http_download(url.data, hub_token(), f, err);
+    if (st == OK) st = http_download(url.data, hub_token(), false, f, err);
     buf_fini(&url);
     return st;
 }

@@ -75,8 +75,9 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
 /* True where a manifest names the digest, or where one cannot be read and so might. */
 bool manifest_digest_used(const struct store *s, const char *digest);
 
-/* Deletes a model file that no manifest names and no pull works on. Under the commit lock. */
-enum status blob_release(const struct store *s, const char *digest, uint64_t *freed,
+/* Deletes a model file that no manifest names and no pull works on. Under the commit lock.
+ * `own_lock`: the caller itself holds the digest's lock. */
+enum status blob_release(const struct store *s, const char *digest, bool own_lock, uint64_t *freed,
                          struct error *err);
 
 /* The digest pinned for a name: ERR_NOT_FOUND where there is none. */

@@ -141,7 +141,7 @@ static enum status leftover_blob(struct leftover *l, const char *digest, struct 
     enum status st = store_path(l->s, STORE_BLOB, digest, &path, err);
     if (st) return st;
     uint64_t size = size_of(path);
-    if (l->remove) st = blob_release(l->s, digest, &size, err);
+    if (l->remove) st = blob_release(l->s, digest, false, &size, err);
     if (st == OK && size > 0) {
         l->count++;
         l->bytes += size;
