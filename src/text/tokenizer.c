@@ -308,6 +308,7 @@ enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, si
 
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte)
 {
+    if (byte == ' ' && t->kind != VOCAB_BYTE_BPE && t->space_id != TOKEN_NONE) return true;
     return t->byte_ids[byte] != TOKEN_NONE;
 }
 

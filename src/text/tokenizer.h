@@ -90,7 +90,7 @@ bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
  * are not kept. Borrowed. */
 const struct vocab_source *tokenizer_source(const struct tokenizer *t);
 
-/* Whether some token stands for this byte. Byte-level vocabularies may leave out bytes that UTF-8
+/* Whether some token stands for this byte alone. Byte-level vocabularies may leave out bytes that UTF-8
  * never holds, and rare control characters; such a byte is encoded as U+FFFD is, or as the unknown
  * token, and comes back as that. Every other text survives encode and decode unchanged. */
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte);

@@ -75,7 +75,7 @@ struct tokenizer {
     struct merge_map merges;
     struct pretok *pretok;
     int32_t byte_ids[256]; /* the token that stands for one byte, or TOKEN_NONE */
-    int32_t space_id;      /* of U+2581, VOCAB_CHAR_BPE */
+    int32_t space_id;      /* of U+2581 */
     struct token_list unknown; /* what takes the place of a byte that has no token */
 
     int32_t *specials; /* control, unknown and user-defined tokens, longest text first */
