@@ -135,6 +135,10 @@ static void a_quota_of_version_one_limits(void **state)
     assert_int_equal(machine_physical_cores_at(root, eight, 8), 4);
     put("/sys/fs/cgroup/cpu/docker/1/cpu.cfs_quota_us", "300000\n");
     assert_int_equal(machine_physical_cores_at(root, eight, 8), 3);
+    /* The group of another controller is another group. */
+    put("/sys/fs/cgroup/cpu/x/cpu.cfs_quota_us", "100000\n");
+    put("/sys/fs/cgroup/cpu/x/cpu.cfs_period_us", "100000\n");
+    assert_int_equal(machine_physical_cores_at(root, eight, 8), 3);
     put("/sys/fs/cgroup/cpu/docker/1/cpu.cfs_period_us", "0\n");
     assert_int_equal(machine_physical_cores_at(root, eight, 8), 4);
 }
