@@ -216,7 +216,7 @@ def count_cmocka(test):
     text = test.get("stdout", "") + test.get("stderr", "")
     passed = len(re.findall(r"^\[ +OK +\] ", text, re.M))
     skipped = len(set(re.findall(r"^\[  SKIPPED +\] (?!\d+ test)(.*)", text, re.M)))
-    failed = len(set(re.findall(r"^\[  (?:FAILED|ERROR) +\] (?!\d+ test)(.*)", text, re.M)))
+    failed = len(set(re.findall(r"^\[  (?:FAILED|ERROR) +\] (?!\d+ test|---)(.*)", text, re.M)))
     if test["result"] == "SKIP":
         return 0, 0, 1
     if test["result"] not in ("OK", "EXPECTEDFAIL"):
