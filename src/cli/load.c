@@ -76,7 +76,9 @@ const volatile int *cli_catch_interrupt(void)
 enum status cli_write(const char *text, size_t len, struct error *err)
 {
     if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0) return OK;
-    return error_set(err, ERR_IO, "cannot write to standard output: %s", strerror(errno));
+    error_set(err, ERR_IO, "cannot write to standard output: %s", strerror(errno));
+    clearerr(stdout); /* told once is enough: the program's end looks at the flag again */
+    return ERR_IO;
 }
 
 double cli_round(double x)
