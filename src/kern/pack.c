@@ -21,7 +21,8 @@ static void split_nibbles32(const uint8_t *qs, uint8_t *q)
 
 static void split_high32(const uint8_t *qh, uint8_t *q)
 {
-    for (int i = 0; i < 32; i++) q[i] |= (uint8_t)((qh[i / 8] >> (i % 8) & 1) << 4);
+    for (int i = 0; i < 4; i++)
+        for (int bit = 0; bit < 8; bit++) q[8 * i + bit] |= (uint8_t)((qh[i] >> bit & 1) << 4);
 }
 
 static void split_q4_0(const uint8_t *b, struct pack_row *o)
@@ -58,10 +59,26 @@ static void split_q8_0(const uint8_t *b, struct pack_row *o)
     for (int i = 0; i < 32; i++) o->q[i] = b[2 + i] ^ 0x80;
 }
 
+/* Each 32 bytes hold four runs of 32 values of two bits. */
+static void split_pairs_k(const uint8_t *qs, uint8_t *q)
+{
+    for (int half = 0; half < 2; half++)
+        for (int run = 0; run < 4; run++)
+            for (int l = 0; l < 32; l++)
+                q[128 * half + 32 * run + l] = qs[32 * half + l] >> (2 * run) & 3;
+}
+
+/* Run s of 32 values takes bit s of 32 bytes. */
+static void split_bits_k(const uint8_t *bits, int shift, uint8_t *q)
+{
+    for (int s = 0; s < 8; s++)
+        for (int l = 0; l < 32; l++) q[32 * s + l] |= (uint8_t)((bits[l] >> s & 1) << shift);
+}
+
 static void split_q2_k(const uint8_t *b, struct pack_row *o)
 {
     memcpy(o->codes, b, 16);
-    for (int e = 0; e < 256; e++) o->q[e] = b[16 + e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2) & 3;
+    split_pairs_k(b + 16, o->q);
     o->d = load_u16(b + 80);
     o->m = load_u16(b + 82);
 }
@@ -69,11 +86,8 @@ static void split_q2_k(const uint8_t *b, struct pack_row *o)
 static void split_q3_k(const uint8_t *b, struct pack_row *o)
 {
     const uint8_t *hmask = b, *qs = b + 32, *sc = b + 96;
-    for (int e = 0; e < 256; e++) {
-        int lo = qs[e / 128 * 32 + e % 32] >> (e % 128 / 32 * 2) & 3;
-        int hi = hmask[e % 32] >> (e / 32) & 1;
-        o->q[e] = (uint8_t)(lo | hi << 2);
-    }
+    split_pairs_k(qs, o->q);
+    split_bits_k(hmask, 2, o->q);
     for (int i = 0; i < 16; i++) {
         int lo = i < 8 ? sc[i] & 15 : sc[i - 8] >> 4;
         int hi = sc[8 + i % 4] >> (i / 4 * 2) & 3;
@@ -95,10 +109,11 @@ static void split_codes_k4(const uint8_t *s, uint8_t *codes)
 
 static void split_nibbles_k(const uint8_t *qs, uint8_t *q)
 {
-    for (int e = 0; e < 256; e++) {
-        uint8_t v = qs[e / 64 * 32 + e % 32];
-        q[e] = e % 64 < 32 ? v & 15 : v >> 4;
-    }
+    for (int run = 0; run < 4; run++)
+        for (int l = 0; l < 32; l++) {
+            q[64 * run + l] = qs[32 * run + l] & 15;
+            q[64 * run + 32 + l] = qs[32 * run + l] >> 4;
+        }
 }
 
 static void split_q4_k(const uint8_t *b, struct pack_row *o)
@@ -115,18 +130,18 @@ static void split_q5_k(const uint8_t *b, struct pack_row *o)
     o->m = load_u16(b + 2);
     split_codes_k4(b + 4, o->codes);
     split_nibbles_k(b + 48, o->q);
-    for (int e = 0; e < 256; e++) o->q[e] |= (uint8_t)((b[16 + e % 32] >> (e / 32) & 1) << 4);
+    split_bits_k(b + 16, 4, o->q);
 }
 
 static void split_q6_k(const uint8_t *b, struct pack_row *o)
 {
-    for (int e = 0; e < 256; e++) {
-        int half = e / 128, quarter = e % 128 / 32, l = e % 32;
-        uint8_t lo = b[half * 64 + quarter % 2 * 32 + l];
-        lo = quarter < 2 ? lo & 15 : lo >> 4;
-        int hi = b[128 + half * 32 + l] >> (quarter * 2) & 3;
-        o->q[e] = (uint8_t)(lo | hi << 4);
-    }
+    for (int half = 0; half < 2; half++)
+        for (int run = 0; run < 4; run++) {
+            const uint8_t *lo = b + 64 * half + 32 * (run % 2), *hi = b + 128 + 32 * half;
+            for (int l = 0; l < 32; l++)
+                o->q[128 * half + 32 * run + l] =
+                    (uint8_t)((lo[l] >> (run / 2 * 4) & 15) | (hi[l] >> (2 * run) & 3) << 4);
+        }
     memcpy(o->codes, b + 192, 16);
     o->d = load_u16(b + 208);
 }
@@ -191,14 +206,20 @@ static unsigned plane_bits(enum pack_plane plane)
     return bits[plane];
 }
 
-/* Adds 32 values of row r, shifted right by `shift`, to a plane of zeroed bytes. */
-static void plane_put(enum pack_plane plane, uint8_t *dst, int r, const uint8_t *q, unsigned shift)
+/* Writes 32 values of row r, shifted right by `shift`, to a plane: four columns are one 32-bit word
+ * all along, and values stay inside their bytes. */
+static inline void plane_put(unsigned bits, uint8_t *dst, int r, const uint8_t *q, unsigned shift)
 {
-    unsigned bits = plane_bits(plane), groups = 8 / bits, mask = (1u << bits) - 1;
-    for (unsigned e = 0; e < 32; e++) {
-        unsigned g = e / 4;
-        unsigned v = (q[e] >> shift & mask) << (g % groups * bits);
-        dst[g / groups * 64 + 4 * (unsigned)r + e % 4] |= (uint8_t)v;
+    uint32_t mask = ((1u << bits) - 1) * 0x01010101u;
+    unsigned groups = 8 / bits;
+    for (unsigned i = 0; i < bits; i++) {
+        uint32_t word = 0;
+        for (unsigned j = 0; j < groups; j++) {
+            uint32_t v;
+            memcpy(&v, q + 4 * (i * groups + j), 4);
+            word |= (v >> shift & mask) << (j * bits);
+        }
+        memcpy(dst + 64 * i + 4 * r, &word, 4);
     }
 }
 
@@ -227,10 +248,10 @@ static void pack_unit_row(const struct pack_format *f, const struct pack_row *ro
     unit += f->codes == CODES_BYTES ? 256 : f->codes == CODES_SIX ? 192 : 0;
     for (uint32_t e = 0; e < f->unit; e += 32) {
         if (f->high) {
-            plane_put(f->high, unit, r, row->q + e, plane_bits(f->low));
+            plane_put(plane_bits(f->high), unit, r, row->q + e, plane_bits(f->low));
             unit += 64 * plane_bits(f->high);
         }
-        plane_put(f->low, unit, r, row->q + e, 0);
+        plane_put(plane_bits(f->low), unit, r, row->q + e, 0);
         unit += 64 * plane_bits(f->low);
     }
 }

@@ -371,6 +371,24 @@ static void bench_type(const struct kern_ops *ops, const struct quant_traits *t)
     setup_fini(&s);
 }
 
+static void bench_pack(const struct quant_traits *t)
+{
+    enum { COLS = 4096, REPS = 200 };
+    size_t rb = COLS / t->block_elems * t->block_bytes;
+    uint8_t *rows = alloc(16 * rb), *panel = alloc(16 * rb);
+    fill_rows(t, rows, 16 * COLS / t->block_elems, 0);
+    double best = 1e9;
+    for (int rep = 0; rep < REPS; rep++) {
+        double t0 = clock_now();
+        kern_pack_panel(t, rows, rb, 16, COLS, panel);
+        double dt = clock_now() - t0;
+        if (dt < best) best = dt;
+    }
+    printf("pack     %-6s %8.2f\n", t->name, 16 * (double)rb / best / 1e9);
+    free(rows);
+    free(panel);
+}
+
 int main(int argc, char **argv)
 {
     const struct kern_ops *tables[8];
@@ -381,6 +399,8 @@ int main(int argc, char **argv)
     if (bench)
         printf("%-8s %-6s %8s %10s %10s %10s\n", "table", "type", "GB/s x1", "Gop/s x1", "Gop/s x8",
                "Gop/s x128");
+    for (const struct quant_traits *const *t = quant_all(); bench && *t; t++)
+        if (kern_type_supported(*t)) bench_pack(*t);
     for (size_t i = 0; i < n; i++) {
         if (!bench) {
             check_vectors(tables[i]);
