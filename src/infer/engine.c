@@ -72,20 +72,6 @@ fail:
     return st;
 }
 
-struct vocab_job {
-    const struct gguf *g;
-    struct vocab *vocab;
-    enum status st;
-    struct error err;
-};
-
-static void *vocab_main(void *arg)
-{
-    struct vocab_job *job = arg;
-    job->st = vocab_open(job->g, &job->vocab, &job->err);
-    return NULL;
-}
-
 enum status engine_open(const char *path, const struct engine_options *opt, struct engine **out,
                         struct error *err)
 {
@@ -96,29 +82,21 @@ enum status engine_open(const char *path, const struct engine_options *opt, stru
     enum status st = gguf_open(path, &g, err);
     if (st != OK) return st;
 
-    /* The tokenizer's tables take about as long to build as the weights to map: do both at once. */
-    struct vocab_job job = {.g = g};
-    pthread_t thread;
-    bool parallel = pthread_create(&thread, NULL, vocab_main, &job) == 0;
+    /* The vocabulary first: where it is not understood, nothing is packed in vain. */
+    struct vocab *vocab = NULL;
+    struct model *m = NULL;
     struct model_options mo = {.n_threads = opt->n_threads,
                                .cache_dir = opt->cache_dir,
                                .progress = opt->progress,
                                .progress_ctx = opt->progress_ctx};
-    struct model *m = NULL;
-    st = model_open(g, &mo, &m, err);
-    if (parallel) pthread_join(thread, NULL);
-    else vocab_main(&job);
-    if (st == OK && job.st != OK) {
-        st = job.st;
-        if (err) *err = job.err;
-    }
+    st = vocab_open(g, &vocab, err);
+    if (st == OK) st = model_open(g, &mo, &m, err);
     if (st != OK) {
-        model_close(m);
-        vocab_close(job.vocab);
+        vocab_close(vocab);
         gguf_close(g);
         return st;
     }
-    return engine_assemble(g, job.vocab, vocab_tokenizer(job.vocab), m, opt->n_threads, out, err);
+    return engine_assemble(g, vocab, vocab_tokenizer(vocab), m, opt->n_threads, out, err);
 }
 
 void engine_close(struct engine *e)
