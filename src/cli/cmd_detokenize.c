@@ -91,7 +91,7 @@ const struct command cmd_detokenize = {
         "they stand for, no newline added. It undoes `hearth tokenize`.\n"
         "\n"
         "Examples:\n"
-        "  echo '[750, 23811, 4555, 982]' | hearth detokenize -m qwen2.5-coder:0.5b\n"
+        "  echo '[396, 1887, 4333, 8]' | hearth detokenize -m qwen2.5-coder:0.5b\n"
         "  hearth tokenize a.c | hearth detokenize | cmp - a.c\n",
     .options = options,
     .options_size = sizeof(struct detokenize_options),
