@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "infer/engine.h"
@@ -239,11 +240,12 @@ static enum status print_json(const struct job *j, struct error *err)
     json_t *root = NULL;
     char *out = NULL;
     if (st == OK)
-        root = json_pack("{s:s%, s:I, s:I, s:s, s:I, s:i, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}}",
+        root = json_pack("{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}}",
                          "text", valid.data ? valid.data : "", valid.len, "prompt_tokens",
                          (json_int_t)r->n_prompt, "completion_tokens", (json_int_t)r->n_generated,
                          "finish_reason", finish_reason_name(r->finish), "seed",
-                         (json_int_t)j->seed, "threads", engine_n_threads(j->engine), "timings",
+                         (json_int_t)j->seed, "threads", engine_n_threads(j->engine),
+                         "resident_bytes", (json_int_t)machine_resident_bytes(), "timings",
                          "load_ms", cli_round(j->load_ms), "start_to_prefill_ms",
                          cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
                          "first_token_ms", cli_round(r->first_token_ms), "decode_ms",

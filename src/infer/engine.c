@@ -7,6 +7,17 @@
 #include "infer/vocab_gguf.h"
 #include "text/tokenizer.h"
 
+/* To read one row of the embedding table the kernel maps many pages around it, in the end all of a
+ * table that is a third of a small model, although a text needs few of its rows. Now and then they
+ * are given back; those needed again are still in the page cache. */
+static void trim_embedding(struct engine *e, size_t n_rows)
+{
+    e->rows_since_trim += n_rows;
+    if (!e->embedding || e->rows_since_trim < INFER_CHUNK) return;
+    gguf_tensor_release_pages(e->g, e->embedding);
+    e->rows_since_trim = 0;
+}
+
 /* ---- taking turns ----------------------------------------------------------------------------- */
 
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
@@ -18,6 +29,7 @@ enum status engine_forward(struct engine *e, const struct forward_row *rows, siz
     pthread_mutex_unlock(&e->lock);
 
     enum status st = forward_run(e->fwd, rows, n_rows, logits, cancel, err);
+    trim_embedding(e, n_rows);
 
     pthread_mutex_lock(&e->lock);
     e->now_serving++;
@@ -58,6 +70,7 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
         goto fail;
     }
     e->g = g;
+    if (g) e->embedding = gguf_tensor_find(g, "token_embd.weight");
     e->vocab = vocab;
     e->tok = tok;
     e->model = m;

@@ -10,6 +10,7 @@
 #include "infer/engine.h"
 #include "model/model.h"
 
+struct gguf_tensor;
 struct vocab;
 
 /* ---- engine ----------------------------------------------------------------------------------- */
@@ -23,6 +24,8 @@ struct engine {
     const struct tokenizer *tok; /* of vocab; NULL: no token ends the text by itself */
     struct model *model;
     struct forward *fwd;
+    const struct gguf_tensor *embedding; /* in g; NULL: none */
+    size_t rows_since_trim;              /* changed by whose turn it is */
     /* Sessions take turns at the forward pass in the order in which they asked: a long prompt and a
      * stream of single tokens get every other pass. */
     pthread_mutex_t lock;
