@@ -127,6 +127,28 @@ static void bpe_bad_merges_do_nothing(void **unused)
     made_fini(&m);
 }
 
+/* The loader guesses that a merge's result is the token after the last one's; here it never is. */
+static void bpe_merges_in_another_order_than_tokens(void **unused)
+{
+    (void)unused;
+    struct made_vocab m;
+    made_init(&m, "gpt2", "gpt-2");
+    made_all_bytes(&m);
+    int32_t ab = made_token(&m, "ab", TOKEN_NORMAL, 0);
+    int32_t zc = made_token(&m, "zc", TOKEN_NORMAL, 0);
+    int32_t yc = made_token(&m, "yc", TOKEN_NORMAL, 0);
+    int32_t yd = made_token(&m, "yd", TOKEN_NORMAL, 0);
+    made_merge(&m, "a b");
+    made_merge(&m, "y c"); /* the next token, "zc", ends alike */
+    made_merge(&m, "z c");
+    made_merge(&m, "y d"); /* the next token, "yc", begins alike */
+    struct tokenizer *t = create(&m);
+    CHECK(t, "abycyd", ab, yc, yd);
+    CHECK(t, "zc", zc);
+    tokenizer_destroy(t);
+    made_fini(&m);
+}
+
 static void bpe_missing_bytes_become_replacement(void **unused)
 {
     (void)unused;
@@ -341,6 +363,7 @@ static void spm_merges_by_score(void **unused)
     CHECK(t, "wo wo", s.space_world, s.space_world);
     check(t, "wo wo", false, true, IDS(s.world, s.space_world));
     CHECK(t, " wo", s.space, s.space_world);
+    CHECK(t, "lll", s.space, s.ll, id_of(t, "l")); /* of equal scores the left pair first */
     check(t, "", false, false, IDS(-1));
     spm_fini(&s);
 }
@@ -536,6 +559,7 @@ int main(void)
         cmocka_unit_test(bpe_merges_by_rank),
         cmocka_unit_test(bpe_ignore_merges),
         cmocka_unit_test(bpe_bad_merges_do_nothing),
+        cmocka_unit_test(bpe_merges_in_another_order_than_tokens),
         cmocka_unit_test(bpe_missing_bytes_become_replacement),
         cmocka_unit_test(bpe_without_a_way_out_is_an_error),
         cmocka_unit_test(specials_need_asking),
