@@ -71,7 +71,7 @@ enum status http_url_check(const char *url, bool allow_http, struct error *err)
 {
     struct parts p;
     if (strlen(url) > MAX_URL || !parts_parse(url, &p))
-        return error_set(err, ERR_INVALID, "'%.200s' is not a URL", url);
+        return error_set(err, ERR_INVALID, "'%.200s' is not an https URL", url);
     enum status st = check_parts(&p, allow_http, err);
     parts_fini(&p);
     return st;
