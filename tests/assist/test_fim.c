@@ -162,6 +162,15 @@ static void code_llama(void **state)
     assert_int_equal(p.tokens.len, sizeof want / sizeof *want);
     assert_memory_equal(p.tokens.ids, want, sizeof want);
     fim_prompt_fini(&p);
+    /* Spelled-out tokens are encoded in parts, none of which gets a space of its own. */
+    in = input("a <PRE>", " <MID>");
+    assert_int_equal(fim_build(&f, v.tokenizer, &in, &p, &err), OK);
+    assert_int_equal(p.prefix_tokens, 1 + strlen("a <PRE>"));
+    assert_int_equal(p.suffix_tokens, strlen(" <MID>"));
+    size_t controls = 0;
+    for (size_t i = 0; i < p.tokens.len; i++) controls += p.tokens.ids[i] >= base;
+    assert_int_equal(controls, 4);
+    fim_prompt_fini(&p);
     fake_vocab_fini(&v);
 }
 
@@ -274,6 +283,7 @@ static void cuts_at_lines(void **state)
         /* 15 bytes of é take 7 whole characters. */
         {"éééééééééééé", "x", 4 + 16, "{2}ééééééé{4}x{3}", true},
         {"", "ééééééééz", 4 + 16, "{2}{4}éééééééé{3}", true},
+        {"", "éééééééééz", 4 + 17, "{2}{4}éééééééé{3}", true},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct fim_input in = input(list[i].prefix, list[i].suffix);
@@ -348,6 +358,33 @@ static void favours_the_prefix(void **state)
     fake_vocab_fini(&v);
 }
 
+/* Many bytes to a token: all that fits is kept nevertheless. */
+static void long_tokens(void **state)
+{
+    (void)state;
+    static const struct fake_token extra[] = {
+        {"<|fim_prefix|>", C}, {"<|fim_middle|>", C}, {"<|fim_suffix|>", C},
+        {"========================================", U}, {NULL, C}};
+    struct fake_vocab v;
+    fake_vocab_bpe(&v, extra, -1, -1);
+    struct fim_template f = detect(&v);
+    size_t len = 40 * 400;
+    char *text = malloc(len);
+    assert_non_null(text);
+    memset(text, '=', len);
+    struct fim_input in = {text, len, text, len, NULL, 4 + 200};
+    struct fim_prompt p = {0};
+    struct error err = {0};
+    assert_int_equal(fim_build(&f, v.tokenizer, &in, &p, &err), OK);
+    assert_in_range(p.prefix_tokens, 140, 150);
+    assert_int_equal(p.suffix_tokens, 50);
+    assert_in_range(len - p.prefix_start, 40 * 120, 40 * 150);
+    assert_int_equal(p.suffix_end, 40 * 50);
+    fim_prompt_fini(&p);
+    free(text);
+    fake_vocab_fini(&v);
+}
+
 static void any_budget_fits(void **state)
 {
     (void)state;
@@ -381,6 +418,7 @@ int main(void)
         cmocka_unit_test(user_text_is_never_control),
         cmocka_unit_test(cuts_at_lines),
         cmocka_unit_test(favours_the_prefix),
+        cmocka_unit_test(long_tokens),
         cmocka_unit_test(any_budget_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
