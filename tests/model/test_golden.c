@@ -19,12 +19,13 @@
 enum weights { FLOAT_WEIGHTS, QUANT_WEIGHTS };
 
 /* Largest allowed difference as a share of the logits' range: from float32 throughout, and from
- * PyTorch rounding where Hearth's formats round. Float weights meet the promise made to users.
- * Quantized ones are judged by the second figure, since what int8 activations do to two random
- * layers says nothing; even there a value that lies between two steps may go either way. */
+ * PyTorch rounding where Hearth's formats round. The first is the promise made to users for float
+ * weights; for quantized ones it says little, since int8 activations move the logits of random layers
+ * by a percent. The second finds mistakes: the fixtures' tokens are chosen so that no rounding to int8
+ * is close to call, which leaves the order of float sums and the last bit of a few F16 keys. */
 static const struct {
     double exact, rounded;
-} tolerance[] = {[FLOAT_WEIGHTS] = {1e-3, 2e-4}, [QUANT_WEIGHTS] = {5e-2, 1e-2}};
+} tolerance[] = {[FLOAT_WEIGHTS] = {1e-3, 2e-4}, [QUANT_WEIGHTS] = {5e-2, 1e-3}};
 
 struct fixture {
     const char *name;

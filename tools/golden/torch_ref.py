@@ -105,41 +105,62 @@ def rms_norm(x, weight, eps):
     return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps) * weight
 
 
-def round_q8(x):
-    """Each run of 32 values rounded to 255 steps of its largest magnitude / 127."""
-    blocks = x.reshape(*x.shape[:-1], -1, 32)
+def round_q8(x, block):
+    """Each run of `block` values rounded to 255 steps of its largest magnitude / 127. Also how near a
+    value came to the middle between two steps, in steps: nearer than the float error of x, another
+    order of sums may round it the other way."""
+    blocks = x.reshape(*x.shape[:-1], -1, block)
     scale = blocks.abs().amax(-1, keepdim=True) / 127
-    q = torch.where(scale > 0, torch.round(blocks / scale), torch.zeros_like(blocks))
-    return (q * scale).reshape(x.shape)
+    steps = torch.where(scale > 0, blocks / scale, torch.zeros_like(blocks))
+    q = torch.round(steps)
+    return (q * scale).reshape(x.shape), float(0.5 - (steps - q).abs().max())
 
+
+# Weight types whose activations have a scale for each 16 values instead of 32.
+ACT_16 = (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q2_K,
+          gguf.GGMLQuantizationType.Q3_K, gguf.GGMLQuantizationType.Q6_K)
 
 FLOAT_TYPES = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16,
                gguf.GGMLQuantizationType.BF16)
 
 
 class Model:
-    def __init__(self, path, kv="f32", act="f32"):
+    """dtype: of the arithmetic; values rounded to F16 or int8 are rounded either way. cached: keep
+    dequantized tensors, for models small enough."""
+
+    def __init__(self, path, kv="f32", act="f32", dtype=torch.float32, cached=False):
         reader = gguf.GGUFReader(path)
         self.p = Params(reader)
         self.tensors = {t.name: t for t in reader.tensors}
         self.kv, self.act = kv, act
+        self.dtype, self.cache = dtype, {} if cached else None
+        self.margin = 0.5  # the smallest that round_q8 saw
 
     def get(self, name, rows=None):
-        """A tensor in float32, or None where the file has none."""
+        """A tensor as numbers, or None where the file has none."""
         t = self.tensors.get(name)
         if t is None:
             return None
+        if self.cache is not None:
+            if name not in self.cache:
+                self.cache[name] = self.dequantize(t, None)
+            return self.cache[name] if rows is None else self.cache[name][rows]
+        return self.dequantize(t, rows)
+
+    def dequantize(self, t, rows):
         data = t.data if rows is None else t.data[rows]
         if t.tensor_type == gguf.GGMLQuantizationType.F32:
             out = np.array(data, dtype=np.float32)
         else:
             out = gguf.quants.dequantize(data, t.tensor_type)
-        return torch.from_numpy(np.ascontiguousarray(out, dtype=np.float32))
+        return torch.from_numpy(np.ascontiguousarray(out, dtype=np.float32)).to(self.dtype)
 
     def linear(self, name, x, rows=None):
         weight = self.get(f"{name}.weight", rows)
-        if self.act == "q8" and self.tensors[f"{name}.weight"].tensor_type not in FLOAT_TYPES:
-            x = round_q8(x)
+        kind = self.tensors[f"{name}.weight"].tensor_type
+        if self.act == "q8" and kind not in FLOAT_TYPES:
+            x, margin = round_q8(x, 16 if kind in ACT_16 else 32)
+            self.margin = min(self.margin, margin)
         y = x @ weight.T
         bias = self.get(f"{name}.bias", rows)
         return y if bias is None else y + bias
@@ -147,8 +168,8 @@ class Model:
     def attention(self, q, k, v):
         """Causal; q [n, n_head, k_dim], k and v [n, n_head_kv, ...]."""
         n, group = q.shape[0], self.p.n_head // self.p.n_head_kv
-        mask = torch.full((n, n), float("-inf")).triu(1)
-        out = torch.empty(n, self.p.n_head, v.shape[2])
+        mask = torch.full((n, n), float("-inf"), dtype=self.dtype).triu(1)
+        out = torch.empty(n, self.p.n_head, v.shape[2], dtype=self.dtype)
         for h in range(self.p.n_head):
             s = q[:, h] @ k[:, h // group].T / math.sqrt(self.p.k_dim) + mask
             out[:, h] = torch.softmax(s, dim=-1) @ v[:, h // group]
@@ -164,7 +185,7 @@ class Model:
         q = rotate(q, cos, sin, p.n_rot, p.neox)
         k = rotate(k, cos, sin, p.n_rot, p.neox)
         if self.kv == "f16":
-            k, v = k.half().float(), v.half().float()
+            k, v = k.half().to(self.dtype), v.half().to(self.dtype)
         x = x + self.linear(f"{b}.attn_output", self.attention(q, k, v))
         h = rms_norm(x, self.get(f"{b}.ffn_norm.weight"), p.eps)
         gate = torch.nn.functional.silu(self.linear(f"{b}.ffn_gate", h))
@@ -176,7 +197,7 @@ class Model:
         ids = np.asarray(ids)
         x = self.get("token_embd.weight", ids)
         factors = self.get("rope_freqs.weight") if self.p.arch == "llama" else None
-        cos, sin = rope_table(self.p, factors, len(ids))
+        cos, sin = (t.to(self.dtype) for t in rope_table(self.p, factors, len(ids)))
         for i in range(self.p.n_layer):
             x = self.layer(i, x, cos, sin)
         x = rms_norm(x, self.get("output_norm.weight"), self.p.eps)
