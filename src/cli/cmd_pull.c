@@ -125,7 +125,8 @@ static void report(const struct pull_options *o, const struct store_model *m,
         printf("%s is installed (%s, %.1f s); nobody vouches for it but you: SHA-256 %s\n", m->name,
                size, seconds, m->sha256);
     else
-        printf("%s is installed and verified (%s, %.1f s)\n", m->name, size, seconds);
+        printf("%s is installed and verified (%s, %.1f s%s%s)\n", m->name, size, seconds,
+               m->info.license ? "; licence: " : "", m->info.license ? m->info.license : "");
 }
 
 static int run(const void *options, int argc, char **argv)

@@ -88,6 +88,7 @@ static void note_failure(struct pull *p, const struct model_source *src, size_t 
     buf_printf(&p->failures, "%.120s: %.250s", words, why->msg);
     if (why->code == ERR_NETWORK) p->unreachable = true;
     if (p->failed != ERR_INTEGRITY) p->failed = why->code;
+    if (p->entry.n_sources == 1) return; /* the error itself will say it */
     bool more = index + 1 < p->entry.n_sources;
     store_notice(p->ev, "%s: %s%s", words, why->msg, more ? "; trying the next source" : "");
 }

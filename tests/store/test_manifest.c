@@ -1,6 +1,7 @@
 /* Installed models: what is written comes back, what is damaged is said, what is shared stays. */
 #include "kit.h"
 
+#include <errno.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -211,6 +212,64 @@ static void partial_files(void **state)
     kit_drop(s);
 }
 
+/* ---- a disk that fails ------------------------------------------------------------------------ */
+
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+static int fsyncs_until_failure = -1;
+
+int __wrap_fsync(int fd)
+{
+    if (fsyncs_until_failure == 0) {
+        errno = EIO;
+        return -1;
+    }
+    if (fsyncs_until_failure > 0) fsyncs_until_failure--;
+    return __real_fsync(fd);
+}
+
+/* What the disk would not take is discarded, not tried again: its pages may be gone. */
+static void failed_fsync_of_a_model(void **state)
+{
+    (void)state;
+    struct store *s = kit_store();
+    struct partial p;
+    struct error err;
+    char hex[65], rel[128];
+    kit_digest("hello", hex);
+    assert_int_equal(partial_open(s, hex, 5, NULL, &p, NULL), OK);
+    assert_int_equal(partial_write(&p, "hello", 5, NULL), OK);
+    fsyncs_until_failure = 0;
+    assert_int_equal(partial_finish(&p, &err), ERR_IO);
+    fsyncs_until_failure = -1;
+    snprintf(rel, sizeof rel, "blobs/sha256-%s", hex);
+    assert_false(kit_exists(s, rel));
+    snprintf(rel, sizeof rel, "partial/%s", hex);
+    assert_false(kit_exists(s, rel));
+    kit_drop(s);
+}
+
+static void failed_fsync_of_a_manifest(void **state)
+{
+    (void)state;
+    struct store *s = kit_store();
+    struct store_model m;
+    kit_install(s, "a:1", "old");
+    json_t *model = json_pack("{s:s}", "name", "a:1");
+    char hex[65];
+    struct manifest next = {.name = "a:1", .sha256 = kit_digest("new", hex), .source = "x",
+                            .digest_from = "catalogue", .bytes = 3, .model = model};
+    fsyncs_until_failure = 0; /* of the file: nothing changes */
+    assert_int_equal(manifest_write(s, &next, NULL), ERR_IO);
+    fsyncs_until_failure = -1;
+    assert_int_equal(store_find(s, "a:1", &m, NULL), OK);
+    assert_string_equal(m.sha256, kit_digest("old", hex));
+    assert_null(m.problem);
+    store_model_fini(&m);
+    json_decref(model);
+    kit_drop(s);
+}
+
 static void a_link_is_not_followed(void **state)
 {
     (void)state;
@@ -261,6 +320,8 @@ int main(void)
         cmocka_unit_test(pins),
         cmocka_unit_test(locks),
         cmocka_unit_test(partial_files),
+        cmocka_unit_test(failed_fsync_of_a_model),
+        cmocka_unit_test(failed_fsync_of_a_manifest),
         cmocka_unit_test(a_link_is_not_followed),
         cmocka_unit_test(resolving),
     };
