@@ -128,7 +128,9 @@ static void ops_attention(const struct kern_attn *a)
 #if V_ROWS_MAX >= 8
     for (; q + 8 <= a->n_q; q += 8) attn_block_8(a, q);
 #endif
+#if V_ROWS_MAX >= 4
     for (; q + 4 <= a->n_q; q += 4) attn_block_4(a, q);
     for (; q + 2 <= a->n_q; q += 2) attn_block_2(a, q);
+#endif
     for (; q < a->n_q; q++) attn_block_1(a, q);
 }

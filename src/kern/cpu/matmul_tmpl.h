@@ -167,6 +167,11 @@ typedef void tile_fn(const uint8_t *rec, size_t n_blocks, const struct tile *t, 
     {tile_1_##SUBS##MIN##FULL, tile_2_##SUBS##MIN##FULL, tile_4_##SUBS##MIN##FULL,                 \
      tile_8_##SUBS##MIN##FULL}
 enum { TILE_SIZES = 4 };
+#elif V_ROWS_MAX == 1
+#define EACH_ROWS(X, ...) X(1, __VA_ARGS__)
+#define TILE_SET(SUBS, MIN, FULL)                                                                  \
+    {tile_1_##SUBS##MIN##FULL}
+enum { TILE_SIZES = 1 };
 #else
 #define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(4, __VA_ARGS__)
 #define TILE_SET(SUBS, MIN, FULL)                                                                  \
@@ -185,7 +190,7 @@ struct type_kernels {
     void (*gemv)(const uint8_t *p, size_t n_blocks, size_t unit_bytes, const struct tile *t,
                  float *out);
     void (*unpack)(const uint8_t *p, size_t n_blocks, size_t unit_bytes, uint8_t *rec);
-    tile_fn *tile[TILE_SIZES]; /* 1, 2, 4, 8 rows */
+    tile_fn *tile[TILE_SIZES]; /* 1, 2, 4, 8 rows, as far as V_ROWS_MAX goes */
 };
 
 #define TYPE_ENTRY(ID, NAME, BLOCKS, SUBS, MIN, OFF, FULL, UNIT)                                   \
