@@ -74,10 +74,10 @@ static json_t *row_json(const struct row *r)
     for (size_t i = 0; i < m->n_tags; i++) json_array_append_new(tags, json_string(m->tags[i]));
     return json_pack(
         "{s:s, s:b, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "name",
-        r->name, "default", r->is_default, "installed", own != NULL, "title", text_or_null(m->title),
-        "tags", tags, "architecture", text_or_null(m->architecture), "parameters",
-        text_or_null(m->parameters), "quantization", text_or_null(m->quantization), "license",
-        text_or_null(m->license), "context", count_or_null(m->context), "bytes",
+        r->name, "default", r->is_default, "installed", own != NULL, "title",
+        text_or_null(m->title), "tags", tags, "architecture", text_or_null(m->architecture),
+        "parameters", text_or_null(m->parameters), "quantization", text_or_null(m->quantization),
+        "license", text_or_null(m->license), "context", count_or_null(m->context), "bytes",
         count_or_null(own ? own->bytes : m->bytes), "fim", m->fim, "sha256",
         text_or_null(own ? own->sha256 : m->sha256), "path", text_or_null(own ? own->path : NULL),
         "pulled_at", text_or_null(own ? own->pulled_at : NULL), "problem",
@@ -129,7 +129,8 @@ static void print_table(const struct rows *rows, bool all)
     for (size_t i = 0; i < rows->len; i++) {
         const struct row *r = &rows->items[i];
         char size[40], context[24] = "-", name[STORE_NAME_SIZE + 16];
-        if (r->info->context) snprintf(context, sizeof context, "%llu", (unsigned long long)r->info->context);
+        if (r->info->context)
+            snprintf(context, sizeof context, "%llu", (unsigned long long)r->info->context);
         snprintf(name, sizeof name, "%s%s", r->name, r->is_default ? " (default)" : "");
         printf("%-*s  %10s  %-6s  %-7s  %7s  %-4s %s\n", (int)width, name,
                size_text(r, size, sizeof size), or_dash(r->info->parameters),
@@ -148,11 +149,14 @@ static void print_remarks(const struct store *s, const struct rows *rows, bool a
             printf("\n%s: %s\nTo repair it: hearth pull %s\n", rows->items[i].name,
                    rows->items[i].installed->problem, rows->items[i].name);
     if (store_unfinished(s, &count, &bytes, NULL) == OK && count > 0)
-        printf("\n%zu unfinished download%s, %s: hearth pull goes on with it, hearth rm --unfinished "
-               "deletes it\n", count, count == 1 ? "" : "s", cli_format_bytes(bytes, size, sizeof size));
+        printf(
+            "\n%zu unfinished download%s, %s: hearth pull goes on with it, hearth rm --unfinished "
+            "deletes it\n",
+            count, count == 1 ? "" : "s", cli_format_bytes(bytes, size, sizeof size));
     if (!all && rows->len == 0)
-        printf("No model is installed. 'hearth pull' gets the default one, 'hearth list --all' shows "
-               "the rest.\n");
+        printf(
+            "No model is installed. 'hearth pull' gets the default one, 'hearth list --all' shows "
+            "the rest.\n");
 }
 
 static int run(const void *options, int argc, char **argv)
@@ -192,7 +196,8 @@ const struct command cmd_list = {
     .usage = "list [--all] [--json]",
     .description =
         "Sizes with a '~' are approximate: the exact one is known once the hub is asked.\n"
-        "A file catalogue.json in HEARTH_HOME adds models of your own, in the format of the one that\n"
+        "A file catalogue.json in HEARTH_HOME adds models of your own, in the format of the one "
+        "that\n"
         "comes with Hearth.\n"
         "\n"
         "Examples:\n"

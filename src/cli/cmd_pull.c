@@ -108,10 +108,10 @@ static void report(const struct pull_options *o, const struct store_model *m,
 {
     char size[32];
     if (o->json) {
-        json_t *j = json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:b}", "name", m->name, "path", m->path,
-                              "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from",
-                              m->digest_from, "source", m->source, "fetched",
-                              outcome == PULL_FETCHED);
+        json_t *j =
+            json_pack("{s:s, s:s, s:s, s:I, s:s, s:s, s:b}", "name", m->name, "path", m->path,
+                      "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from",
+                      m->digest_from, "source", m->source, "fetched", outcome == PULL_FETCHED);
         json_dumpf(j, stdout, JSON_INDENT(2));
         putchar('\n');
         json_decref(j);
@@ -180,8 +180,8 @@ static const struct option options[] = {
      offsetof(struct pull_options, verify), 0, 0},
     {"quiet", 'q', OPTION_FLAG, NULL, "No progress and no notices",
      offsetof(struct pull_options, quiet), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON", offsetof(struct pull_options, json), 0,
-     0},
+    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON", offsetof(struct pull_options, json),
+     0, 0},
     {0},
 };
 
@@ -190,16 +190,22 @@ const struct command cmd_pull = {
     .summary = "Download a model, verify it and keep it",
     .usage = "pull [MODEL|URL] [options]",
     .description =
-        "Fetches a model of the catalogue ('hearth list --all'), or the default one. Its sources are\n"
-        "tried in order until one works, and the file becomes visible only when its SHA-256 is right.\n"
-        "An interrupted pull goes on where it stopped when it is run again. This is the only command\n"
+        "Fetches a model of the catalogue ('hearth list --all'), or the default one. Its sources "
+        "are\n"
+        "tried in order until one works, and the file becomes visible only when its SHA-256 is "
+        "right.\n"
+        "An interrupted pull goes on where it stopped when it is run again. This is the only "
+        "command\n"
         "that opens a network connection.\n"
         "\n"
-        "Where the catalogue knows no digest, the one that the hub publishes is required, shown, and\n"
-        "pinned: from then on no other file is accepted under that name. A URL needs --sha256, unless\n"
+        "Where the catalogue knows no digest, the one that the hub publishes is required, shown, "
+        "and\n"
+        "pinned: from then on no other file is accepted under that name. A URL needs --sha256, "
+        "unless\n"
         "it is a file on the hub.\n"
         "\n"
-        "Environment: HEARTH_HOME (where models are kept), HF_ENDPOINT (a mirror of the hub), HF_TOKEN\n"
+        "Environment: HEARTH_HOME (where models are kept), HF_ENDPOINT (a mirror of the hub), "
+        "HF_TOKEN\n"
         "(sent to the hub only), HEARTH_PIP (the pip to use), HTTPS_PROXY, NO_PROXY,\n"
         "HEARTH_STALL_SECONDS (silence after which a transfer is given up; 30).\n"
         "\n"

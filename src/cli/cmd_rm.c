@@ -19,7 +19,8 @@ static void on_notice(void *ctx, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
-/* The packed weights that a model's file gave rise to, or NULL. Must be asked before the file goes. */
+/* The packed weights that a model's file gave rise to, or NULL. Must be asked before the file goes.
+ */
 static char *cache_file(const struct store *s, const char *name)
 {
     struct store_model m;
@@ -95,8 +96,7 @@ static int run(const void *options, int argc, char **argv)
 static const struct option options[] = {
     {"unfinished", 0, OPTION_FLAG, NULL, "Delete what interrupted pulls left",
      offsetof(struct rm_options, unfinished), 0, 0},
-    {"forget-pin", 0, OPTION_FLAG, NULL,
-     "Accept another file of the publisher's at the next pull",
+    {"forget-pin", 0, OPTION_FLAG, NULL, "Accept another file of the publisher's at the next pull",
      offsetof(struct rm_options, forget_pin), 0, 0},
     {0},
 };

@@ -16,7 +16,7 @@ struct show_options {
     bool json, tensors, verify;
 };
 
-/* ---- what the file holds ---------------------------------------------------------------------- */
+/* ---- what the file holds ------------------------------------------------------------------ */
 
 /* Strings in model files may hold any bytes; JSON takes UTF-8. NULL becomes JSON's null. */
 static json_t *bytes_json(const char *data, size_t len)
@@ -129,7 +129,8 @@ static json_t *token_json(const struct gguf_array *tokens, const char *text)
 static json_t *id_json(const struct gguf *g, const char *key, const char *older)
 {
     uint64_t id;
-    if (gguf_get_u64(g, key, &id, NULL) != OK && gguf_get_u64(g, older, &id, NULL) != OK) return NULL;
+    if (gguf_get_u64(g, key, &id, NULL) != OK && gguf_get_u64(g, older, &id, NULL) != OK)
+        return NULL;
     return json_pack("{s:I}", "id", (json_int_t)id);
 }
 
@@ -145,8 +146,8 @@ static json_t *fim_json(const struct gguf *g, const struct gguf_array *tokens)
     json_t *suf = id_json(g, "tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id");
     json_t *mid = id_json(g, "tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id");
     if (pre && suf && mid)
-        return json_pack("{s:s, s:o, s:o, s:o}", "template", "metadata", "prefix", pre, "suffix", suf,
-                         "middle", mid);
+        return json_pack("{s:s, s:o, s:o, s:o}", "template", "metadata", "prefix", pre, "suffix",
+                         suf, "middle", mid);
     json_decref(pre);
     json_decref(suf);
     json_decref(mid);
@@ -167,8 +168,9 @@ static void add_tokenizer(json_t *file, const struct gguf *g)
     set_u64(t, "bos", g, "tokenizer.ggml.bos_token_id");
     set_u64(t, "eos", g, "tokenizer.ggml.eos_token_id");
     struct gguf_str chat;
-    json_object_set_new(t, "chat_template",
-                        json_boolean(gguf_get_str(g, "tokenizer.chat_template", &chat, NULL) == OK));
+    json_object_set_new(
+        t, "chat_template",
+        json_boolean(gguf_get_str(g, "tokenizer.chat_template", &chat, NULL) == OK));
     json_object_set_new(file, "tokenizer", t);
 }
 
@@ -180,8 +182,8 @@ static enum status file_json(const char *path, bool tensors, json_t **out, struc
     json_t *file = json_object();
     set_str(file, "name", g, "general.name");
     add_shape(file, g);
-    json_object_set_new(file, "format", json_pack("{s:s, s:i}", "name", "GGUF", "version",
-                                                  (int)gguf_version(g)));
+    json_object_set_new(file, "format",
+                        json_pack("{s:s, s:i}", "name", "GGUF", "version", (int)gguf_version(g)));
     json_object_set_new(file, "bytes", json_integer((json_int_t)gguf_file_bytes(g)));
     /* Derived files in the cache folder carry this name. */
     json_object_set_new(file, "identity", json_string(gguf_identity(g)));
@@ -192,7 +194,7 @@ static enum status file_json(const char *path, bool tensors, json_t **out, struc
     return OK;
 }
 
-/* ---- what the catalogue and the store say ----------------------------------------------------- */
+/* ---- what the catalogue and the store say ------------------------------------------------- */
 
 static void set_text(json_t *obj, const char *field, const char *s)
 {
@@ -227,7 +229,7 @@ static void add_installed(json_t *root, const struct store_model *m)
     set_text(root, "problem", m->problem);
 }
 
-/* ---- for people ------------------------------------------------------------------------------- */
+/* ---- for people --------------------------------------------------------------------------- */
 
 static void line(const char *label, const char *value)
 {
@@ -256,7 +258,8 @@ static void print_token(const char *label, const json_t *fim)
 static void print_file(const json_t *f)
 {
     char text[256];
-    snprintf(text, sizeof text, "%s, %llu layers, width %llu, %llu heads (%llu for keys and values)",
+    snprintf(text, sizeof text,
+             "%s, %llu layers, width %llu, %llu heads (%llu for keys and values)",
              str(f, "architecture") ? str(f, "architecture") : "?", num(f, "layers"),
              num(f, "embedding_length"), num(f, "heads"),
              num(f, "kv_heads") ? num(f, "kv_heads") : num(f, "heads"));
@@ -271,7 +274,8 @@ static void print_file(const json_t *f)
     const char *type;
     json_t *count;
     const char *sep = " ";
-    json_object_foreach(json_object_get(f, "tensor_types"), type, count) {
+    json_object_foreach(json_object_get(f, "tensor_types"), type, count)
+    {
         printf("%s%lld %s", sep, (long long)json_integer_value(count), type);
         sep = ", ";
     }
@@ -282,20 +286,24 @@ static void print_file(const json_t *f)
              json_is_true(json_object_get(t, "chat_template")) ? ", chat template" : "");
     line("tokenizer", text);
     const json_t *fim = json_object_get(f, "fim");
-    printf("  %-14s %s", "fill-in-middle", str(fim, "template") ? str(fim, "template") : "no tokens for it");
+    printf("  %-14s %s", "fill-in-middle",
+           str(fim, "template") ? str(fim, "template") : "no tokens for it");
     print_token("prefix", fim);
     print_token("suffix", fim);
     print_token("middle", fim);
     putchar('\n');
     size_t i;
     json_t *tensor;
-    json_array_foreach(json_object_get(f, "tensors"), i, tensor) {
+    json_array_foreach(json_object_get(f, "tensors"), i, tensor)
+    {
         char shape[128] = "";
         size_t d, used = 0;
         json_t *ne;
         json_array_foreach(json_object_get(tensor, "shape"), d, ne)
+        {
             used += (size_t)snprintf(shape + used, sizeof shape - used, "%s%lld", d ? " x " : "",
                                      (long long)json_integer_value(ne));
+        }
         printf("%s%-40s %-5s %s\n", i ? "" : "\n", str(tensor, "name") ? str(tensor, "name") : "?",
                str(tensor, "type"), shape);
     }
@@ -320,7 +328,8 @@ static void print_text(const json_t *root, const char *typed, bool verified)
     line("problem", str(root, "problem"));
     unsigned long long bytes = num(root, "bytes") ? num(root, "bytes") : num(f, "bytes");
     if (bytes) {
-        snprintf(text, sizeof text, "%s (%llu bytes)", cli_format_bytes(bytes, size, sizeof size), bytes);
+        snprintf(text, sizeof text, "%s (%llu bytes)", cli_format_bytes(bytes, size, sizeof size),
+                 bytes);
         line("size", text);
     } else if (num(root, "approx_bytes")) {
         snprintf(text, sizeof text, "about %s",
@@ -346,7 +355,7 @@ static void print_text(const json_t *root, const char *typed, bool verified)
     line("fill-in-middle", json_is_true(json_object_get(root, "fim_trained")) ? "yes" : "no");
 }
 
-/* ---- the command ------------------------------------------------------------------------------ */
+/* ---- the command -------------------------------------------------------------------------- */
 
 static bool on_progress(void *ctx, enum store_phase phase, uint64_t done, uint64_t total)
 {
@@ -378,7 +387,8 @@ static enum status gather_name(const struct show_options *o, const char *typed, 
     const struct catalogue_model *entry = catalogue_find(store_catalogue(s), name);
     if (entry && strcmp(entry->name, name) != 0) entry = NULL;
     set_text(root, "name", name);
-    json_object_set_new(root, "default", json_boolean(entry && entry == catalogue_default(store_catalogue(s))));
+    json_object_set_new(root, "default",
+                        json_boolean(entry && entry == catalogue_default(store_catalogue(s))));
     if (entry) add_entry(root, entry);
     st = store_find(s, name, &m, err);
     bool installed = st == OK;
@@ -441,9 +451,10 @@ static int run(const void *options, int argc, char **argv)
 }
 
 static const struct option options[] = {
-    {"verify", 0, OPTION_FLAG, NULL, "Hash the model's file again", offsetof(struct show_options, verify),
+    {"verify", 0, OPTION_FLAG, NULL, "Hash the model's file again",
+     offsetof(struct show_options, verify), 0, 0},
+    {"tensors", 0, OPTION_FLAG, NULL, "List every tensor", offsetof(struct show_options, tensors),
      0, 0},
-    {"tensors", 0, OPTION_FLAG, NULL, "List every tensor", offsetof(struct show_options, tensors), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print JSON", offsetof(struct show_options, json), 0, 0},
     {0},
 };
@@ -452,13 +463,12 @@ const struct command cmd_show = {
     .name = "show",
     .summary = "Describe a model: licence, size, digest, what its file holds",
     .usage = "show MODEL|FILE [options]",
-    .description =
-        "For a model of the catalogue or the store, and for any GGUF file.\n"
-        "\n"
-        "Examples:\n"
-        "  hearth show qwen2.5-coder:1.5b\n"
-        "  hearth show qwen2.5-coder --verify\n"
-        "  hearth show ./model.gguf --tensors\n",
+    .description = "For a model of the catalogue or the store, and for any GGUF file.\n"
+                   "\n"
+                   "Examples:\n"
+                   "  hearth show qwen2.5-coder:1.5b\n"
+                   "  hearth show qwen2.5-coder --verify\n"
+                   "  hearth show ./model.gguf --tensors\n",
     .options = options,
     .options_size = sizeof(struct show_options),
     .min_args = 1,

@@ -22,8 +22,8 @@ static void list_installed(const struct store *s, char *dst, size_t cap)
     if (store_list(s, &list, NULL) != OK) return;
     size_t used = 0;
     for (size_t i = 0; i < list.len && i < 3 && used < cap; i++)
-        used += (size_t)snprintf(dst + used, cap - used, "%s%s", i ? ", " : "; installed: ",
-                                 list.items[i].name);
+        used += (size_t)snprintf(dst + used, cap - used, "%s%s",
+                                 i ? ", " : "; installed: ", list.items[i].name);
     if (list.len > 0 && used < cap)
         snprintf(dst + used, cap - used, "%s (choose with -m or HEARTH_MODEL)",
                  list.len > 3 ? ", ..." : "");
@@ -35,8 +35,9 @@ static enum status resolve_default(const struct store *s, char name[STORE_NAME_S
 {
     const struct catalogue_model *m = catalogue_default(store_catalogue(s));
     if (!m)
-        return error_set(err, ERR_INVALID, "no model named, and the catalogue has no default; use -m "
-                                           "MODEL or set HEARTH_MODEL");
+        return error_set(err, ERR_INVALID,
+                         "no model named, and the catalogue has no default; use -m "
+                         "MODEL or set HEARTH_MODEL");
     snprintf(name, STORE_NAME_SIZE, "%s", m->name);
     return OK;
 }
@@ -54,7 +55,8 @@ static enum status installed_path(const struct store *s, const char *name, bool 
     }
     if (st) return st;
     if (m.problem) {
-        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem, name);
+        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem,
+                       name);
     } else {
         *out = m.path;
         m.path = NULL;
@@ -94,7 +96,8 @@ char *cli_cache_dir(struct error *err)
     } else if (h && *h) {
         n = asprintf(&dir, "%s/.cache/hearth", h);
     } else {
-        error_set(err, ERR_INVALID, "neither HEARTH_HOME nor HOME is set, so there is no cache folder");
+        error_set(err, ERR_INVALID,
+                  "neither HEARTH_HOME nor HOME is set, so there is no cache folder");
         return NULL;
     }
     if (n < 0) {

@@ -73,7 +73,8 @@ static enum status get_count(const struct reading *r, const json_t *obj, const c
     return OK;
 }
 
-static enum status get_bool(const struct reading *r, const json_t *obj, const char *field, bool *out)
+static enum status get_bool(const struct reading *r, const json_t *obj, const char *field,
+                            bool *out)
 {
     const json_t *j = json_object_get(obj, field);
     *out = json_is_true(j);
@@ -232,8 +233,7 @@ enum status catalogue_add(struct catalogue *c, const char *text, size_t len, con
     if (replaces) *replaces = false;
     json_error_t je;
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
-    if (!root)
-        return error_set(err, ERR_FORMAT, "%s: line %d: %s", where, je.line, je.text);
+    if (!root) return error_set(err, ERR_FORMAT, "%s: line %d: %s", where, je.line, je.text);
     enum status st = OK;
     size_t earlier = c->len;
     const json_t *list = json_object_get(root, "models");

@@ -27,19 +27,19 @@ struct model_source {
 };
 
 struct catalogue_model {
-    const char *name;         /* "family:tag" */
+    const char *name;                                                       /* "family:tag" */
     const char *title, *architecture, *parameters, *quantization, *license; /* each may be NULL */
-    uint64_t context;         /* tokens; 0 = not known */
-    uint64_t bytes;           /* exact size of the file; 0 = not known */
-    uint64_t approx_bytes;    /* for display where the exact size is not known; 0 = neither */
-    const char *sha256;       /* 64 hex digits, or NULL: the publisher's is asked for */
-    bool fim;                 /* trained to fill in the middle */
+    uint64_t context;      /* tokens; 0 = not known */
+    uint64_t bytes;        /* exact size of the file; 0 = not known */
+    uint64_t approx_bytes; /* for display where the exact size is not known; 0 = neither */
+    const char *sha256;    /* 64 hex digits, or NULL: the publisher's is asked for */
+    bool fim;              /* trained to fill in the middle */
     bool is_default;
     size_t n_aliases, n_tags, n_sources;
     const char *aliases[CATALOGUE_MAX_ALIASES];
     const char *tags[CATALOGUE_MAX_TAGS];
     struct model_source sources[CATALOGUE_MAX_SOURCES]; /* in the order they are tried */
-    struct json_t *json;      /* owned */
+    struct json_t *json;                                /* owned */
 };
 
 /* An empty catalogue to which files are added, first come first found. */

@@ -59,7 +59,8 @@ static bool is_loopback(const char *host)
 
 static enum status check_parts(const struct parts *p, bool allow_http, struct error *err)
 {
-    if (p->user) return error_set(err, ERR_INVALID, "a URL with a user name or password is refused");
+    if (p->user)
+        return error_set(err, ERR_INVALID, "a URL with a user name or password is refused");
     if (strcasecmp(p->scheme, "https") == 0) return OK;
     if (strcasecmp(p->scheme, "http") != 0)
         return error_set(err, ERR_INVALID, "only https URLs can be fetched, not %.20s:", p->scheme);
@@ -102,16 +103,16 @@ long http_stall_seconds(void)
     return n >= 1 && n <= 3600 ? n : 30;
 }
 
-/* ---- one hop ---------------------------------------------------------------------------------- */
+/* ---- one hop ------------------------------------------------------------------------------ */
 
 struct hop {
     const struct http_request *rq;
     struct http_answer *answer;
-    bool origin;       /* this hop asks the origin itself */
-    bool begun;        /* rq->begin was called */
-    uint64_t ignored;  /* bytes of a body that nobody wants */
-    double moved_at;   /* when a byte last came, or the hop began */
-    curl_off_t moved;  /* bytes until then */
+    bool origin;      /* this hop asks the origin itself */
+    bool begun;       /* rq->begin was called */
+    uint64_t ignored; /* bytes of a body that nobody wants */
+    double moved_at;  /* when a byte last came, or the hop began */
+    curl_off_t moved; /* bytes until then */
     bool stalled;
     char location[MAX_URL];
     enum status failed; /* by a callback; err is filled then */
@@ -298,7 +299,8 @@ static enum status network_error(CURLcode rc, const char *detail, const struct h
     case CURLE_PARTIAL_FILE:
         return error_set(err, ERR_NETWORK, "%s cut the connection", host);
     default:
-        return error_set(err, ERR_NETWORK, "%s: %s", host, *detail ? detail : curl_easy_strerror(rc));
+        return error_set(err, ERR_NETWORK, "%s: %s", host,
+                         *detail ? detail : curl_easy_strerror(rc));
     }
 }
 
@@ -368,7 +370,7 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
     return begin_body(h) ? OK : h->failed; /* an empty body calls no on_data */
 }
 
-/* ---- the walk --------------------------------------------------------------------------------- */
+/* ---- the walk ----------------------------------------------------------------------------- */
 
 /* Moves `u` to the redirect's target; *leave where a HEAD need not follow it. */
 static enum status next_hop(const struct http_request *rq, CURLU *u, const struct parts *origin,
@@ -376,7 +378,8 @@ static enum status next_hop(const struct http_request *rq, CURLU *u, const struc
 {
     struct parts to = {0};
     if (curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK || !parts_get(u, &to))
-        return error_set(err, ERR_NETWORK, "%s redirects to something that is no URL", origin->host);
+        return error_set(err, ERR_NETWORK, "%s redirects to something that is no URL",
+                         origin->host);
     *at_origin = same_origin(origin, &to);
     *leave = rq->head && !*at_origin;
     struct error why = {0};

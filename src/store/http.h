@@ -14,23 +14,23 @@
 #include "store/store.h"
 
 struct http_answer {
-    long code;              /* HTTP status of the last hop; 0 = no answer came */
-    uint64_t length;        /* Content-Length; UINT64_MAX = not told */
-    bool has_range;         /* Content-Range was there, as follows */
+    long code;                         /* HTTP status of the last hop; 0 = no answer came */
+    uint64_t length;                   /* Content-Length; UINT64_MAX = not told */
+    bool has_range;                    /* Content-Range was there, as follows */
     uint64_t range_start, range_total; /* total UINT64_MAX = "*" */
-    char etag[128];         /* as sent; "" = none, or too long */
-    char host[256];         /* that gave the last answer */
-    char linked_digest[65]; /* X-Linked-Etag of the origin, where it is a SHA-256 */
-    uint64_t linked_size;   /* X-Linked-Size of the origin; 0 = none */
+    char etag[128];                    /* as sent; "" = none, or too long */
+    char host[256];                    /* that gave the last answer */
+    char linked_digest[65];            /* X-Linked-Etag of the origin, where it is a SHA-256 */
+    uint64_t linked_size;              /* X-Linked-Size of the origin; 0 = none */
 };
 
 struct http_request {
     const char *url;
-    bool head;              /* HEAD, and only as far as the origin's own hosts go */
-    bool allow_http;        /* plain http beyond loopback */
-    const char *token;      /* bearer token for the URL's origin; or NULL */
-    uint64_t from;          /* first byte wanted */
-    const char *if_range;   /* ETag for `from`, sent to if_range_host only; or NULL */
+    bool head;            /* HEAD, and only as far as the origin's own hosts go */
+    bool allow_http;      /* plain http beyond loopback */
+    const char *token;    /* bearer token for the URL's origin; or NULL */
+    uint64_t from;        /* first byte wanted */
+    const char *if_range; /* ETag for `from`, sent to if_range_host only; or NULL */
     const char *if_range_host;
     const struct store_events *events;
     /* Called with the answer's head before its body, and with each piece of the body. Any failure

@@ -58,10 +58,10 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
     enum status st = store_path(s, STORE_MANIFEST, m->name, &path, err);
     if (st) return st;
     now_text(when);
-    json_t *json = json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name",
-                             m->name, "sha256", m->sha256, "bytes", (json_int_t)m->bytes,
-                             "digest_from", m->digest_from, "source", m->source, "pulled_at", when,
-                             "model", m->model);
+    json_t *json =
+        json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name", m->name,
+                  "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from", m->digest_from,
+                  "source", m->source, "pulled_at", when, "model", m->model);
     st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
@@ -284,8 +284,9 @@ enum status store_verify(const struct store *s, const char *name, const struct s
     if (m.problem)
         st = error_set(err, ERR_INTEGRITY, "%s: %s; run: hearth pull %s", name, m.problem, name);
     else if ((st = store_check_file(m.path, m.sha256, ev, err)) == ERR_INTEGRITY)
-        error_set(err, st, "%s: %s changed on disk since it was pulled; run: hearth pull --verify %s",
-                  name, m.path, name);
+        error_set(err, st,
+                  "%s: %s changed on disk since it was pulled; run: hearth pull --verify %s", name,
+                  m.path, name);
     store_model_fini(&m);
     return st;
 }
@@ -297,8 +298,7 @@ enum status blob_release(const struct store *s, const char *digest, bool own_loc
     char *path;
     *freed = 0;
     if (manifest_digest_used(s, digest)) return OK;
-    enum status st =
-        own_lock ? OK : store_lock_try(s, STORE_LOCK_DIGEST, digest, &lock, err);
+    enum status st = own_lock ? OK : store_lock_try(s, STORE_LOCK_DIGEST, digest, &lock, err);
     if (st == ERR_BUSY) return OK; /* a pull is about to give it another name */
     if (st) return st;
     if ((st = store_path(s, STORE_BLOB, digest, &path, err)) == OK) {
@@ -325,7 +325,8 @@ static enum status remove_locked(const struct store *s, const char *name, bool f
     if ((st = store_path(s, STORE_MANIFEST, name, &manifest, err)) ||
         (st = store_path(s, STORE_PIN, name, &pin, err)))
         goto out;
-    /* The name goes first: a blob without a name is garbage, a name without a blob a broken model. */
+    /* The name goes first: a blob without a name is garbage, a name without a blob a broken model.
+     */
     if (unlink(manifest) != 0 && errno != ENOENT) {
         st = error_set(err, ERR_IO, "cannot remove %s: %s", manifest, strerror(errno));
         goto out;

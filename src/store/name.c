@@ -42,10 +42,11 @@ enum status store_name_split(const char *name, char family[STORE_PART_SIZE],
                              char tag[STORE_PART_SIZE], struct error *err)
 {
     if (!store_name_valid(name))
-        return error_set(err, ERR_INVALID,
-                         "'%.80s' is no model name; one looks like family:tag, in lower-case letters, "
-                         "digits, '.', '_' and '-', at most 64 each",
-                         name);
+        return error_set(
+            err, ERR_INVALID,
+            "'%.80s' is no model name; one looks like family:tag, in lower-case letters, "
+            "digits, '.', '_' and '-', at most 64 each",
+            name);
     size_t n = part_length(name);
     memcpy(family, name, n);
     family[n] = 0;

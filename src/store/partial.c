@@ -162,8 +162,9 @@ static enum status publish(struct partial *p, struct error *err)
     if (st == OK) st = store_make_parent(blob, err);
     if (st) goto out;
     if (fchmod(p->fd, 0444) != 0 || fsync(p->fd) != 0) {
-        st = error_set(err, ERR_IO, "the disk failed to store %s (%s); it was discarded, pull again",
-                       p->path, strerror(errno));
+        st =
+            error_set(err, ERR_IO, "the disk failed to store %s (%s); it was discarded, pull again",
+                      p->path, strerror(errno));
         unlink(p->path);
         goto out;
     }
@@ -193,8 +194,10 @@ enum status partial_finish(struct partial *p, struct error *err)
         if (strcmp(hex, p->digest) == 0) {
             st = publish(p, err);
         } else {
-            st = error_set(err, ERR_INTEGRITY, "wrong checksum: SHA-256 %s expected, %s received; "
-                                               "the file was deleted", p->digest, hex);
+            st = error_set(err, ERR_INTEGRITY,
+                           "wrong checksum: SHA-256 %s expected, %s received; "
+                           "the file was deleted",
+                           p->digest, hex);
             partial_discard(p);
         }
     }

@@ -1,9 +1,9 @@
 /* A download under way: partial/HEX, named by the SHA-256 that the whole must have.
  *
- * Since the name is the digest of the finished file, a beginning left by one source may be continued
- * by another: whatever it holds, it becomes visible only when the whole has that digest. The digest
- * is computed while the bytes are written, and over what is there when a partial is reopened.
- * The caller holds the digest's lock. Inside of module store. */
+ * Since the name is the digest of the finished file, a beginning left by one source may be
+ * continued by another: whatever it holds, it becomes visible only when the whole has that digest.
+ * The digest is computed while the bytes are written, and over what is there when a partial is
+ * reopened. The caller holds the digest's lock. Inside of module store. */
 #ifndef HEARTH_STORE_PARTIAL_H
 #define HEARTH_STORE_PARTIAL_H
 
@@ -23,7 +23,7 @@ struct partial {
     uint64_t expected; /* size of the whole; 0 = not known yet */
     uint64_t shown;    /* last position reported, so that progress never goes back */
     struct sha256 hash;
-    char etag[128];    /* of the server that the bytes came from, and its host; "" = not known */
+    char etag[128]; /* of the server that the bytes came from, and its host; "" = not known */
     char host[256];
 };
 

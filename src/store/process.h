@@ -11,8 +11,8 @@
 enum { PROCESS_TAIL = 4096 };
 
 struct process_result {
-    int exit_code;            /* 128 + signal where one ended it; 127 = not found */
-    char tail[PROCESS_TAIL];  /* end of what it wrote on standard error, NUL-terminated */
+    int exit_code;           /* 128 + signal where one ended it; 127 = not found */
+    char tail[PROCESS_TAIL]; /* end of what it wrote on standard error, NUL-terminated */
 };
 
 /* Runs argv[0] (looked up in PATH) with `env` ("NAME=value" strings, NULL-ended) added to this

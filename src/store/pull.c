@@ -31,7 +31,7 @@ struct pull {
     bool unreachable;        /* one of them was about the network */
 };
 
-/* ---- what is wanted --------------------------------------------------------------------------- */
+/* ---- what is wanted ----------------------------------------------------------------------- */
 
 static json_t *own_source(const struct pull_request *rq)
 {
@@ -47,8 +47,10 @@ static enum status make_entry(struct pull *p, struct error *err)
     if (base && strcmp(base->name, rq->name) != 0) base = NULL;
     p->listed = base != NULL;
     if (!base && !rq->url && !rq->file)
-        return error_set(err, ERR_NOT_FOUND, "%s is not in the catalogue, so it has no source; use "
-                                             "--from FILE, or give its URL", rq->name);
+        return error_set(err, ERR_NOT_FOUND,
+                         "%s is not in the catalogue, so it has no source; use "
+                         "--from FILE, or give its URL",
+                         rq->name);
     if (rq->sha256 && !store_digest_valid(rq->sha256))
         return error_set(err, ERR_INVALID, "--sha256 takes 64 lower-case hexadecimal digits");
     if (rq->sha256 && base && base->sha256 && strcmp(rq->sha256, base->sha256) != 0)
@@ -71,7 +73,7 @@ static enum status make_entry(struct pull *p, struct error *err)
     return OK;
 }
 
-/* ---- failures of sources ---------------------------------------------------------------------- */
+/* ---- failures of sources ------------------------------------------------------------------ */
 
 static bool next_may_help(enum status st)
 {
@@ -102,12 +104,13 @@ static enum status all_failed(const struct pull *p, struct error *err)
                              : "";
     const char *reasons = p->failures.data ? p->failures.data : "out of memory";
     if (n == 1)
-        return error_set(err, p->failed, "cannot pull %s from %.600s%s", p->rq->name, reasons, advice);
+        return error_set(err, p->failed, "cannot pull %s from %.600s%s", p->rq->name, reasons,
+                         advice);
     return error_set(err, p->failed, "cannot pull %s, %zu sources tried: %.600s%s", p->rq->name, n,
                      reasons, advice);
 }
 
-/* ---- the digest that is due ------------------------------------------------------------------- */
+/* ---- the digest that is due --------------------------------------------------------------- */
 
 /* Asks the sources in turn. OK with p->digest "" where none told. */
 static enum status ask_sources(struct pull *p, struct source_facts *facts, struct error *err)
@@ -121,8 +124,9 @@ static enum status ask_sources(struct pull *p, struct source_facts *facts, struc
         if (st && !next_may_help(st)) return error_set(err, st, "%s", why.msg);
         if (st == OK && facts->digest[0]) return OK;
         if (st == OK)
-            error_set(&why, ERR_INTEGRITY, "it publishes no SHA-256, so what came from there could "
-                                           "not be checked; give the digest with --sha256");
+            error_set(&why, ERR_INTEGRITY,
+                      "it publishes no SHA-256, so what came from there could "
+                      "not be checked; give the digest with --sha256");
         *facts = (struct source_facts){0};
         note_failure(p, src, i, &why);
     }
@@ -142,17 +146,21 @@ static enum status learn_digest(struct pull *p, bool installed, bool *keep, stru
     if (st) return st;
     if (facts.digest[0]) {
         if (ask_pin && strcmp(pinned, facts.digest) != 0)
-            return error_set(err, ERR_INTEGRITY,
-                             "the hub now publishes another file for %s: SHA-256 %s, while %s was "
-                             "pinned at the first pull; refused. If the change is meant, run: hearth "
-                             "rm --forget-pin %s", p->rq->name, facts.digest, pinned, p->rq->name);
+            return error_set(
+                err, ERR_INTEGRITY,
+                "the hub now publishes another file for %s: SHA-256 %s, while %s was "
+                "pinned at the first pull; refused. If the change is meant, run: hearth "
+                "rm --forget-pin %s",
+                p->rq->name, facts.digest, pinned, p->rq->name);
         memcpy(p->digest, facts.digest, sizeof p->digest);
         if (facts.bytes) p->bytes = facts.bytes;
         p->digest_from = facts.computed ? "file" : "hub";
         p->pin = !facts.computed && !pinned[0];
         if (p->pin)
-            store_notice(p->ev, "the catalogue has no digest for %s; the hub publishes SHA-256 %s, "
-                                "which is pinned from now on", p->rq->name, p->digest);
+            store_notice(p->ev,
+                         "the catalogue has no digest for %s; the hub publishes SHA-256 %s, "
+                         "which is pinned from now on",
+                         p->rq->name, p->digest);
         return OK;
     }
     if (!ask_pin || !p->unreachable) return all_failed(p, err);
@@ -162,7 +170,7 @@ static enum status learn_digest(struct pull *p, bool installed, bool *keep, stru
     return OK;
 }
 
-/* ---- what is there already -------------------------------------------------------------------- */
+/* ---- what is there already ---------------------------------------------------------------- */
 
 /* Whether the name is installed and stands for the digest that is due. */
 static enum status is_present(const struct pull *p, const struct store_model *m, bool *yes,
@@ -209,10 +217,10 @@ static enum status adopt_blob(struct pull *p, const char *blob, bool *there, str
     return OK;
 }
 
-/* ---- fetching --------------------------------------------------------------------------------- */
+/* ---- fetching ----------------------------------------------------------------------------- */
 
-/* One source; the model lies among the blobs when it returns OK. `*resumed` tells whether it went on
- * from a beginning that was there before. */
+/* One source; the model lies among the blobs when it returns OK. `*resumed` tells whether it went
+ * on from a beginning that was there before. */
 static enum status fetch_once(struct pull *p, const struct model_source *src, bool *resumed,
                               struct error *err)
 {
@@ -220,8 +228,7 @@ static enum status fetch_once(struct pull *p, const struct model_source *src, bo
     enum status st = partial_open(p->s, p->digest, p->bytes, p->ev, &part, err);
     if (st) return st;
     *resumed = part.len > 0;
-    if (*resumed)
-        store_notice(p->ev, "resuming: %.1f MB are here already", (double)part.len / 1e6);
+    if (*resumed) store_notice(p->ev, "resuming: %.1f MB are here already", (double)part.len / 1e6);
     if (p->bytes) st = store_need_space(p->s, p->bytes - part.len, err);
     struct fetch f = {
         .store = p->s,
@@ -240,15 +247,16 @@ static enum status fetch_once(struct pull *p, const struct model_source *src, bo
     return st;
 }
 
-/* Where the checksum of a resumed file is wrong, its beginning may be at fault (a power cut, another
- * source): the source gets one chance without it. */
+/* Where the checksum of a resumed file is wrong, its beginning may be at fault (a power cut,
+ * another source): the source gets one chance without it. */
 static enum status fetch_from(struct pull *p, const struct model_source *src, struct error *err)
 {
     bool resumed = false;
     enum status st = fetch_once(p, src, &resumed, err);
     if (st != ERR_INTEGRITY || !resumed) return st;
     char *path;
-    bool deleted = store_path(p->s, STORE_PARTIAL, p->digest, &path, NULL) == OK && !file_exists(path);
+    bool deleted =
+        store_path(p->s, STORE_PARTIAL, p->digest, &path, NULL) == OK && !file_exists(path);
     free(path);
     if (!deleted) return st; /* the source was refused before it sent anything */
     store_notice(p->ev, "%s; starting over", err->msg);
@@ -268,16 +276,19 @@ static enum status fetch_any(struct pull *p, struct error *err)
         enum status st = fetch_from(p, src, &why);
         if (st == OK) return OK;
         if (st == ERR_CANCELLED)
-            return error_set(err, st, "interrupted; what was downloaded is kept, and the next pull of "
-                                      "%s goes on from there", p->rq->name);
-        if (!next_may_help(st)) return error_set(err, st, "cannot pull %s: %s", p->rq->name, why.msg);
+            return error_set(err, st,
+                             "interrupted; what was downloaded is kept, and the next pull of "
+                             "%s goes on from there",
+                             p->rq->name);
+        if (!next_may_help(st))
+            return error_set(err, st, "cannot pull %s: %s", p->rq->name, why.msg);
         why.code = st;
         note_failure(p, src, i, &why);
     }
     return all_failed(p, err);
 }
 
-/* ---- becoming visible ------------------------------------------------------------------------- */
+/* ---- becoming visible --------------------------------------------------------------------- */
 
 /* The catalogue vouches for its own files; others are opened once, and tell what they are. */
 static enum status check_model(struct pull *p, const char *blob, struct error *err)
@@ -310,8 +321,7 @@ static enum status check_model(struct pull *p, const char *blob, struct error *e
 static enum status commit(struct pull *p, const char *old_digest, struct error *err)
 {
     struct store_lock lock;
-    enum status st =
-        store_lock_take(p->s, STORE_LOCK_COMMIT, NULL, "the store", p->ev, &lock, err);
+    enum status st = store_lock_take(p->s, STORE_LOCK_COMMIT, NULL, "the store", p->ev, &lock, err);
     if (st) return st;
     json_t *model = json_copy(p->entry.json);
     if (model) json_object_del(model, "sources");

@@ -95,8 +95,10 @@ enum status store_resolve(const struct store *s, const char *typed, char name[ST
     if (found)
         snprintf(name, STORE_NAME_SIZE, "%s", found);
     else if (several)
-        st = error_set(err, ERR_INVALID, "several models of family %s are installed; name one with "
-                                         "its tag ('hearth list' shows them)", family);
+        st = error_set(err, ERR_INVALID,
+                       "several models of family %s are installed; name one with "
+                       "its tag ('hearth list' shows them)",
+                       family);
     else
         st = unknown_name(s, lower, &installed, err);
     store_models_fini(&installed);

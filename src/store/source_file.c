@@ -101,8 +101,7 @@ static enum status file_fetch(const json_t *spec, struct fetch *f, struct error 
     enum status st = open_regular(path_of(spec), &fd, &size, err);
     if (st) return st;
     /* Where the file system can share blocks, the copy costs nothing; it is hashed as it lies. */
-    if (ioctl(p->fd, FICLONE, fd) == 0)
-        st = partial_truncate(p, size, err);
+    if (ioctl(p->fd, FICLONE, fd) == 0) st = partial_truncate(p, size, err);
     if (st == OK) st = partial_expect(p, size, err);
     if (st == OK) st = copy(fd, path_of(spec), f, err);
     close(fd);

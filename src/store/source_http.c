@@ -9,9 +9,9 @@
 #include "store/store_int.h"
 
 enum {
-    RETRIES_FRESH = 2,          /* before a byte came: the next source may be better */
-    RETRIES_UNDER_WAY = 5,      /* after that: a flaky line */
-    ENOUGH_PROGRESS = 1 << 16,  /* bytes that make an attempt count as one that worked */
+    RETRIES_FRESH = 2,         /* before a byte came: the next source may be better */
+    RETRIES_UNDER_WAY = 5,     /* after that: a flaky line */
+    ENOUGH_PROGRESS = 1 << 16, /* bytes that make an attempt count as one that worked */
 };
 
 struct download {
@@ -125,7 +125,7 @@ enum status http_download(const char *url, const char *token, bool allow_http, s
     }
 }
 
-/* ---- a plain URL ------------------------------------------------------------------------------ */
+/* ---- a plain URL -------------------------------------------------------------------------- */
 
 static const char *url_of(const json_t *spec)
 {

@@ -1,6 +1,6 @@
-/* Files on the Hugging Face hub, or on a mirror that speaks as it does: ENDPOINT/REPO/resolve/REV/FILE
- * answers with headers X-Linked-Etag (the SHA-256 of a large file, in quotes) and X-Linked-Size, and
- * redirects to where the bytes are. */
+/* Files on the Hugging Face hub, or on a mirror that speaks as it does:
+ * ENDPOINT/REPO/resolve/REV/FILE answers with headers X-Linked-Etag (the SHA-256 of a large file,
+ * in quotes) and X-Linked-Size, and redirects to where the bytes are. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,8 +155,8 @@ json_t *hub_spec_from_url(const char *url)
     }
     if (!rest) return NULL;
     char owner[128], name[128], verb[16], rev[128], file[256];
-    int n = sscanf(rest, "%127[^/?#]/%127[^/?#]/%15[^/?#]/%127[^/?#]/%255[^?#]", owner, name, verb, rev,
-                   file);
+    int n = sscanf(rest, "%127[^/?#]/%127[^/?#]/%15[^/?#]/%127[^/?#]/%255[^?#]", owner, name, verb,
+                   rev, file);
     if (n != 5 || (strcmp(verb, "resolve") != 0 && strcmp(verb, "blob") != 0)) return NULL;
     char repo[260];
     snprintf(repo, sizeof repo, "%s/%s", owner, name);

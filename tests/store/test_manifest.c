@@ -59,7 +59,11 @@ static void damage_is_a_problem_not_a_crash(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "{", "[]", "{}", "{\"version\": 1}",
+        "",
+        "{",
+        "[]",
+        "{}",
+        "{\"version\": 1}",
         "{\"version\":1,\"name\":\"b:1\",\"sha256\":\"0\",\"bytes\":1,\"digest_from\":\"x\","
         "\"source\":\"x\",\"pulled_at\":\"x\",\"model\":{\"name\":\"a:1\"}}",
         "{\"version\":1,\"name\":\"a:1\",\"sha256\":\"../../../etc/passwd\",\"bytes\":1,"
@@ -212,7 +216,7 @@ static void partial_files(void **state)
     kit_drop(s);
 }
 
-/* ---- a disk that fails ------------------------------------------------------------------------ */
+/* ---- a disk that fails -------------------------------------------------------------------- */
 
 int __real_fsync(int fd);
 int __wrap_fsync(int fd);
@@ -257,8 +261,12 @@ static void failed_fsync_of_a_manifest(void **state)
     kit_install(s, "a:1", "old");
     json_t *model = json_pack("{s:s}", "name", "a:1");
     char hex[65];
-    struct manifest next = {.name = "a:1", .sha256 = kit_digest("new", hex), .source = "x",
-                            .digest_from = "catalogue", .bytes = 3, .model = model};
+    struct manifest next = {.name = "a:1",
+                            .sha256 = kit_digest("new", hex),
+                            .source = "x",
+                            .digest_from = "catalogue",
+                            .bytes = 3,
+                            .model = model};
     fsyncs_until_failure = 0; /* of the file: nothing changes */
     assert_int_equal(manifest_write(s, &next, NULL), ERR_IO);
     fsyncs_until_failure = -1;

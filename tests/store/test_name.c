@@ -4,10 +4,11 @@
 static void names(void **state)
 {
     (void)state;
-    static const char *const good[] = {"a", "qwen2.5-coder:1.5b", "0:0", "a..b", "a_b-c.d:x", "smollm2"};
+    static const char *const good[] = {"a",    "qwen2.5-coder:1.5b", "0:0",
+                                       "a..b", "a_b-c.d:x",          "smollm2"};
     static const char *const bad[] = {
-        "",     ":",     "a:",     ":a",    "a:b:c",  ".a",      "-a",    "_a",  "A",     "a b",
-        "a/b",  "../a",  "a:../b", "a\nb",  "a:.b",   "a\xC3\xA4", "a:b/c", "a@b", "a\\b", "a:-b",
+        "",    ":",    "a:",     ":a",   "a:b:c", ".a",        "-a",    "_a",  "A",    "a b",
+        "a/b", "../a", "a:../b", "a\nb", "a:.b",  "a\xC3\xA4", "a:b/c", "a@b", "a\\b", "a:-b",
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         if (!store_name_valid(good[i])) fail_msg("%s is valid", good[i]);
@@ -71,7 +72,8 @@ static void digests(void **state)
         assert_false(store_digest_valid(hex));
     }
     assert_false(store_digest_valid(""));
-    assert_false(store_digest_valid("../../../../../../../../../../../../../../../../../etc/passwd00"));
+    assert_false(
+        store_digest_valid("../../../../../../../../../../../../../../../../../etc/passwd00"));
 }
 
 static void names_of_files(void **state)
@@ -118,11 +120,13 @@ static void paths(void **state)
 {
     (void)state;
     struct store *s = kit_store();
-    static const char *const bad[] = {"", "..", "../x", "a/b", "a:..", "/etc/passwd", "a:b/../../c"};
+    static const char *const bad[] = {"",     "..",          "../x",       "a/b",
+                                      "a:..", "/etc/passwd", "a:b/../../c"};
     char *path, hex[65];
     for (int place = STORE_BLOB; place <= STORE_LOCK_NAME; place++) {
         for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-            assert_int_equal(store_path(s, (enum store_place)place, bad[i], &path, NULL), ERR_INVALID);
+            assert_int_equal(store_path(s, (enum store_place)place, bad[i], &path, NULL),
+                             ERR_INVALID);
             assert_null(path);
         }
         assert_int_equal(store_path(s, (enum store_place)place, NULL, &path, NULL), ERR_INVALID);
@@ -147,9 +151,8 @@ static void paths(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),          cmocka_unit_test(name_lengths),
-        cmocka_unit_test(splitting),      cmocka_unit_test(digests),
-        cmocka_unit_test(names_of_files), cmocka_unit_test(nearness),
+        cmocka_unit_test(names),   cmocka_unit_test(name_lengths),   cmocka_unit_test(splitting),
+        cmocka_unit_test(digests), cmocka_unit_test(names_of_files), cmocka_unit_test(nearness),
         cmocka_unit_test(paths),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -170,7 +170,8 @@ static void every_allocation_once(void **state)
     struct store *s = kit_store();
     kit_install(s, "a:1", "one");
     kit_install(s, "b:1", "two");
-    kit_write(s, "partial/0000000000000000000000000000000000000000000000000000000000000000", "x", 1);
+    kit_write(s, "partial/0000000000000000000000000000000000000000000000000000000000000000", "x",
+              1);
     torture(open_it, s);
     torture(built_in, s);
     torture(list_it, s);

@@ -65,7 +65,8 @@ static void files_on_the_hub(void **state)
         json_decref(spec);
     }
     static const char *const none[] = {
-        "https://huggingface.co/o/r", "https://huggingface.co/o/r/tree/main/f.gguf",
+        "https://huggingface.co/o/r",
+        "https://huggingface.co/o/r/tree/main/f.gguf",
         "https://huggingface.co.evil.example/o/r/resolve/main/f.gguf",
         "https://huggingface.co/o/r/resolve/main/../../f.gguf",
         "http://huggingface.co/o/r/resolve/main/f.gguf",
@@ -81,7 +82,7 @@ static void files_on_the_hub(void **state)
     unsetenv("HF_ENDPOINT");
 }
 
-/* ---- wheels ----------------------------------------------------------------------------------- */
+/* ---- wheels ------------------------------------------------------------------------------- */
 
 struct member {
     const char *name;
@@ -142,8 +143,10 @@ static void wheels(void **state)
 
     const struct member twice[] = {{"p/data/x.bin", 10, AE_IFREG}, {"p/data/y.bin", 10, AE_IFREG}};
     assert_int_equal(extract(twice, 2, 10, 1 << 20, &got), ERR_INTEGRITY);
-    const struct member deep[] = {{"p/data/d/x.bin", 10, AE_IFREG}, {"../p/data/x.bin", 10, AE_IFREG},
-                                  {"/p/data/x.bin", 10, AE_IFREG}, {"p/data/.x.bin", 10, AE_IFREG}};
+    const struct member deep[] = {{"p/data/d/x.bin", 10, AE_IFREG},
+                                  {"../p/data/x.bin", 10, AE_IFREG},
+                                  {"/p/data/x.bin", 10, AE_IFREG},
+                                  {"p/data/.x.bin", 10, AE_IFREG}};
     assert_int_equal(extract(deep, 4, 10, 1 << 20, &got), ERR_NOT_FOUND);
     const struct member odd[] = {{"p/data/x.bin", 0, AE_IFLNK}};
     assert_int_equal(extract(odd, 1, 0, 1 << 20, &got), ERR_NOT_FOUND);
@@ -194,7 +197,7 @@ static void what_is_no_wheel(void **state)
     }
 }
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes ---------------------------------------------------------------------------- */
 
 static enum status shell(const char *script, bool (*tick)(void *), void *ctx,
                          struct process_result *r, struct error *err)
@@ -233,8 +236,11 @@ static void long_output(void **state)
 {
     (void)state;
     struct process_result r;
-    assert_int_equal(shell("i=0; while [ $i -lt 3000 ]; do echo \"line $i of a long complaint\" >&2; "
-                           "i=$((i+1)); done; echo END >&2", NULL, NULL, &r, NULL), OK);
+    assert_int_equal(
+        shell("i=0; while [ $i -lt 3000 ]; do echo \"line $i of a long complaint\" >&2; "
+              "i=$((i+1)); done; echo END >&2",
+              NULL, NULL, &r, NULL),
+        OK);
     assert_int_equal(strlen(r.tail), PROCESS_TAIL - 1);
     assert_string_equal(r.tail + strlen(r.tail) - 4, "END\n");
 }
@@ -254,10 +260,14 @@ static void last_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(which_urls_may_be_asked), cmocka_unit_test(files_on_the_hub),
-        cmocka_unit_test(wheels),                  cmocka_unit_test(a_zip_bomb),
-        cmocka_unit_test(too_many_members),        cmocka_unit_test(what_is_no_wheel),
-        cmocka_unit_test(processes),               cmocka_unit_test(long_output),
+        cmocka_unit_test(which_urls_may_be_asked),
+        cmocka_unit_test(files_on_the_hub),
+        cmocka_unit_test(wheels),
+        cmocka_unit_test(a_zip_bomb),
+        cmocka_unit_test(too_many_members),
+        cmocka_unit_test(what_is_no_wheel),
+        cmocka_unit_test(processes),
+        cmocka_unit_test(long_output),
         cmocka_unit_test(last_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
