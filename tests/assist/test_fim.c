@@ -377,9 +377,10 @@ static void long_tokens(void **state)
     struct error err = {0};
     assert_int_equal(fim_build(&f, v.tokenizer, &in, &p, &err), OK);
     assert_in_range(p.prefix_tokens, 140, 150);
-    assert_int_equal(p.suffix_tokens, 50);
-    assert_in_range(len - p.prefix_start, 40 * 120, 40 * 150);
-    assert_int_equal(p.suffix_end, 40 * 50);
+    assert_in_range(p.suffix_tokens, 40, 50);
+    /* A cut inside one of the tokens leaves up to 39 tokens of one byte. */
+    assert_in_range(len - p.prefix_start, 40 * 100, 40 * 150);
+    assert_in_range(p.suffix_end, 40 * 20, 40 * 50);
     fim_prompt_fini(&p);
     free(text);
     fake_vocab_fini(&v);

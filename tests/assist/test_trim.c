@@ -64,6 +64,8 @@ static void ends_with_the_line(void **state)
         {"only a line end before more", "foo()", "\n", "\nbar()\nbaz()\n", false, TRIM_LINE_END,
          "\nbar()"},
         {"text after the cursor", "foo(", ")\n", "\nbar", false, TRIM_LINE_END, ""},
+        {"behind an opener with its block", "if x:", "\n    a()\n", "  # why\n    b()\n", false,
+         TRIM_LINE_END, "  # why"},
         {"opens the block below", "for (;;)\n    ", "\n        go();\n", "if (x)\n        stop();\n",
          false, TRIM_LINE_END, "if (x)"},
     };
@@ -95,6 +97,7 @@ static void drops_what_the_line_has_already(void **state)
         {"its own among others", "print(", ")\n", "f(a) + f(b))  # c\n", false, TRIM_SUFFIX_OVERLAP,
          "f(a) + f(b)"},
         {"a block behind it", "if (", ") {\n", "x) { go(); }\n", false, TRIM_SUFFIX_OVERLAP, "x"},
+        {"comma, ended", "{\"a\": ", ",\n", "1,", true, TRIM_SUFFIX_OVERLAP, "1"},
         {"nested closers", "a[f(", ")];\n", "i)];\nb", false, TRIM_SUFFIX_OVERLAP, "i"},
         {"a middle that must close first", "f(a", ", c)\n", "[0]", true, TRIM_NONE, "[0]"},
     };
@@ -178,6 +181,9 @@ static void stops_repetition(void **state)
          TRIM_REPEAT, "xa()\n    ya()"},
         {"two are fine", "def f():\n    ", "", "a += 1\n    a += 1", true, TRIM_NONE,
          "a += 1\n    a += 1"},
+        {"other indentation is another line", "if a then\n    ", "",
+         "for b do\n        for c do\n            d()\n            end\n        end\n    end", true,
+         TRIM_NONE, "for b do\n        for c do\n            d()\n            end\n        end\n    end"},
         {"closing brackets are not counted", "f(\n    ", "", "[\n    {\n    }\n    }\n    }\n", true,
          TRIM_NONE, "[\n    {\n    }\n    }\n    }"},
     };
@@ -210,6 +216,9 @@ static void stops_at_blank_lines_and_doubled_brackets(void **state)
     static const struct example list[] = {
         {"two blank lines", "import os\n\n", "", "def f():\n    return 1\n\n\ndef g():\n", false,
          TRIM_BLANK_LINES, "def f():\n    return 1"},
+        {"between definitions", "import os\n\n", "\n\ndef g():\n    pass\n",
+         "A = 1\nB = 2\nC = 3\nD = 4\nE = 5\nF = 6\n\n\nclass X:\n", false, TRIM_BLANK_LINES,
+         "A = 1\nB = 2\nC = 3\nD = 4\nE = 5\nF = 6"},
         {"blank lines first", "import os\n", "", "\n\ndef f():\n    return 1", true, TRIM_NONE,
          "\n\ndef f():\n    return 1"},
         {"closed below", "foo(a,\n    b", "\n)\n", ", c)\n", false, TRIM_BRACKETS, ", c"},
