@@ -163,10 +163,10 @@ static void code_llama(void **state)
     assert_memory_equal(p.tokens.ids, want, sizeof want);
     fim_prompt_fini(&p);
     /* Spelled-out tokens are encoded in parts, none of which gets a space of its own. */
-    in = input("a <PRE>", " <MID>");
+    in = input("a▁<PRE>", "▁<MID>");
     assert_int_equal(fim_build(&f, v.tokenizer, &in, &p, &err), OK);
-    assert_int_equal(p.prefix_tokens, 1 + strlen("a <PRE>"));
-    assert_int_equal(p.suffix_tokens, strlen(" <MID>"));
+    assert_int_equal(p.prefix_tokens, 1 + strlen("a▁<PRE>"));
+    assert_int_equal(p.suffix_tokens, strlen("▁<MID>"));
     size_t controls = 0;
     for (size_t i = 0; i < p.tokens.len; i++) controls += p.tokens.ids[i] >= base;
     assert_int_equal(controls, 4);
