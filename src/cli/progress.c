@@ -12,7 +12,7 @@
 
 #define REDRAW_SECONDS 0.1
 #define PLAIN_SECONDS  3.0
-#define RATE_SECONDS   3.0 /* the rate shown is the mean over about this long */
+#define RATE_SECONDS   6.0 /* the rate shown is the mean over about this long: parts come in bursts */
 
 struct progress {
     char *label;
@@ -50,7 +50,7 @@ static void measure_rate(struct progress *p, double now)
     double dt = now - p->rate_at;
     if (dt < 0.5) return;
     double current = p->done > p->rate_done ? (double)(p->done - p->rate_done) / dt : 0;
-    double weight = dt >= RATE_SECONDS ? 1 : dt / RATE_SECONDS;
+    double weight = dt / (dt + RATE_SECONDS);
     p->rate = p->rate > 0 ? p->rate + weight * (current - p->rate) : current;
     p->rate_at = now;
     p->rate_done = p->done;
