@@ -11,7 +11,8 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/setup.sh --verify build
-	@meson setup $(BUILD) --buildtype=release
+	@echo "configuring $(BUILD)"; out=$$(meson setup $(BUILD) --buildtype=release 2>&1) || \
+		{ echo "$$out"; exit 1; }
 
 setup:            ## install the system packages that the build needs and that are missing
 	@tools/setup.sh build

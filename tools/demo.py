@@ -115,13 +115,15 @@ def list_file(before, text, after):
 def show(completer, path):
     before, after = path.read_text().split(MARKER, 1)
     name = display_name(path)
-    rule = ("━" if UNICODE else "-") * max(4, 72 - len(name))
-    say(f"\n{BOLD}{name}{END} {DIM}{rule}{END}")
+    say()
     if sys.stdout.isatty():
-        say(f"{DIM}reading the code around the hole in line {before.count(chr(10)) + 1}{END}", end="")
+        line = before.count("\n") + 1
+        say(f"{DIM}reading {name} around the hole in line {line}{END}", end="")
     result = completer.next()
     if sys.stdout.isatty():
         say("\r\x1b[K", end="")
+    rule = ("━" if UNICODE else "-") * max(4, 72 - len(name))
+    say(f"{BOLD}{name}{END} {DIM}{rule}{END}")
     text, timings = result["text"], result["timings"]
     list_file(before, text, after)
 
