@@ -430,6 +430,53 @@ void arch_embed(struct arch_builder *b)
     if (check_tensor(b, name, t, b->m->info.n_embd, b->m->info.n_vocab, &type)) s->table = t;
 }
 
+static void attention_stages(struct arch_builder *b, uint32_t i)
+{
+    const struct model_info *info = &b->m->info;
+    uint32_t embd = info->n_embd;
+    uint32_t q = info->n_head * info->head_dim, kv = info->n_head_kv * info->head_dim;
+
+    struct stage *s = arch_stage(b, STAGE_ATTN_IN, i);
+    arch_vector(b, &s->norm, embd, "blk.%u.attn_norm.weight", i);
+    arch_matrix(b, &s->w[0], q, embd, "blk.%u.attn_q.weight", i);
+    arch_matrix(b, &s->w[1], kv, embd, "blk.%u.attn_k.weight", i);
+    arch_matrix(b, &s->w[2], kv, embd, "blk.%u.attn_v.weight", i);
+    arch_vector_opt(b, &s->bias[0], q, "blk.%u.attn_q.bias", i);
+    arch_vector_opt(b, &s->bias[1], kv, "blk.%u.attn_k.bias", i);
+    arch_vector_opt(b, &s->bias[2], kv, "blk.%u.attn_v.bias", i);
+
+    arch_stage(b, STAGE_ATTN, i);
+
+    s = arch_stage(b, STAGE_ATTN_OUT, i);
+    arch_matrix(b, &s->w[0], embd, q, "blk.%u.attn_output.weight", i);
+    arch_vector_opt(b, &s->bias[0], embd, "blk.%u.attn_output.bias", i);
+}
+
+static void gated_ffn_stages(struct arch_builder *b, uint32_t i, enum activation act)
+{
+    uint32_t embd = b->m->info.n_embd, ff = b->m->info.n_ff;
+
+    struct stage *s = arch_stage(b, STAGE_FFN_IN, i);
+    s->act = act;
+    arch_vector(b, &s->norm, embd, "blk.%u.ffn_norm.weight", i);
+    arch_matrix(b, &s->w[0], ff, embd, "blk.%u.ffn_gate.weight", i);
+    arch_matrix(b, &s->w[1], ff, embd, "blk.%u.ffn_up.weight", i);
+    arch_refuse(b, "blk.%u.ffn_gate.bias", i);
+    arch_refuse(b, "blk.%u.ffn_up.bias", i);
+
+    s = arch_stage(b, STAGE_FFN_OUT, i);
+    arch_matrix(b, &s->w[0], embd, ff, "blk.%u.ffn_down.weight", i);
+    arch_refuse(b, "blk.%u.ffn_down.bias", i);
+}
+
+void arch_gated_decoder_layers(struct arch_builder *b, enum activation act)
+{
+    for (uint32_t i = 0; i < b->m->info.n_layer && !arch_status(b); i++) {
+        attention_stages(b, i);
+        gated_ffn_stages(b, i, act);
+    }
+}
+
 void arch_head(struct arch_builder *b)
 {
     const struct model_info *info = &b->m->info;

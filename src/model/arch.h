@@ -73,6 +73,11 @@ void arch_vector_opt(struct arch_builder *b, const float **v, uint64_t n, const 
 void arch_embed(struct arch_builder *b);
 void arch_head(struct arch_builder *b);
 
+/* The layers of the Llama family: ATTN_IN, ATTN and ATTN_OUT with attn_norm, attn_q, attn_k, attn_v
+ * and attn_output and whichever biases the file has, then FFN_IN and FFN_OUT with ffn_norm, ffn_gate,
+ * ffn_up and ffn_down. Biases of the feed-forward part are refused. */
+void arch_gated_decoder_layers(struct arch_builder *b, enum activation act);
+
 /* For tensors that would change the result but that this architecture does not implement:
  * ERR_UNSUPPORTED where the file has one of this name. */
 void arch_refuse(struct arch_builder *b, const char *name_fmt, ...)
