@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How far a program's next-token distributions lie from float32 PyTorch's on the same model file.
 
-    kl.py measure MODEL IDS --dump build/tests/model/dump_logits [--folder DIR] [NAME=LOGITS ...]
+    kl.py measure MODEL IDS --dump build/tests/model/dump_logits [--folder DIR] [--other NAME=LOGITS ...]
         computes PyTorch's logits (kept in DIR) and Hearth's, and compares
-    kl.py compare IDS REFERENCE [NAME=LOGITS ...]
+    kl.py compare IDS REFERENCE [--other NAME=LOGITS ...]
         compares logits already on disk
 
 IDS are raw int32 or a JSON array, as `hearth tokenize` prints; LOGITS raw float32 of every position,
@@ -121,13 +121,13 @@ def main():
     c.add_argument("ids")
     c.add_argument("reference")
     for p in (m, c):
-        p.add_argument("others", nargs="*", metavar="NAME=LOGITS")
+        p.add_argument("--other", action="append", default=[], metavar="NAME=LOGITS")
         p.add_argument("--json", action="store_true")
     args = ap.parse_args()
-    for o in args.others:
+    for o in args.other:
         if "=" not in o:
             ap.error(f"{o} is not NAME=FILE")
-    others = [tuple(o.split("=", 1)) for o in args.others]
+    others = [tuple(o.split("=", 1)) for o in args.other]
     if args.command == "measure":
         measure(args, others)
     else:
