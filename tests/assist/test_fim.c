@@ -165,7 +165,6 @@ static void code_llama(void **state)
     fake_vocab_fini(&v);
 }
 
-/* Spelled-out tokens are encoded in parts, none of which gets a space of its own. */
 static void code_llama_without_marks(void **state)
 {
     (void)state;
@@ -173,17 +172,28 @@ static void code_llama_without_marks(void **state)
         {"<s>", C}, {"</s>", C}, {"<PRE>", U}, {"<SUF>", U}, {"<MID>", U}, {"<EOT>", U}, {NULL, C}};
     struct fake_vocab v;
     fake_vocab_spm(&v, extra, 0, 1);
+    assert_string_equal(detect(&v).name, "codellama");
+    fake_vocab_fini(&v);
+}
+
+/* Spelled-out tokens are encoded in parts, none of which gets a space of its own. */
+static void parts_get_no_spaces(void **state)
+{
+    (void)state;
+    static const struct fake_token extra[] = {
+        {"<fim_prefix>", C}, {"<fim_suffix>", C}, {"<fim_middle>", C}, {"<filename>", U}, {NULL, C}};
+    struct fake_vocab v;
+    fake_vocab_spm(&v, extra, -1, -1);
     struct fim_template f = detect(&v);
-    assert_string_equal(f.name, "codellama");
-    struct fim_input in = input("a<PRE>b<c", "<MID>");
+    struct fim_input in = input("a<filename>b<c", "<filename>");
     struct fim_prompt p = {0};
     struct error err = {0};
     assert_int_equal(fim_build(&f, v.tokenizer, &in, &p, &err), OK);
-    assert_int_equal(p.prefix_tokens, 1 + strlen("a<PRE>b<c"));
-    assert_int_equal(p.suffix_tokens, strlen("<MID>"));
+    assert_int_equal(p.prefix_tokens, 1 + in.prefix_len);
+    assert_int_equal(p.suffix_tokens, in.suffix_len);
     size_t controls = 0;
     for (size_t i = 0; i < p.tokens.len; i++) controls += p.tokens.ids[i] >= 257;
-    assert_int_equal(controls, 4);
+    assert_int_equal(controls, 3);
     fim_prompt_fini(&p);
     fake_vocab_fini(&v);
 }
@@ -428,6 +438,7 @@ int main(void)
         cmocka_unit_test(stop_tokens),
         cmocka_unit_test(code_llama),
         cmocka_unit_test(code_llama_without_marks),
+        cmocka_unit_test(parts_get_no_spaces),
         cmocka_unit_test(bos_as_the_metadata_says),
         cmocka_unit_test(ids_from_metadata),
         cmocka_unit_test(no_template),
