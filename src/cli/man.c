@@ -6,19 +6,41 @@
 #include "cli/cli_int.h"
 
 /* Text for roff: a backslash and a leading dot or quote would be commands, a plain dash a hyphen. */
-static void put(FILE *out, const char *text)
+static void put_bytes(FILE *out, const char *text, size_t len)
 {
-    bool line_start = true;
-    for (; *text; text++) {
-        if (line_start && (*text == '.' || *text == '\'')) fputs("\\&", out);
-        line_start = *text == '\n';
-        if (*text == '\\')
+    for (size_t i = 0; i < len; i++) {
+        if (i == 0 && (text[i] == '.' || text[i] == '\'')) fputs("\\&", out);
+        if (text[i] == '\\')
             fputs("\\e", out);
-        else if (*text == '-')
+        else if (text[i] == '-')
             fputs("\\-", out);
         else
-            fputc(*text, out);
+            fputc(text[i], out);
     }
+}
+
+static void put(FILE *out, const char *text)
+{
+    put_bytes(out, text, strlen(text));
+}
+
+/* Paragraphs are filled, indented lines (examples, tables) stay as they are. */
+static void put_description(FILE *out, const char *text)
+{
+    bool verbatim = false;
+    fputs(".PP\n", out);
+    while (*text) {
+        size_t len = strcspn(text, "\n");
+        if (verbatim != (*text == ' ')) fputs(verbatim ? ".fi\n" : ".nf\n", out);
+        verbatim = *text == ' ';
+        if (len == 0)
+            fputs(".PP", out);
+        else
+            put_bytes(out, text, len);
+        fputc('\n', out);
+        text += len + (text[len] == '\n');
+    }
+    if (verbatim) fputs(".fi\n", out);
 }
 
 static void put_option(FILE *out, const struct option *o)
@@ -48,12 +70,7 @@ static void put_command(const struct command *cmd, void *ctx)
     fputs("\n", out);
     put(out, cmd->summary);
     fputs(".\n", out);
-    if (cmd->description && *cmd->description) {
-        fputs(".PP\n.nf\n", out);
-        put(out, cmd->description);
-        if (cmd->description[strlen(cmd->description) - 1] != '\n') fputc('\n', out);
-        fputs(".fi\n", out);
-    }
+    if (cmd->description) put_description(out, cmd->description);
     for (const struct option *o = cmd->options; o && o->name; o++) put_option(out, o);
 }
 

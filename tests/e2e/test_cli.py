@@ -38,6 +38,21 @@ def test_each_command_explains_itself(hearth, name):
     assert hearth(name, "nothing", "--help").stdout == done.stdout
 
 
+def test_the_manual_page_holds_every_command(hearth, tmp_path):
+    done = hearth("help", "--man")
+    assert done.returncode == 0
+    for name in COMMANDS:
+        assert f"\n.SS hearth {name}" in done.stdout
+    if not shutil.which("groff"):
+        pytest.skip("groff is not installed")
+    page = tmp_path / "hearth.1"
+    page.write_text(done.stdout)
+    set_page = subprocess.run(["groff", "-man", "-ww", "-Tutf8", page], capture_output=True, text=True,
+                              timeout=60)
+    assert set_page.returncode == 0 and set_page.stderr == ""
+    assert "--max-tokens" in re.sub("\x1b\\[[0-9;]*m|.\b", "", set_page.stdout)
+
+
 def test_no_command_is_a_usage_error_that_helps(hearth):
     done = hearth()
     assert done.returncode == 2 and done.stdout == ""
