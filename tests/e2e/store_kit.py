@@ -179,19 +179,24 @@ class Server:
 
 
 FAKE_PIP = """#!/bin/sh
-# Behaves as "pip download ... -d DIR PKG==VER" for the wheels that lie in $WHEELS.
+# Behaves as "pip download ... -d DIR PKG==VER..." for the wheels that lie in $WHEELS.
 [ "$1" = --version ] && { echo "pip 99 (fake)"; exit 0; }
-echo "$*" >> "$WHEELS/log"
-while [ $# -gt 1 ]; do [ "$1" = -d ] && dir=$2; shift; done
-name=$(echo "${1%%==*}" | tr - _); version=${1##*==}
-wheel="$WHEELS/$name-$version-py3-none-any.whl"
-[ -f "$WHEELS/slow" ] && { cp "$wheel" "$dir/half.tmp"; sleep "$(cat "$WHEELS/slow")"; rm "$dir/half.tmp"; }
-if [ ! -f "$wheel" ]; then
-    echo "ERROR: Could not find a version that satisfies the requirement $1" >&2
-    echo "ERROR: No matching distribution found for $1" >&2
-    exit 1
-fi
-cp "$wheel" "$dir/"
+echo "$*" >> "$WHEELS/calls"
+while [ "$1" != -d ]; do shift; done
+dir=$2; shift 2
+for wanted in "$@"; do
+    echo "$wanted" >> "$WHEELS/log"
+    wheel="$WHEELS/$(echo "${wanted%%==*}" | tr - _)-${wanted##*==}-py3-none-any.whl"
+    if [ ! -f "$wheel" ]; then
+        echo "ERROR: Could not find a version that satisfies the requirement $wanted" >&2
+        echo "ERROR: No matching distribution found for $wanted" >&2
+        exit 1
+    fi
+    if [ -f "$WHEELS/slow" ]; then
+        cp "$wheel" "$dir/half.tmp" && sleep "$(cat "$WHEELS/slow")"; rm "$dir/half.tmp"
+    fi
+    cp "$wheel" "$dir/" || exit 1
+done
 """
 
 
@@ -226,10 +231,14 @@ class Pip:
         return {"type": "packages", "packages": names, "version": "1.0",
                 "member": f"{package}*/data/part*.bin", "part_bytes": part_bytes}
 
+    def lines(self, name: str) -> list[str]:
+        path = self.folder / name
+        return path.read_text().splitlines() if path.exists() else []
+
     @property
     def log(self) -> list[str]:
-        path = self.folder / "log"
-        return path.read_text().splitlines() if path.exists() else []
+        """The packages asked for, in order."""
+        return self.lines("log")
 
 
 # ---- fixtures and helpers -----------------------------------------------------------------------
