@@ -8,6 +8,7 @@
 
 #include "store/http.h"
 #include "store/partial.h"
+#include "store/pip.h"
 #include "store/process.h"
 #include "store/source_http.h"
 #include "store/wheel.h"
@@ -197,6 +198,36 @@ static void what_is_no_wheel(void **state)
     }
 }
 
+/* Part 1's wheel must not be taken for part 10's, however names are written. */
+static void wheels_by_package(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *package, *file; /* NULL: none */
+    } cases[] = {
+        {"model-part1", "model_part1-1.0-py3-none-any.whl"},
+        {"model-part10", "model_part10-1.0-py3-none-any.whl"},
+        {"Model.Part--2", "model_part.2-1.0-py3-none-any.whl"},
+        {"model-part2", NULL},
+        {"model-part", NULL},
+        {"part1", NULL},
+        {"model-part100", NULL},
+    };
+    struct store *s = kit_store();
+    kit_write(s, "wheels/model_part10-1.0-py3-none-any.whl", "", 0);
+    kit_write(s, "wheels/model_part1-1.0-py3-none-any.whl", "", 0);
+    kit_write(s, "wheels/model_part.2-1.0-py3-none-any.whl", "", 0);
+    kit_write(s, "wheels/model_part1-1.0.tar.gz", "", 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *path;
+        enum status st = pip_wheel(store_root(s), cases[i].package, &path, NULL);
+        assert_int_equal(st, cases[i].file ? OK : ERR_NETWORK);
+        if (path) assert_string_equal(strrchr(path, '/') + 1, cases[i].file);
+        free(path);
+    }
+    kit_drop(s);
+}
+
 /* ---- processes ---------------------------------------------------------------------------- */
 
 static enum status shell(const char *script, bool (*tick)(void *), void *ctx,
@@ -266,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_zip_bomb),
         cmocka_unit_test(too_many_members),
         cmocka_unit_test(what_is_no_wheel),
+        cmocka_unit_test(wheels_by_package),
         cmocka_unit_test(processes),
         cmocka_unit_test(long_output),
         cmocka_unit_test(last_words),
