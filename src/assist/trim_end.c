@@ -2,7 +2,10 @@
 
 #include <string.h>
 
-enum { MAX_LINE = 4096 }; /* longer lines are left alone */
+enum {
+    MAX_LINE = 4096,  /* longer lines are left alone */
+    SHARED_BYTES = 3, /* less in common is chance */
+};
 
 /* Brackets without a partner in the cursor's line as it would stand in the file. */
 static size_t imbalance(const struct trim_hole *h, struct span text)
@@ -36,6 +39,30 @@ static size_t find_rest(const struct trim_hole *h, struct span text, struct span
     return best;
 }
 
+/* The model wrote a whole line of its own that says part of the rest: "is None:" before "not None:".
+ * The longest piece that both have, at the rest's start or at both ends, tells where it leaves the
+ * hole. Returns that offset, else text.len. */
+static size_t find_shared(const struct trim_hole *h, struct span text, struct span rest)
+{
+    size_t best = text.len, longest = 0, score = imbalance(h, text);
+    for (size_t at = 0; at < text.len; at++) {
+        size_t n = 0;
+        while (n < rest.len && at + n < text.len && text.data[at + n] == rest.data[n]) n++;
+        if (n <= longest || n < SHARED_BYTES || !has_words(span_of(rest.data, n), 1)) continue;
+        if (imbalance(h, span_of(text.data, at)) > score) continue;
+        best = at;
+        longest = n;
+    }
+    size_t tail = 0;
+    while (tail < rest.len && tail < text.len &&
+           text.data[text.len - 1 - tail] == rest.data[rest.len - 1 - tail])
+        tail++;
+    for (; tail > longest && tail >= 2; tail--) {
+        if (imbalance(h, span_of(text.data, text.len - tail)) <= score) return text.len - tail;
+    }
+    return best;
+}
+
 size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended)
 {
     struct span rest = span_rstrip(span_of(h->rest, h->rest_len));
@@ -53,8 +80,10 @@ size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended
         }
     }
     size_t at = find_rest(h, body, span_strip(rest), best_score, line_ended && best == text.len);
-    if (at < body.len) best = at;
-    return best;
+    if (at < body.len) return at;
+    if (best < text.len || !line_ended) return best;
+    at = find_shared(h, body, span_strip(rest));
+    return at < body.len ? at : text.len;
 }
 
 size_t trim_closers(const struct trim_hole *h, struct span text)
