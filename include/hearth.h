@@ -21,7 +21,8 @@
  * one timeline of tokens; one thread uses it at a time. A session keeps what it has evaluated: a
  * prompt that begins like the last one costs only the rest. Sessions end before their engine.
  *
- * Nothing here prints, exits, or keeps a pointer to an argument after the call, unless it says so. */
+ * Nothing here prints, exits, or keeps a pointer to an argument after the call, unless it says so.
+ */
 #ifndef HEARTH_H
 #define HEARTH_H
 
@@ -54,7 +55,7 @@ struct hearth_error {
 /* "0.1.0" */
 const char *hearth_version(void);
 
-/* ---- engine ----------------------------------------------------------------------------------- */
+/* ---- engine ---------------------------------------------------------------------------------- */
 
 struct hearth_engine;
 
@@ -77,8 +78,7 @@ struct hearth_model_info {
 };
 
 /* Opens a GGUF file. `options` may be NULL. On failure *out is NULL. */
-enum hearth_status hearth_engine_open(const char *path,
-                                      const struct hearth_engine_options *options,
+enum hearth_status hearth_engine_open(const char *path, const struct hearth_engine_options *options,
                                       struct hearth_engine **out, struct hearth_error *err);
 void hearth_engine_close(struct hearth_engine *engine); /* NULL is fine */
 void hearth_engine_info(const struct hearth_engine *engine, struct hearth_model_info *info);
@@ -100,7 +100,7 @@ enum hearth_status hearth_tokenize(const struct hearth_engine *engine, const cha
 size_t hearth_token_text(const struct hearth_engine *engine, int32_t token, bool special, char *dst,
                          size_t cap);
 
-/* ---- session ---------------------------------------------------------------------------------- */
+/* ---- session --------------------------------------------------------------------------------- */
 
 struct hearth_session;
 
@@ -133,15 +133,15 @@ struct hearth_request {
     size_t n_tokens;
 
     size_t max_tokens;
-    float temperature; /* 0: always the most probable token */
-    int32_t top_k;     /* 0: off */
-    float top_p;       /* 1: off */
-    float min_p;       /* 0: off */
+    float temperature;       /* 0: always the most probable token */
+    int32_t top_k;           /* 0: off */
+    float top_p;             /* 1: off */
+    float min_p;             /* 0: off */
     float repeat_penalty;    /* 1: off */
     float presence_penalty;  /* 0: off */
     float frequency_penalty; /* 0: off */
     int32_t penalty_last_n;  /* -1: all tokens */
-    uint64_t seed;           /* the same seed gives the same text on every machine and thread count */
+    uint64_t seed; /* the same seed gives the same text on every machine and thread count */
     const struct hearth_logit_bias *bias;
     size_t n_bias;
     const int32_t *stop; /* tokens that end the text besides the model's own */

@@ -22,14 +22,15 @@ uint64_t machine_resident_bytes(void);
 /* Memory that can be had without swapping, in bytes; 0 where unknown. */
 uint64_t machine_available_bytes(void);
 
-/* Bytes per second that n_threads threads together read from memory: the best of several passes over
- * a buffer of at least four times the last-level cache (512 MB or more, less where memory is short),
- * allocated for the call. 0 where the buffer or the threads cannot be had. About half a second. */
+/* Bytes per second that n_threads threads together read from memory: the best of several passes
+ * over a buffer of at least four times the last-level cache (512 MB or more, less where memory is
+ * short), allocated for the call. 0 where the buffer or the threads cannot be had. About half a
+ * second. */
 double machine_read_bandwidth(int n_threads);
 
-/* Operations (a multiplication and an addition are two) per second of n_threads threads in a loop of
- * nothing but this CPU's best int8 dot-product instruction, operands in registers. 0 where there is
- * no such loop for this CPU. About a third of a second. */
+/* Operations (a multiplication and an addition are two) per second of n_threads threads in a loop
+ * of nothing but this CPU's best int8 dot-product instruction, operands in registers. 0 where there
+ * is no such loop for this CPU. About a third of a second. */
 double machine_int8_ops_per_second(int n_threads);
 
 #endif

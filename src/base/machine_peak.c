@@ -17,7 +17,7 @@
 enum { MAX_THREADS = 1024, ROUNDS = 4 };
 #define ROUND_SECONDS 0.08
 
-/* ---- several threads at once ------------------------------------------------------------------ */
+/* ---- several threads at once ----------------------------------------------------------------- */
 
 /* Does a small piece of work of thread `id` and returns how much it was. */
 typedef double (*piece_fn)(void *ctx, int id);
@@ -93,14 +93,14 @@ static double best_rate(int n, piece_fn piece, void *ctx)
     return best;
 }
 
-/* ---- read bandwidth --------------------------------------------------------------------------- */
+/* ---- read bandwidth -------------------------------------------------------------------------- */
 
 enum { READ_PIECE = 1 << 20 };
 
 struct read_state {
-    size_t at;          /* of the next piece */
-    uint64_t sum;       /* keeps the loads alive */
-    char apart[112];    /* neighbours in the array share no cache line */
+    size_t at;       /* of the next piece */
+    uint64_t sum;    /* keeps the loads alive */
+    char apart[112]; /* neighbours in the array share no cache line */
 };
 
 struct read_ctx {
@@ -150,7 +150,8 @@ static size_t read_buffer_bytes(void)
 double machine_read_bandwidth(int n_threads)
 {
     if (n_threads < 1 || n_threads > MAX_THREADS) return 0;
-    struct read_ctx r = {.share = read_buffer_bytes() / (size_t)n_threads / READ_PIECE * READ_PIECE};
+    struct read_ctx r = {.share =
+                             read_buffer_bytes() / (size_t)n_threads / READ_PIECE * READ_PIECE};
     size_t total = r.share * (size_t)n_threads;
     r.state = calloc((size_t)n_threads, sizeof *r.state);
     if (total == 0 || !r.state) {
@@ -164,7 +165,8 @@ double machine_read_bandwidth(int n_threads)
     (void)madvise(mem, total, MADV_HUGEPAGE); /* only a hint: fewer page-table walks */
 #endif
     r.words = mem;
-    /* Each thread writes its share first: an untouched page would be read from the one zero page. */
+    /* Each thread writes its share first: an untouched page would be read from the one zero page.
+     */
     for (;;) {
         size_t left = 0;
         for (int i = 0; i < n_threads; i++) left += r.share - r.state[i].at;
@@ -178,7 +180,7 @@ out:
     return rate;
 }
 
-/* ---- int8 dot products ------------------------------------------------------------------------ */
+/* ---- int8 dot products ----------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
 
@@ -187,9 +189,9 @@ enum { INT8_LOOPS = 20000 };
 /* Independent sums hide the instruction's latency; together with the operands they fit the
  * registers, and being plain variables they stay there. The empty asm lets the compiler neither
  * hoist nor fold the work. OPS: operations of one step. */
-#define SUMS_10(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
-#define SUMS_12(X) SUMS_10(X) X(10) X(11)
-#define SUMS_16(X) SUMS_12(X) X(12) X(13) X(14) X(15)
+#define SUMS_10(X)     X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
+#define SUMS_12(X)     SUMS_10(X) X(10) X(11)
+#define SUMS_16(X)     SUMS_12(X) X(12) X(13) X(14) X(15)
 #define SUM_DECLARE(j) s##j = a,
 
 #define INT8_LOOP(NAME, TARGET, VEC, ZERO, SUMS, REG, STEP, OPS)                                   \
@@ -219,10 +221,10 @@ enum { INT8_LOOPS = 20000 };
 /* Without a dot-product instruction: bytes to sums of two in 16 bits, two such sums added, then
  * widened, which is what a kernel that must not saturate can do at best. */
 #define STEP_AVX2(j)                                                                               \
-    s##j = _mm256_add_epi32(                                                                       \
-        s##j, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(s##j, a),                    \
-                                                 _mm256_maddubs_epi16(s##j, b)),                   \
-                                b));                                                               \
+    s##j =                                                                                         \
+        _mm256_add_epi32(s##j, _mm256_madd_epi16(_mm256_add_epi16(_mm256_maddubs_epi16(s##j, a),   \
+                                                                  _mm256_maddubs_epi16(s##j, b)),  \
+                                                 b));                                              \
     __asm__ volatile("" : "+x"(s##j));
 #define STEP_SSE2(j)                                                                               \
     s##j = _mm_add_epi32(s##j, _mm_madd_epi16(s##j, b));                                           \

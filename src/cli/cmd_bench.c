@@ -65,11 +65,12 @@ struct bench {
     double load_ms, start_to_prefill_ms;
     struct rates prefill, decode;
     uint64_t resident;
-    double bandwidth, int8_peak;      /* of the machine */
-    double prefill_ops;               /* of one whole prompt */
+    double bandwidth, int8_peak; /* of the machine */
+    double prefill_ops;          /* of one whole prompt */
 };
 
-/* ---- measuring --------------------------------------------------------------------------------- */
+/* ---- measuring --------------------------------------------------------------------------------
+ */
 
 static int compare(const void *a, const void *b)
 {
@@ -128,8 +129,8 @@ static enum status generate(struct bench *b, size_t n_prompt, size_t max_tokens,
     return session_generate(b->session, &req, res, err);
 }
 
-/* Prefill is the prompt's evaluation. Decode is timed between the first and the last of n + 1 tokens
- * after a prompt of one: n passes over all weights. */
+/* Prefill is the prompt's evaluation. Decode is timed between the first and the last of n + 1
+ * tokens after a prompt of one: n passes over all weights. */
 static enum status measure(struct bench *b, bool keep, struct error *err)
 {
     struct generate_result res;
@@ -172,9 +173,12 @@ static double count_prefill_ops(const struct gguf *g, double n)
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
         double elements = (double)t->ne[0] * (double)t->ne[1];
         if (t->n_dims != 2) continue;
-        if (t->name.len > 4 && memcmp(t->name.data, "blk.", 4) == 0) blocks += elements;
-        else if (gguf_str_eq(t->name, "output.weight")) head = elements;
-        else if (gguf_str_eq(t->name, "token_embd.weight")) table = elements;
+        if (t->name.len > 4 && memcmp(t->name.data, "blk.", 4) == 0)
+            blocks += elements;
+        else if (gguf_str_eq(t->name, "output.weight"))
+            head = elements;
+        else if (gguf_str_eq(t->name, "token_embd.weight"))
+            table = elements;
     }
     return 2 * (blocks * n + (head > 0 ? head : table));
 }
@@ -228,7 +232,8 @@ static const char *model_label(const struct bench *b)
     return b->o->model ? b->o->model : slash ? slash + 1 : path;
 }
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output -----------------------------------------------------------------------------------
+ */
 
 static json_t *json_rates(const struct rates *r, int64_t tokens)
 {
@@ -257,8 +262,10 @@ static enum status print_json(const struct bench *b, struct error *err)
         "start_to_prefill_ms", cli_round(b->start_to_prefill_ms));
     char *out = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     enum status st = OK;
-    if (!out) st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK) st = cli_write("\n", 1, err);
+    if (!out)
+        st = error_set(err, ERR_NOMEM, "no memory for the result");
+    else if ((st = cli_write(out, strlen(out), err)) == OK)
+        st = cli_write("\n", 1, err);
     free(out);
     json_decref(root);
     return st;
@@ -313,8 +320,10 @@ static int run(const void *p, int argc, char **argv)
         b->o = o;
         st = run_bench(b, &err);
     }
-    if (st == OK && o->json) st = print_json(b, &err);
-    else if (st == OK) print_table(b);
+    if (st == OK && o->json)
+        st = print_json(b, &err);
+    else if (st == OK)
+        print_table(b);
     int code = st == OK ? EXIT_OK : cli_fail(&err);
     if (b) {
         session_destroy(b->session);

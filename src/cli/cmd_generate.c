@@ -94,11 +94,11 @@ struct job {
     struct token_list prompt;
     struct logit_bias bias[64];
     struct text_stream stream;
-    struct buf text;    /* all of it for --json, else what is about to be printed */
-    bool ends_line;     /* the last byte printed was a newline */
+    struct buf text; /* all of it for --json, else what is about to be printed */
+    bool ends_line;  /* the last byte printed was a newline */
     uint64_t seed;
     double load_ms, start_to_prefill_ms;
-    enum status st;     /* of on_token */
+    enum status st; /* of on_token */
     struct error *err;
     struct generate_result res;
 };
@@ -122,8 +122,10 @@ static bool on_token(void *ctx, int32_t token)
 {
     struct job *j = ctx;
     j->st = text_stream_push(&j->stream, token, &j->text);
-    if (j->st != OK) error_set(j->err, j->st, "no memory for the generated text");
-    else j->st = print_text(j);
+    if (j->st != OK)
+        error_set(j->err, j->st, "no memory for the generated text");
+    else
+        j->st = print_text(j);
     return j->st == OK;
 }
 
@@ -137,7 +139,8 @@ static enum status parse_biases(struct job *j, struct error *err)
         double bias = *end == '=' ? strtod(end + 1, &end2) : NAN;
         if (end == s || *end != '=' || end2 == end + 1 || *end2 || id < 0 || id > INT32_MAX)
             return error_set(err, ERR_INVALID,
-                             "--logit-bias %s: expected a token's id and a number, as in 198=-5", s);
+                             "--logit-bias %s: expected a token's id and a number, as in 198=-5",
+                             s);
         j->bias[i] = (struct logit_bias){(int32_t)id, (float)bias};
     }
     return OK;
@@ -196,25 +199,24 @@ static enum status run_job(struct job *j, struct error *err)
         if (getrandom(&seed, sizeof seed, 0) < 0) seed = (uint32_t)(1e9 * clock_now());
         j->seed = seed;
     }
-    struct generate_request req = {
-        .prompt = j->prompt.ids,
-        .n_prompt = j->prompt.len,
-        .max_tokens = (size_t)o->max_tokens,
-        .sample = {.temperature = (float)o->temperature,
-                   .top_k = (int32_t)o->top_k,
-                   .top_p = (float)o->top_p,
-                   .min_p = (float)o->min_p,
-                   .repeat_penalty = (float)o->repeat_penalty,
-                   .presence_penalty = (float)o->presence_penalty,
-                   .frequency_penalty = (float)o->frequency_penalty,
-                   .penalty_last_n = (int32_t)o->penalty_last_n,
-                   .seed = j->seed,
-                   .bias = j->bias,
-                   .n_bias = o->logit_bias.len},
-        .cancel = cli_catch_interrupt(),
-        .on_token = on_token,
-        .on_prefill = on_prefill,
-        .ctx = j};
+    struct generate_request req = {.prompt = j->prompt.ids,
+                                   .n_prompt = j->prompt.len,
+                                   .max_tokens = (size_t)o->max_tokens,
+                                   .sample = {.temperature = (float)o->temperature,
+                                              .top_k = (int32_t)o->top_k,
+                                              .top_p = (float)o->top_p,
+                                              .min_p = (float)o->min_p,
+                                              .repeat_penalty = (float)o->repeat_penalty,
+                                              .presence_penalty = (float)o->presence_penalty,
+                                              .frequency_penalty = (float)o->frequency_penalty,
+                                              .penalty_last_n = (int32_t)o->penalty_last_n,
+                                              .seed = j->seed,
+                                              .bias = j->bias,
+                                              .n_bias = o->logit_bias.len},
+                                   .cancel = cli_catch_interrupt(),
+                                   .on_token = on_token,
+                                   .on_prefill = on_prefill,
+                                   .ctx = j};
     j->err = err;
     enum status st = session_generate(j->session, &req, &j->res, err);
     if (st == OK) st = j->st;
@@ -240,21 +242,22 @@ static enum status print_json(const struct job *j, struct error *err)
     json_t *root = NULL;
     char *out = NULL;
     if (st == OK)
-        root = json_pack("{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}}",
-                         "text", valid.data ? valid.data : "", valid.len, "prompt_tokens",
-                         (json_int_t)r->n_prompt, "completion_tokens", (json_int_t)r->n_generated,
-                         "finish_reason", finish_reason_name(r->finish), "seed",
-                         (json_int_t)j->seed, "threads", engine_n_threads(j->engine),
-                         "resident_bytes", (json_int_t)machine_resident_bytes(), "timings",
-                         "load_ms", cli_round(j->load_ms), "start_to_prefill_ms",
-                         cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
-                         "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
-                         cli_round(r->decode_ms), "prefill_tokens_per_second",
-                         per_second((double)evaluated, r->prefill_ms), "decode_tokens_per_second",
-                         per_second((double)steps, r->decode_ms));
+        root = json_pack(
+            "{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}}", "text",
+            valid.data ? valid.data : "", valid.len, "prompt_tokens", (json_int_t)r->n_prompt,
+            "completion_tokens", (json_int_t)r->n_generated, "finish_reason",
+            finish_reason_name(r->finish), "seed", (json_int_t)j->seed, "threads",
+            engine_n_threads(j->engine), "resident_bytes", (json_int_t)machine_resident_bytes(),
+            "timings", "load_ms", cli_round(j->load_ms), "start_to_prefill_ms",
+            cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
+            "first_token_ms", cli_round(r->first_token_ms), "decode_ms", cli_round(r->decode_ms),
+            "prefill_tokens_per_second", per_second((double)evaluated, r->prefill_ms),
+            "decode_tokens_per_second", per_second((double)steps, r->decode_ms));
     if (root) out = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    if (!out) st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK) st = cli_write("\n", 1, err);
+    if (!out)
+        st = error_set(err, ERR_NOMEM, "no memory for the result");
+    else if ((st = cli_write(out, strlen(out), err)) == OK)
+        st = cli_write("\n", 1, err);
     free(out);
     json_decref(root);
     buf_fini(&valid);
@@ -270,7 +273,8 @@ static enum status print_end(const struct job *j, struct error *err)
     if (isatty(STDOUT_FILENO) && !j->ends_line) st = cli_write("\n", 1, err);
     if (isatty(STDOUT_FILENO) && isatty(STDERR_FILENO)) {
         bool color = cli_color(STDERR_FILENO);
-        fprintf(stderr, "%s%zu prompt tokens, first token after %.0f ms, then %.1f tokens/s; %s%s\n",
+        fprintf(stderr,
+                "%s%zu prompt tokens, first token after %.0f ms, then %.1f tokens/s; %s%s\n",
                 color ? "\033[2m" : "", r->n_prompt, r->first_token_ms,
                 r->n_generated > 1 ? per_second((double)(r->n_generated - 1), r->decode_ms) : 0.0,
                 finish_reason_name(r->finish), color ? "\033[0m" : "");
@@ -301,8 +305,10 @@ static int run(const void *p, int argc, char **argv)
     st = o->json ? print_json(j, &err) : print_end(j, &err);
 out:;
     int code = EXIT_OK;
-    if (st != OK) code = cli_fail(&err);
-    else if (j->res.finish == FINISH_CANCELLED) code = EXIT_INTERRUPTED;
+    if (st != OK)
+        code = cli_fail(&err);
+    else if (j->res.finish == FINISH_CANCELLED)
+        code = EXIT_INTERRUPTED;
     buf_fini(&prompt);
     if (j) {
         session_destroy(j->session);

@@ -69,7 +69,8 @@ static enum status score(const struct score_options *o, const struct buf *text, 
     return OK;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------
+ */
 
 static json_t *number(double x)
 {
@@ -84,18 +85,21 @@ static enum status print_json(const struct scored *s, struct error *err)
         if (json_array_append_new(tokens, json_pack("{s:i, s:o}", "id", s->tokens.ids[i], "logprob",
                                                     number(i ? s->logprob[i] : NAN))) != 0)
             st = ERR_NOMEM;
-    json_t *root = json_pack("{s:o, s:I, s:o, s:o}", "tokens", tokens, "n_tokens",
-                             (json_int_t)s->tokens.len, "nll", number(s->nll), "perplexity",
-                             number(s->perplexity));
+    json_t *root =
+        json_pack("{s:o, s:I, s:o, s:o}", "tokens", tokens, "n_tokens", (json_int_t)s->tokens.len,
+                  "nll", number(s->nll), "perplexity", number(s->perplexity));
     char *out = root && st == OK ? json_dumps(root, JSON_COMPACT) : NULL;
-    if (!out) st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK) st = cli_write("\n", 1, err);
+    if (!out)
+        st = error_set(err, ERR_NOMEM, "no memory for the result");
+    else if ((st = cli_write(out, strlen(out), err)) == OK)
+        st = cli_write("\n", 1, err);
     free(out);
     json_decref(root);
     return st;
 }
 
-/* ---- for people -------------------------------------------------------------------------------- */
+/* ---- for people -------------------------------------------------------------------------------
+ */
 
 /* The piece of text in quotes, control characters and quotes escaped, what is no UTF-8 replaced. */
 static void print_piece(const struct tokenizer *tok, int32_t id)
@@ -109,11 +113,16 @@ static void print_piece(const struct tokenizer *tok, int32_t id)
     if (text_append_valid(&valid, piece, n) == OK)
         for (size_t i = 0; i < valid.len; i++) {
             unsigned char c = (unsigned char)valid.data[i];
-            if (c == '\n') fputs("\\n", stdout);
-            else if (c == '\t') fputs("\\t", stdout);
-            else if (c == '"' || c == '\\') printf("\\%c", c);
-            else if (c < 0x20 || c == 0x7f) printf("\\x%02x", c);
-            else putchar(c);
+            if (c == '\n')
+                fputs("\\n", stdout);
+            else if (c == '\t')
+                fputs("\\t", stdout);
+            else if (c == '"' || c == '\\')
+                printf("\\%c", c);
+            else if (c < 0x20 || c == 0x7f)
+                printf("\\x%02x", c);
+            else
+                putchar(c);
         }
     putchar('"');
     buf_fini(&valid);
@@ -126,8 +135,7 @@ static void print_table(const struct scored *s)
     printf("nll          %.4f nats\n", s->nll);
     if (n > 1) {
         printf("perplexity   %.4f\n", s->perplexity);
-        if (s->n_bytes > 0)
-            printf("bits a byte  %.4f\n", s->nll / log(2) / (double)s->n_bytes);
+        if (s->n_bytes > 0) printf("bits a byte  %.4f\n", s->nll / log(2) / (double)s->n_bytes);
     }
     bool *shown = calloc(n, sizeof *shown);
     if (!shown || n < 2) goto out;
@@ -159,8 +167,10 @@ static int run(const void *p, int argc, char **argv)
     buf_init(&text, MAX_TEXT_BYTES);
     enum status st = cli_read_text(argc ? argv[0] : "-", &text, &err);
     if (st == OK) st = score(o, &text, &s, &err);
-    if (st == OK && o->json) st = print_json(&s, &err);
-    else if (st == OK) print_table(&s);
+    if (st == OK && o->json)
+        st = print_json(&s, &err);
+    else if (st == OK)
+        print_table(&s);
     int code = st == OK ? EXIT_OK : cli_fail(&err);
     buf_fini(&text);
     engine_close(s.engine);
@@ -174,7 +184,8 @@ const struct command cmd_score = {
     .summary = "Tell how probable a model finds a text",
     .usage = "score [FILE|-] [options]",
     .description =
-        "Prints the natural logarithm of each token's probability given the tokens before it, their "
+        "Prints the natural logarithm of each token's probability given the tokens before it, "
+        "their "
         "negative sum (nll) and the perplexity, exp(nll / (tokens - 1)). The first token has no "
         "probability. Without FILE, or with -, the text is read from standard input. BOS comes "
         "first where the model asks for it.\n"

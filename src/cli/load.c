@@ -26,8 +26,7 @@ static void show_packing(void *ctx, uint64_t done, uint64_t total)
     if (p->bar) progress_update(p->bar, done, total);
 }
 
-enum status cli_load_engine(const char *model, int threads, struct engine **out,
-                            struct error *err)
+enum status cli_load_engine(const char *model, int threads, struct engine **out, struct error *err)
 {
     *out = NULL;
     char *path = NULL;

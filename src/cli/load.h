@@ -12,20 +12,20 @@ struct engine;
 /* Resolves a model's name and opens it with the packed-weight cache, showing progress where weights
  * are packed for the first time. threads 0 = all physical cores. Where no cache folder can be made,
  * says so on standard error and goes on without. */
-enum status cli_load_engine(const char *model, int threads, struct engine **out,
-                            struct error *err);
+enum status cli_load_engine(const char *model, int threads, struct engine **out, struct error *err);
 
 /* Appends the text of `path` ("-": standard input) to `out`, which needs buf_init. */
 enum status cli_read_text(const char *path, struct buf *out, struct error *err);
 
-/* From here on Ctrl-C and SIGTERM raise the flag that this returns, the first time; a second one ends
- * the program. */
+/* From here on Ctrl-C and SIGTERM raise the flag that this returns, the first time; a second one
+ * ends the program. */
 const volatile int *cli_catch_interrupt(void);
 
 /* Writes all of it to standard output at once and flushes; ERR_IO. */
 enum status cli_write(const char *text, size_t len, struct error *err);
 
-/* Rounded to hundredths, so that a JSON reader sees 12.34 and not its nearest neighbour's digits. */
+/* Rounded to hundredths, so that a JSON reader sees 12.34 and not its nearest neighbour's digits.
+ */
 double cli_round(double x);
 
 #endif

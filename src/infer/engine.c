@@ -18,7 +18,7 @@ static void trim_embedding(struct engine *e, size_t n_rows)
     e->rows_since_trim = 0;
 }
 
-/* ---- taking turns ----------------------------------------------------------------------------- */
+/* ---- taking turns ---------------------------------------------------------------------------- */
 
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
                            float *logits, const volatile int *cancel, struct error *err)
@@ -38,11 +38,10 @@ enum status engine_forward(struct engine *e, const struct forward_row *rows, siz
     return st;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,
-                            struct model *m, int n_threads, struct engine **out,
-                            struct error *err)
+                            struct model *m, int n_threads, struct engine **out, struct error *err)
 {
     *out = NULL;
     struct engine *e = calloc(1, sizeof *e);

@@ -24,15 +24,24 @@ struct hearth_session {
 static enum hearth_status status_of(enum status st)
 {
     switch (st) {
-    case OK: return HEARTH_OK;
-    case ERR_NOMEM: return HEARTH_ERR_NOMEM;
-    case ERR_IO: return HEARTH_ERR_IO;
-    case ERR_FORMAT: return HEARTH_ERR_FORMAT;
-    case ERR_UNSUPPORTED: return HEARTH_ERR_UNSUPPORTED;
-    case ERR_INVALID: return HEARTH_ERR_INVALID;
-    case ERR_NOT_FOUND: return HEARTH_ERR_NOT_FOUND;
-    case ERR_LIMIT: return HEARTH_ERR_LIMIT;
-    default: return HEARTH_ERR_OTHER;
+    case OK:
+        return HEARTH_OK;
+    case ERR_NOMEM:
+        return HEARTH_ERR_NOMEM;
+    case ERR_IO:
+        return HEARTH_ERR_IO;
+    case ERR_FORMAT:
+        return HEARTH_ERR_FORMAT;
+    case ERR_UNSUPPORTED:
+        return HEARTH_ERR_UNSUPPORTED;
+    case ERR_INVALID:
+        return HEARTH_ERR_INVALID;
+    case ERR_NOT_FOUND:
+        return HEARTH_ERR_NOT_FOUND;
+    case ERR_LIMIT:
+        return HEARTH_ERR_LIMIT;
+    default:
+        return HEARTH_ERR_OTHER;
     }
 }
 
@@ -57,10 +66,9 @@ const char *hearth_version(void)
     return HEARTH_VERSION;
 }
 
-/* ---- engine ----------------------------------------------------------------------------------- */
+/* ---- engine ---------------------------------------------------------------------------------- */
 
-enum hearth_status hearth_engine_open(const char *path,
-                                      const struct hearth_engine_options *options,
+enum hearth_status hearth_engine_open(const char *path, const struct hearth_engine_options *options,
                                       struct hearth_engine **out, struct hearth_error *err)
 {
     *out = NULL;
@@ -130,7 +138,7 @@ size_t hearth_token_text(const struct hearth_engine *engine, int32_t token, bool
     return tokenizer_piece(engine_tokenizer(engine->e), token, special, dst, cap);
 }
 
-/* ---- session ---------------------------------------------------------------------------------- */
+/* ---- session --------------------------------------------------------------------------------- */
 
 enum hearth_status hearth_session_create(struct hearth_engine *engine, size_t n_ctx,
                                          struct hearth_session **out, struct hearth_error *err)
@@ -203,27 +211,26 @@ static enum status generate(struct hearth_session *session, const struct hearth_
     buf_init(&d.text, MAX_PIECE);
     for (size_t i = 0; i < req->n_bias; i++)
         bias[i] = (struct logit_bias){req->bias[i].token, req->bias[i].bias};
-    struct generate_request inner = {
-        .prompt = req->tokens ? req->tokens : prompt->ids,
-        .n_prompt = req->tokens ? req->n_tokens : prompt->len,
-        .max_tokens = req->max_tokens,
-        .sample = {.temperature = req->temperature,
-                   .top_k = req->top_k,
-                   .top_p = req->top_p,
-                   .min_p = req->min_p,
-                   .repeat_penalty = req->repeat_penalty,
-                   .presence_penalty = req->presence_penalty,
-                   .frequency_penalty = req->frequency_penalty,
-                   .penalty_last_n = req->penalty_last_n,
-                   .seed = req->seed,
-                   .bias = bias,
-                   .n_bias = req->n_bias},
-        .stop = req->stop,
-        .n_stop = req->n_stop,
-        .deadline_ms = req->deadline_ms,
-        .cancel = req->cancel,
-        .on_token = deliver,
-        .ctx = &d};
+    struct generate_request inner = {.prompt = req->tokens ? req->tokens : prompt->ids,
+                                     .n_prompt = req->tokens ? req->n_tokens : prompt->len,
+                                     .max_tokens = req->max_tokens,
+                                     .sample = {.temperature = req->temperature,
+                                                .top_k = req->top_k,
+                                                .top_p = req->top_p,
+                                                .min_p = req->min_p,
+                                                .repeat_penalty = req->repeat_penalty,
+                                                .presence_penalty = req->presence_penalty,
+                                                .frequency_penalty = req->frequency_penalty,
+                                                .penalty_last_n = req->penalty_last_n,
+                                                .seed = req->seed,
+                                                .bias = bias,
+                                                .n_bias = req->n_bias},
+                                     .stop = req->stop,
+                                     .n_stop = req->n_stop,
+                                     .deadline_ms = req->deadline_ms,
+                                     .cancel = req->cancel,
+                                     .on_token = deliver,
+                                     .ctx = &d};
     enum status st = session_generate(session->s, &inner, res, err);
     if (st == OK && d.st != OK) st = error_set(err, d.st, "no memory for the text");
     if (st == OK && req->on_text && res->finish != FINISH_CALLBACK &&

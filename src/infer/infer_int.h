@@ -13,7 +13,7 @@
 struct gguf_tensor;
 struct vocab;
 
-/* ---- engine ----------------------------------------------------------------------------------- */
+/* ---- engine ---------------------------------------------------------------------------------- */
 
 /* Rows of one forward pass: prefill goes in chunks of this many tokens. */
 #define INFER_CHUNK 512
@@ -35,14 +35,14 @@ struct engine {
 
 /* Makes an engine of its parts, which it then owns (on failure too); g and vocab may be NULL. */
 enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,
-                            struct model *m, int n_threads, struct engine **out,
-                            struct error *err);
+                            struct model *m, int n_threads, struct engine **out, struct error *err);
 
 /* forward_run on the engine's forward object, in turn with other sessions. */
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
                            float *logits, const volatile int *cancel, struct error *err);
 
-/* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------- */
+/* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------
+ */
 
 enum watch_cause { WATCH_NONE, WATCH_DEADLINE, WATCH_CANCELLED };
 
@@ -51,14 +51,14 @@ struct watch {
     double deadline;          /* clock_now() at which to stop; 0 = none */
     int flag;                 /* enum watch_cause, set by the thread */
     bool running;
-    bool done;                /* under lock */
+    bool done; /* under lock */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
 };
 
-/* With a deadline a small thread raises the flag on time, so that it reaches the middle of a forward
- * pass; where no thread can be had, the deadline is only seen by watch_poll. */
+/* With a deadline a small thread raises the flag on time, so that it reaches the middle of a
+ * forward pass; where no thread can be had, the deadline is only seen by watch_poll. */
 void watch_start(struct watch *w, double deadline, const volatile int *user);
 void watch_stop(struct watch *w);
 /* What to hand to a forward pass; NULL where nothing can stop it. */
@@ -66,11 +66,12 @@ const volatile int *watch_flag(const struct watch *w);
 /* Whether to stop now, and why. */
 enum watch_cause watch_poll(const struct watch *w);
 
-/* ---- numbers that are the same on every machine ------------------------------------------------ */
+/* ---- numbers that are the same on every machine -----------------------------------------------
+ */
 
-/* exp(x) for x <= 0 within two units in the last place; 0 below -708 and for NaN. Only additions and
- * multiplications, which IEEE 754 defines to the bit, where libm's exp differs between versions and
- * processors. */
+/* exp(x) for x <= 0 within two units in the last place; 0 below -708 and for NaN. Only additions
+ * and multiplications, which IEEE 754 defines to the bit, where libm's exp differs between versions
+ * and processors. */
 double infer_exp(double x);
 /* Sum of exp(x[i] - max) with terms in a fixed order; max is at least every x[i]. */
 double infer_sum_exp(const float *x, size_t n, float max);

@@ -4,8 +4,8 @@
 
 #include "infer/infer_int.h"
 
-/* exp(x) = 2^k * exp(r), k = round(x / ln 2), |r| <= ln 2 / 2: Cody and Waite's reduction (ln 2 in two
- * parts, the first exact when multiplied by k) and the Taylor series to degree 13. */
+/* exp(x) = 2^k * exp(r), k = round(x / ln 2), |r| <= ln 2 / 2: Cody and Waite's reduction (ln 2 in
+ * two parts, the first exact when multiplied by k) and the Taylor series to degree 13. */
 static inline double exp_nonpositive(double x)
 {
     const double shift = 0x1.8p52; /* adding it rounds to an integer, left in the low bits */
@@ -61,8 +61,7 @@ float infer_max(const float *x, size_t n)
     for (size_t j = 0; j < 2 * LANES; j++) best[j] = -INFINITY;
     size_t i = 0;
     for (; i + 2 * LANES <= n; i += 2 * LANES)
-        for (size_t j = 0; j < 2 * LANES; j++)
-            best[j] = x[i + j] > best[j] ? x[i + j] : best[j];
+        for (size_t j = 0; j < 2 * LANES; j++) best[j] = x[i + j] > best[j] ? x[i + j] : best[j];
     for (; i < n; i++) best[0] = x[i] > best[0] ? x[i] : best[0];
     for (size_t j = 1; j < 2 * LANES; j++) best[0] = best[j] > best[0] ? best[j] : best[0];
     return best[0];

@@ -25,22 +25,21 @@ struct sampler {
     size_t n_vocab;
     uint64_t rng[4];
     /* Penalties; NULL where they are off. */
-    int32_t *count;    /* [n_vocab]: occurrences in the window */
-    int32_t *slot;     /* [n_vocab]: index in `active`, valid where count > 0 */
-    int32_t *active;   /* [n_vocab]: the distinct tokens of the window */
+    int32_t *count;  /* [n_vocab]: occurrences in the window */
+    int32_t *slot;   /* [n_vocab]: index in `active`, valid where count > 0 */
+    int32_t *active; /* [n_vocab]: the distinct tokens of the window */
     size_t n_active;
-    int32_t *window;   /* ring of the last penalty_last_n tokens; NULL: all count */
+    int32_t *window; /* ring of the last penalty_last_n tokens; NULL: all count */
     size_t n_window, at;
     struct candidate *cand; /* [n_vocab]; NULL for greedy */
 };
 
 struct sample_params sample_params_default(void)
 {
-    return (struct sample_params){
-        .top_p = 1, .repeat_penalty = 1, .penalty_last_n = 64};
+    return (struct sample_params){.top_p = 1, .repeat_penalty = 1, .penalty_last_n = 64};
 }
 
-/* ---- parameters ------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static enum status check_range(const char *name, double v, double min, double max,
                                struct error *err)
@@ -109,8 +108,8 @@ static uint64_t rng_next(uint64_t s[4])
 
 static bool has_penalties(const struct sample_params *p)
 {
-    return p->penalty_last_n != 0 && (p->repeat_penalty != 1 || p->presence_penalty != 0 ||
-                                      p->frequency_penalty != 0);
+    return p->penalty_last_n != 0 &&
+           (p->repeat_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0);
 }
 
 enum status sampler_create(const struct sample_params *p, size_t n_vocab, struct sampler **out,
@@ -162,7 +161,7 @@ void sampler_destroy(struct sampler *s)
     free(s);
 }
 
-/* ---- bias and penalties ----------------------------------------------------------------------- */
+/* ---- bias and penalties ---------------------------------------------------------------------- */
 
 static void forget(struct sampler *s, int32_t token)
 {
@@ -190,8 +189,8 @@ enum status sampler_accept(struct sampler *s, int32_t token)
     return OK;
 }
 
-/* Repetition as in Keskar et al. 2019 (CTRL) with the fix for negative logits; presence and frequency
- * as OpenAI's API defines them. */
+/* Repetition as in Keskar et al. 2019 (CTRL) with the fix for negative logits; presence and
+ * frequency as OpenAI's API defines them. */
 static void adjust(const struct sampler *s, float *logits)
 {
     for (size_t i = 0; i < s->p.n_bias; i++) logits[s->p.bias[i].token] += s->p.bias[i].bias;
@@ -204,7 +203,7 @@ static void adjust(const struct sampler *s, float *logits)
     }
 }
 
-/* ---- candidates ------------------------------------------------------------------------------- */
+/* ---- candidates ------------------------------------------------------------------------------ */
 
 static bool before(const struct candidate *a, const struct candidate *b)
 {
@@ -242,8 +241,8 @@ static void sort_heap(struct candidate *c, size_t n)
     }
 }
 
-/* The k first candidates in order: a heap of the k best so far whose root is the bar that a newcomer
- * must pass, which few of a large vocabulary do. */
+/* The k first candidates in order: a heap of the k best so far whose root is the bar that a
+ * newcomer must pass, which few of a large vocabulary do. */
 static size_t select_k(struct sampler *s, const float *logits, size_t k)
 {
     size_t n = 0, i = 0;
@@ -265,9 +264,8 @@ static double sum_weights(struct candidate *c, size_t n, float max, double tempe
     double sum = 0;
     for (size_t i = 0; i < n; i++) {
         /* An infinite logit takes everything, shared by its equals. */
-        c[i].weight = c[i].logit == max
-                          ? 1.0
-                          : infer_exp(((double)c[i].logit - (double)max) / temperature);
+        c[i].weight =
+            c[i].logit == max ? 1.0 : infer_exp(((double)c[i].logit - (double)max) / temperature);
         sum += c[i].weight;
     }
     return sum;

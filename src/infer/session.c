@@ -16,13 +16,12 @@ struct session {
     size_t n_ctx, n_vocab;
     struct kv_pool *pool;
     struct kv_seq *seq;
-    int32_t *tokens;  /* [n_ctx]: what seq holds; its length is kv_seq_len(seq) */
-    float *logits;    /* [n_vocab] */
+    int32_t *tokens;          /* [n_ctx]: what seq holds; its length is kv_seq_len(seq) */
+    float *logits;            /* [n_vocab] */
     struct forward_row *rows; /* [INFER_CHUNK] */
 };
 
-enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
-                           struct error *err)
+enum status session_create(struct engine *e, size_t n_ctx, struct session **out, struct error *err)
 {
     *out = NULL;
     const struct model_info *info = model_info(e->model);
@@ -80,22 +79,21 @@ const char *finish_reason_name(enum finish_reason r)
     return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
 }
 
-/* ---- the timeline ----------------------------------------------------------------------------- */
+/* ---- the timeline ---------------------------------------------------------------------------- */
 
 static enum status check_tokens(const struct session *s, const int32_t *tokens, size_t n,
                                 struct error *err)
 {
     for (size_t i = 0; i < n; i++)
         if (tokens[i] < 0 || (size_t)tokens[i] >= s->n_vocab)
-            return error_set(err, ERR_INVALID,
-                             "token %zu is %d, but the vocabulary has 0 to %zu", i, tokens[i],
-                             s->n_vocab - 1);
+            return error_set(err, ERR_INVALID, "token %zu is %d, but the vocabulary has 0 to %zu",
+                             i, tokens[i], s->n_vocab - 1);
     return OK;
 }
 
 /* One forward pass over n <= INFER_CHUNK tokens; all rows or only the last get logits. */
-static enum status feed(struct session *s, const int32_t *tokens, size_t n, bool every,
-                        bool last, float *logits, const volatile int *cancel, struct error *err)
+static enum status feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
+                        float *logits, const volatile int *cancel, struct error *err)
 {
     for (size_t i = 0; i < n; i++)
         s->rows[i] = (struct forward_row){
@@ -108,8 +106,8 @@ static enum status feed(struct session *s, const int32_t *tokens, size_t n, bool
 
 /* Appends tokens chunk by chunk; s->logits are the last token's. Stops between chunks when `w` says
  * so, with ERR_CANCELLED. */
-static enum status extend(struct session *s, const int32_t *tokens, size_t n,
-                          const struct watch *w, struct error *err)
+static enum status extend(struct session *s, const int32_t *tokens, size_t n, const struct watch *w,
+                          struct error *err)
 {
     while (n > 0) {
         if (watch_poll(w) != WATCH_NONE) return ERR_CANCELLED;
@@ -122,7 +120,7 @@ static enum status extend(struct session *s, const int32_t *tokens, size_t n,
     return OK;
 }
 
-/* ---- generation ------------------------------------------------------------------------------- */
+/* ---- generation ------------------------------------------------------------------------------ */
 
 static bool ends_text(const struct session *s, const struct generate_request *req, int32_t token)
 {
@@ -141,8 +139,7 @@ static enum status check_request(const struct session *s, const struct generate_
                          "the prompt has %zu tokens, but the context holds %zu, one of them kept "
                          "for the answer",
                          req->n_prompt, s->n_ctx);
-    if (isnan(req->deadline_ms))
-        return error_set(err, ERR_INVALID, "the deadline is not a number");
+    if (isnan(req->deadline_ms)) return error_set(err, ERR_INVALID, "the deadline is not a number");
     return check_tokens(s, req->prompt, req->n_prompt, err);
 }
 
@@ -223,7 +220,7 @@ enum status session_generate(struct session *s, const struct generate_request *r
     return st;
 }
 
-/* ---- scoring ---------------------------------------------------------------------------------- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
 static double log_probability(const float *logits, size_t n, int32_t token)
 {
@@ -251,8 +248,8 @@ enum status session_score(struct session *s, const int32_t *tokens, size_t n, do
         st = feed(s, tokens + at, chunk, true, true, logits, NULL, err);
         if (st != OK) break;
         for (size_t i = 0; i < chunk; i++)
-            out[at + i + 1] = log_probability(logits + i * s->n_vocab, s->n_vocab,
-                                              tokens[at + i + 1]);
+            out[at + i + 1] =
+                log_probability(logits + i * s->n_vocab, s->n_vocab, tokens[at + i + 1]);
         at += chunk;
     }
     free(logits);

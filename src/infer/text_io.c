@@ -12,14 +12,14 @@ enum status prompt_encode(const struct tokenizer *t, const char *text, size_t le
         return error_set(err, ERR_NOMEM, "no memory for a prompt of %zu bytes", len);
     enum status st = tokenizer_encode(t, text, len, parse_special, out, err);
     if (st == OK && add_bos && out->len > start + 1 && out->ids[start + 1] == src->bos) {
-        memmove(out->ids + start, out->ids + start + 1,
-                (out->len - start - 1) * sizeof *out->ids);
+        memmove(out->ids + start, out->ids + start + 1, (out->len - start - 1) * sizeof *out->ids);
         out->len--;
     }
     return st;
 }
 
-/* ---- UTF-8 (the Unicode standard's table 3-7) -------------------------------------------------- */
+/* ---- UTF-8 (the Unicode standard's table 3-7) -------------------------------------------------
+ */
 
 /* Bytes that a sequence with this first byte has; 0 where none begins with it. */
 static size_t sequence_bytes(unsigned char lead)
@@ -85,7 +85,8 @@ enum status text_append_valid(struct buf *out, const char *text, size_t len)
     return st == OK ? buf_append(out, text + start, i - start) : st;
 }
 
-/* ---- the stream -------------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------------------
+ */
 
 void text_stream_init(struct text_stream *s, const struct tokenizer *tok, bool special)
 {

@@ -10,13 +10,13 @@
 #include "base/status.h"
 #include "text/tokenizer.h"
 
-/* Appends the ids of a prompt to `out`, BOS in front where the model's metadata asks for it (and the
- * text does not bring its own, which it can only where `parse_special`). */
+/* Appends the ids of a prompt to `out`, BOS in front where the model's metadata asks for it (and
+ * the text does not bring its own, which it can only where `parse_special`). */
 enum status prompt_encode(const struct tokenizer *t, const char *text, size_t len,
                           bool parse_special, struct token_list *out, struct error *err);
 
-/* Tokens one by one to text. Models may split a character over several tokens; what is not whole yet
- * is held back, at most three bytes. Bytes that can be no part of UTF-8 pass as they are. */
+/* Tokens one by one to text. Models may split a character over several tokens; what is not whole
+ * yet is held back, at most three bytes. Bytes that can be no part of UTF-8 pass as they are. */
 struct text_stream {
     const struct tokenizer *tok;
     bool special; /* control tokens give their text */

@@ -33,10 +33,8 @@ struct model *fake_model_create(const struct fake_options *opt)
     struct model *m = calloc(1, sizeof *m);
     if (!m) return NULL;
     m->opt = *opt;
-    m->info = (struct model_info){.arch = "fake",
-                                  .n_layer = 1,
-                                  .n_vocab = opt->n_vocab,
-                                  .n_ctx_train = opt->n_ctx_train};
+    m->info = (struct model_info){
+        .arch = "fake", .n_layer = 1, .n_vocab = opt->n_vocab, .n_ctx_train = opt->n_ctx_train};
     return m;
 }
 
@@ -125,8 +123,7 @@ void kv_seq_truncate(struct kv_seq *s, size_t n)
     s->len = n;
 }
 
-enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out,
-                        struct error *err)
+enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out, struct error *err)
 {
     if (from->pool->used + n > from->pool->n_tokens)
         return error_set(err, ERR_LIMIT, "the pool is full");

@@ -1,6 +1,6 @@
-/* A stand-in for the model library: model.h's functions over a made-up model whose logits are a hash
- * of the sequence so far, or follow a script. It counts what it is asked to do, can be slow, and can
- * fail. Everything that the real one promises about lengths, limits and errors holds. */
+/* A stand-in for the model library: model.h's functions over a made-up model whose logits are a
+ * hash of the sequence so far, or follow a script. It counts what it is asked to do, can be slow,
+ * and can fail. Everything that the real one promises about lengths, limits and errors holds. */
 #ifndef HEARTH_TESTS_FAKE_MODEL_H
 #define HEARTH_TESTS_FAKE_MODEL_H
 

@@ -76,7 +76,8 @@ static struct hearth_request request(struct sink *s, const char *prompt)
     return req;
 }
 
-static const char *const models[] = {TINY "llama-gqa.gguf", TINY "q4_k.gguf", TINY "qwen2-linear.gguf"};
+static const char *const models[] = {TINY "llama-gqa.gguf", TINY "q4_k.gguf",
+                                     TINY "qwen2-linear.gguf"};
 
 /* What a seed gives with one thread, it gives with any number. */
 static void threads_do_not_change_the_text(void **state)
@@ -126,8 +127,9 @@ static void text_and_tokens_are_the_same_thing(void **state)
     static const char text[] = "return the value";
     int32_t ids[64];
     size_t n = 0;
-    assert_int_equal(hearth_tokenize(p.engine, text, strlen(text), HEARTH_ADD_BOS, NULL, 0, &n, &err),
-                     HEARTH_ERR_LIMIT);
+    assert_int_equal(
+        hearth_tokenize(p.engine, text, strlen(text), HEARTH_ADD_BOS, NULL, 0, &n, &err),
+        HEARTH_ERR_LIMIT);
     assert_true(n > 0 && n <= strlen(text));
     size_t again;
     assert_int_equal(

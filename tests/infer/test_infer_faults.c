@@ -1,5 +1,5 @@
-/* Every allocation and every thread's start fails once in turn, from opening a model to a score: each
- * time there is an error or the right result, and nothing leaks (the leak checker's part). */
+/* Every allocation and every thread's start fails once in turn, from opening a model to a score:
+ * each time there is an error or the right result, and nothing leaks (the leak checker's part). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

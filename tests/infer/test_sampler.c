@@ -1,5 +1,5 @@
-/* Each rule of the sampler against values worked out by hand, the draw against its distribution, and
- * the fast selection against a plain one. */
+/* Each rule of the sampler against values worked out by hand, the draw against its distribution,
+ * and the fast selection against a plain one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static int32_t draw_once(struct sample_params p, const float *logits, size_t n)
     return id;
 }
 
-/* ---- greedy, bias ------------------------------------------------------------------------------ */
+/* ---- greedy, bias -----------------------------------------------------------------------------
+ */
 
 static void greedy_takes_the_largest_and_the_lowest_id_among_equals(void **state)
 {
@@ -128,10 +129,11 @@ static void a_bias_is_added_and_can_ban(void **state)
     assert_int_equal(draw_once(p, x, 3), 0); /* 1 + 0.6 + 0.6 */
 }
 
-/* ---- penalties --------------------------------------------------------------------------------- */
+/* ---- penalties --------------------------------------------------------------------------------
+ */
 
-/* The greedy choice after `history` between token 0 with logit x0 and token 1 with x1, which is never
- * in the history. */
+/* The greedy choice after `history` between token 0 with logit x0 and token 1 with x1, which is
+ * never in the history. */
 static int32_t choose(struct sample_params p, float x0, float x1, const char *history)
 {
     struct sampler *s = make(p, 3);
@@ -234,7 +236,8 @@ static void the_window_moves_on_correctly(void **state)
     sampler_destroy(s);
 }
 
-/* ---- top-k, top-p, min-p ----------------------------------------------------------------------- */
+/* ---- top-k, top-p, min-p ----------------------------------------------------------------------
+ */
 
 /* Which tokens ever come up in many draws, as a bit mask. */
 static unsigned reachable(struct sample_params p, const float *logits, size_t n)
@@ -348,10 +351,12 @@ static void the_rules_apply_in_their_order(void **state)
     sampler_destroy(s);
 }
 
-/* ---- the draw ---------------------------------------------------------------------------------- */
+/* ---- the draw ---------------------------------------------------------------------------------
+ */
 
 /* Pearson's statistic of n draws against expected shares. */
-static double chi_square(struct sample_params p, const float *x, const double *share, size_t k, int n)
+static double chi_square(struct sample_params p, const float *x, const double *share, size_t k,
+                         int n)
 {
     int seen[16] = {0};
     struct sampler *s = make(p, k);
@@ -427,7 +432,8 @@ static void a_seed_gives_the_same_draws_everywhere(void **state)
     }
 }
 
-/* ---- the fast selection against a plain one ----------------------------------------------------- */
+/* ---- the fast selection against a plain one ----------------------------------------------------
+ */
 
 enum { BIG = 151936 };
 
@@ -473,10 +479,10 @@ static void selection_from_a_large_vocabulary_equals_plain_sorting(void **state)
         int32_t top_k;
         float top_p, min_p, temperature;
     } cases[] = {
-        {40, 1, 0, 1},       {40, 0.95f, 0.05f, 0.8f}, {1, 1, 0, 1},      {5000, 0.9f, 0, 1},
-        {0, 0.5f, 0, 1},     {0, 0.95f, 0, 0.7f},      {0, 0.999f, 0, 1}, {0, 0.999999f, 0, 2},
-        {0, 1, 0.05f, 1},    {0, 1, 1e-4f, 1.5f},      {0, 0.9f, 0.2f, 1}, {0, 0.99f, 1e-7f, 3},
-        {BIG, 0.9f, 0, 1},   {0, 1, 1e-38f, 1},
+        {40, 1, 0, 1},     {40, 0.95f, 0.05f, 0.8f}, {1, 1, 0, 1},       {5000, 0.9f, 0, 1},
+        {0, 0.5f, 0, 1},   {0, 0.95f, 0, 0.7f},      {0, 0.999f, 0, 1},  {0, 0.999999f, 0, 2},
+        {0, 1, 0.05f, 1},  {0, 1, 1e-4f, 1.5f},      {0, 0.9f, 0.2f, 1}, {0, 0.99f, 1e-7f, 3},
+        {BIG, 0.9f, 0, 1}, {0, 1, 1e-38f, 1},
     };
     float *x = malloc(BIG * sizeof *x), *copy = malloc(BIG * sizeof *copy);
     struct plain *c = malloc(BIG * sizeof *c);
@@ -506,7 +512,8 @@ static void selection_from_a_large_vocabulary_equals_plain_sorting(void **state)
             for (size_t i = 0; i < BIG; i++)
                 if (x[i] > -INFINITY) c[n++] = (struct plain){(double)x[i], (int32_t)i};
             int32_t want = plain_draw(c, n, &p, first_u);
-            if (got != want) fail_msg("shape %d case %zu: %d, plain sorting %d", shape, k, got, want);
+            if (got != want)
+                fail_msg("shape %d case %zu: %d, plain sorting %d", shape, k, got, want);
         }
     }
     free(x);
@@ -514,7 +521,8 @@ static void selection_from_a_large_vocabulary_equals_plain_sorting(void **state)
     free(c);
 }
 
-/* ---- exponentials ------------------------------------------------------------------------------ */
+/* ---- exponentials -----------------------------------------------------------------------------
+ */
 
 static void exponentials_agree_with_libm(void **state)
 {
@@ -546,7 +554,8 @@ static void exponentials_agree_with_libm(void **state)
     assert_true(infer_max(x, 1) == -INFINITY);
 }
 
-/* ---- parameters -------------------------------------------------------------------------------- */
+/* ---- parameters -------------------------------------------------------------------------------
+ */
 
 static void refused(struct sample_params p, const char *name)
 {

@@ -46,7 +46,7 @@ struct sink {
     int32_t tokens[4096];
     size_t n, stop_after;
     int n_prefill;
-    int *cancel;          /* raised at the token of index cancel_at */
+    int *cancel; /* raised at the token of index cancel_at */
     size_t cancel_at;
 };
 
@@ -79,7 +79,8 @@ static struct generate_request request(struct sink *k, const int32_t *prompt, si
 
 static void fill(int32_t *t, size_t n, uint32_t seed)
 {
-    for (size_t i = 0; i < n; i++) t[i] = (int32_t)((seed = seed * 1664525u + 1013904223u) >> 9) % N_VOCAB;
+    for (size_t i = 0; i < n; i++)
+        t[i] = (int32_t)((seed = seed * 1664525u + 1013904223u) >> 9) % N_VOCAB;
 }
 
 static void generates_the_models_greedy_text(void **state)

@@ -54,7 +54,8 @@ static struct tokenizer *byte_tokenizer(bool add_bos)
     return t;
 }
 
-/* ---- prompts ----------------------------------------------------------------------------------- */
+/* ---- prompts ----------------------------------------------------------------------------------
+ */
 
 static void check_prompt(const struct tokenizer *t, const char *text, bool special, size_t n,
                          const int32_t *want)
@@ -97,7 +98,8 @@ static void a_prompt_is_appended(void **state)
     tokenizer_destroy(t);
 }
 
-/* ---- the stream -------------------------------------------------------------------------------- */
+/* ---- the stream -------------------------------------------------------------------------------
+ */
 
 /* Feeds the text byte by byte and writes what each step gave, separated by '|'. */
 static void check_stream(const struct tokenizer *t, const char *text, const char *want)
@@ -134,7 +136,7 @@ static void characters_come_whole(void **state)
     check_stream(t, "\xffz", "\xff|z|");
     check_stream(t, "\xc3z", "|\xc3z|");
     check_stream(t, "\xe2\x82z", "||\xe2\x82z|");
-    check_stream(t, "\xc0\xaf", "\xc0|\xaf|");         /* overlong */
+    check_stream(t, "\xc0\xaf", "\xc0|\xaf|");          /* overlong */
     check_stream(t, "\xed\xa0\x80", "|\xed\xa0|\x80|"); /* a surrogate */
     check_stream(t, "\xf5\x80", "\xf5|\x80|");
     check_stream(t, "\xc3\xc3\xa9", "|\xc3|\xc3\xa9|");
@@ -181,7 +183,8 @@ static void a_full_buffer_loses_nothing(void **state)
     tokenizer_destroy(t);
 }
 
-/* ---- replacement ------------------------------------------------------------------------------- */
+/* ---- replacement ------------------------------------------------------------------------------
+ */
 
 #define R "\xef\xbf\xbd"
 
