@@ -57,6 +57,7 @@ static size_t find_shared(const struct trim_hole *h, struct span text, struct sp
     while (tail < rest.len && tail < text.len &&
            text.data[text.len - 1 - tail] == rest.data[rest.len - 1 - tail])
         tail++;
+    while (tail && (text.data[text.len - tail] == ' ' || text.data[text.len - tail] == '\t')) tail--;
     for (; tail > longest && tail >= 2; tail--) {
         if (imbalance(h, span_of(text.data, text.len - tail)) <= score) return text.len - tail;
     }
