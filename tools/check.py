@@ -141,11 +141,12 @@ def prepare_vocab(results):
     staging = DEPS / "vocab.new"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
-    # pip asks the package for its metadata; scikit-build-core, which answers, is in .venv already.
+    # pip asks the package for its metadata, and tools/metadata_only answers for its build system.
+    env = dict(os.environ, PYTHONPATH=str(ROOT / "tools/metadata_only"), PYTHONDONTWRITEBYTECODE="1")
     pip_download = [VENV / "bin/python", "-m", "pip", "download", "--quiet", "--no-deps",
                     "--no-binary", ":all:", "--no-build-isolation", "--require-hashes",
                     "--disable-pip-version-check", "-r", pin, "-d", staging]
-    run(pip_download, "fetch the tokenizer conformance files")
+    run(pip_download, "fetch the tokenizer conformance files", env=env)
     archive = next(staging.glob("*.tar.gz"))
     name = re.compile(r"[^/]+/vendor/llama\.cpp/models/(ggml-vocab-[A-Za-z0-9._-]+)")
     with tarfile.open(archive) as tar:

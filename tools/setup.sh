@@ -54,6 +54,10 @@ if [ "$what" = check ]; then
     need_library cmocka libcmocka-dev
     need clang has_command clang
     need libclang-rt-14-dev sh -c 'ls "$(clang -print-resource-dir)"/lib/*/*asan*'
+    need zsh has_command zsh
+    need fish has_command fish
+    need groff-base has_command groff
+    need procps has_command pgrep
     need python3-venv python3 -c 'import ensurepip, venv'
 fi
 
