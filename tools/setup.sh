@@ -36,6 +36,10 @@ has_command() { command -v "$1"; }
 has_library() { pkg-config --exists "$1" || dpkg-query -W -f '${Status}' "$2" | grep -q ' installed$'; }
 need_library() { need "$2" has_library "$1" "$2"; }
 
+has_clang_runtime() {
+    resources=$(clang -print-resource-dir 2>/dev/null) && ls "$resources"/lib/*/*clang_rt.asan*
+}
+
 need gcc has_command cc
 need libc6-dev test -e /usr/include/stdio.h
 need make has_command make
@@ -53,7 +57,7 @@ need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 if [ "$what" = check ]; then
     need_library cmocka libcmocka-dev
     need clang has_command clang
-    need libclang-rt-14-dev sh -c 'ls "$(clang -print-resource-dir)"/lib/*/*asan*'
+    need libclang-rt-14-dev has_clang_runtime
     need zsh has_command zsh
     need fish has_command fish
     need groff-base has_command groff
