@@ -21,9 +21,13 @@ esac
 tools/setup.sh check
 build=build-check/fuzz
 if [ ! -e $build/build.ninja ]; then
-    CC=clang meson setup $build -Dfuzz=true -Dtests=enabled -Doptimization=1 -Ddebug=true \
+    mkdir -p build-check
+    if ! CC=clang meson setup $build -Dfuzz=true -Dtests=enabled -Doptimization=1 -Ddebug=true \
         -Db_lundef=false -Db_sanitize=address,undefined \
-        -Dc_args='-fno-sanitize-recover=all -fno-omit-frame-pointer' >/dev/null
+        -Dc_args='-fno-sanitize-recover=all -fno-omit-frame-pointer' >build-check/fuzz.log 2>&1; then
+        tail -n 20 build-check/fuzz.log >&2
+        exit 1
+    fi
 fi
 
 # The sanitizers of clang 14 can fail to map their shadow under strong address randomization.
