@@ -55,7 +55,7 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
         }
         *scale = most / 127.0f;
     } else {
-        *scale = most == 0 ? 0 : NAN; /* a broken activation shows in the logits */
+        *scale = 0;
     }
     for (int g = 0; g < 4 * n; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
     *sum = s;
@@ -64,9 +64,14 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
 INLINE void quantize_row(const int n, const float *x, size_t n_cols, int8_t *q, float *scale,
                          int32_t *sum, size_t w)
 {
-    for (size_t b = 0; b < n_cols / (16 * (size_t)n); b++)
-        quantize_block(n, x + b * 16 * (size_t)n, q + b * 16 * (size_t)n * w, scale + b * w,
-                       sum + b * w, w);
+    /* The blocks' maxima skip a NaN, but 0 * x is NaN for it and for an infinity. */
+    vf broken = vf_zero();
+    for (size_t b = 0; b < n_cols / (16 * (size_t)n); b++) {
+        const float *block = x + b * 16 * (size_t)n;
+        quantize_block(n, block, q + b * 16 * (size_t)n * w, scale + b * w, sum + b * w, w);
+        for (int i = 0; i < n; i++) broken = vf_fma(vf_load(block + 16 * i), vf_zero(), broken);
+    }
+    if (isnan(vf_hsum(broken))) *scale = NAN; /* shows in the logits */
 }
 
 static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, size_t tile0,
