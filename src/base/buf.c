@@ -31,6 +31,7 @@ enum status buf_reserve(struct buf *b, size_t len)
     if (need <= b->cap) return OK;
     size_t cap = b->cap < 64 ? 64 : b->cap;
     while (cap < need) cap = cap > b->max / 2 ? b->max + 1 : cap * 2;
+    if (cap > b->max + 1) cap = b->max + 1; /* who fills the room directly cannot pass max either */
     char *p = realloc(b->data, cap);
     if (!p) return ERR_NOMEM;
     b->data = p;

@@ -111,6 +111,11 @@ static void reads_all_up_to_the_cap(void **state)
     assert_int_equal(file_read_all(path_of("big"), &b, &err), ERR_LIMIT);
     assert_non_null(strstr(err.msg, "300000"));
     buf_fini(&b);
+    buf_init(&b, 10);
+    write_file(path_of("small"), data, 11);
+    assert_int_equal(file_read_all(path_of("small"), &b, &err), ERR_LIMIT);
+    assert_true(b.len <= 10);
+    buf_fini(&b);
     free(data);
 }
 
