@@ -90,6 +90,7 @@ bool gguf_array_next_str(const struct gguf_array *a, uint64_t *cursor, struct gg
 double gguf_array_f64(const struct gguf_array *a, uint64_t i);
 int64_t gguf_array_i64(const struct gguf_array *a, uint64_t i);
 
+/* Tensors of all shards, in one array: tensor i is gguf_tensor_at(g, 0) + i. */
 size_t gguf_n_tensors(const struct gguf *g);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf *g, size_t i);
 const struct gguf_tensor *gguf_tensor_find(const struct gguf *g, const char *name); /* or NULL */

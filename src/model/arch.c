@@ -262,15 +262,8 @@ void arch_decoder_params(struct arch_builder *b)
 
 static const struct gguf_tensor *take(struct arch_builder *b, const char *name)
 {
-    /* All tensors lie in one array per file, but shards make several: search by identity. */
     const struct gguf_tensor *t = gguf_tensor_find(b->g, name);
-    size_t n = gguf_n_tensors(b->g);
-    for (size_t i = 0; t && i < n; i++) {
-        if (gguf_tensor_at(b->g, i) == t) {
-            b->used[i] = true;
-            break;
-        }
-    }
+    if (t) b->used[t - gguf_tensor_at(b->g, 0)] = true;
     return t;
 }
 
@@ -338,16 +331,14 @@ static void set_vector(struct arch_builder *b, const float **v, uint64_t n, cons
     const struct quant_traits *type;
     const struct gguf_tensor *t = take(b, name);
     if (!check_tensor(b, name, t, n, 1, &type)) return;
-    if (type->id == QUANT_F32 && (uintptr_t)t->data % sizeof(float) == 0) {
-        *v = (const float *)(const void *)t->data;
-        return;
-    }
     float *own = model_alloc(b->m, n * sizeof *own);
     if (!own) {
         fail_memory(b);
         return;
     }
     type->decode(t->data, own, n / type->block_elems);
+    /* A touched page keeps its neighbours resident, which hold matrices that are used packed. */
+    gguf_tensor_release_pages(b->g, t);
     *v = own;
 }
 
