@@ -1,4 +1,5 @@
 /* hearth rm MODEL... */
+#include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,22 +20,36 @@ static void on_notice(void *ctx, const char *line)
     fprintf(stderr, "%s\n", line);
 }
 
-/* The packed weights that a model's file gave rise to, or NULL. Must be asked before the file goes.
+/* Which file's prepared weights to delete. Filled before the model goes: its file gives the name.
  */
-static char *cache_file(const struct store *s, const char *name)
+struct derived {
+    char *dir; /* malloc'd; NULL where there is nothing to delete */
+    char prefix[128];
+};
+
+static void derived_find(struct derived *d, const struct store *s, const char *name)
 {
     struct store_model m;
     struct gguf *g = NULL;
-    char *path = NULL;
-    if (store_find(s, name, &m, NULL) != OK) return NULL;
-    char *dir = m.path && !m.problem ? cli_cache_dir(NULL) : NULL;
-    if (dir && gguf_open(m.path, &g, NULL) == OK &&
-        asprintf(&path, "%s/%s.pack", dir, gguf_identity(g)) < 0)
-        path = NULL;
+    *d = (struct derived){0};
+    if (store_find(s, name, &m, NULL) != OK) return;
+    if (m.path && !m.problem && gguf_open(m.path, &g, NULL) == OK) {
+        snprintf(d->prefix, sizeof d->prefix, "%s-", gguf_identity(g));
+        d->dir = cli_cache_dir(NULL);
+    }
     gguf_close(g);
-    free(dir);
     store_model_fini(&m);
-    return path;
+}
+
+/* Of every version of the program: IDENTITY-VERSION.pack, see model/pack_cache.h. */
+static void derived_delete(const struct derived *d)
+{
+    DIR *dir = d->dir ? opendir(d->dir) : NULL;
+    if (!dir) return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, d->prefix, strlen(d->prefix)) == 0)
+            unlinkat(dirfd(dir), e->d_name, 0);
+    closedir(dir);
 }
 
 static int remove_one(const struct store *s, const struct rm_options *o, const char *typed)
@@ -45,11 +60,12 @@ static int remove_one(const struct store *s, const struct rm_options *o, const c
     struct store_events ev = {.notice = on_notice};
     enum status st = store_resolve(s, typed, name, &err);
     if (st) return cli_fail(&err);
-    char *cache = cache_file(s, name);
+    struct derived derived;
+    derived_find(&derived, s, name);
     st = store_remove(s, name, o->forget_pin, &freed, &ev, &err);
     /* While another name keeps the file, its packed weights stay of use. */
-    if (st == OK && freed > 0 && cache) unlink(cache);
-    free(cache);
+    if (st == OK && freed > 0) derived_delete(&derived);
+    free(derived.dir);
     if (st) return cli_fail(&err);
     if (freed > 0)
         printf("removed %s (%s freed)\n", name, cli_format_bytes(freed, size, sizeof size));
