@@ -10,6 +10,8 @@
 const struct command *cli_command_find(const char *name);
 /* The known command whose name is nearest to a mistyped one, or NULL where none is near. */
 const struct command *cli_command_suggest(const char *name);
+/* Says that there is no such command and what to type instead; returns EXIT_USAGE. */
+int cli_no_command(const char *name);
 
 /* Calls `visit` for every command in the order of the registry. */
 void cli_command_each(void (*visit)(const struct command *cmd, void *ctx), void *ctx);

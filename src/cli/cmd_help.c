@@ -29,12 +29,7 @@ static int run(const void *options, int argc, char **argv)
         return EXIT_OK;
     }
     const struct command *cmd = cli_command_find(argv[0]);
-    if (!cmd) {
-        const struct command *near = cli_command_suggest(argv[0]);
-        return near ? cli_usage_error(NULL, "no command '%s'; did you mean '%s'?", argv[0],
-                                      near->name)
-                    : cli_usage_error(NULL, "no command '%s'", argv[0]);
-    }
+    if (!cmd) return cli_no_command(argv[0]);
     cli_help_command(cmd, stdout);
     return EXIT_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "model/model.h"
 #include "store/store.h"
 
 struct list_options {
@@ -113,7 +114,8 @@ static const char *or_dash(const char *s)
 static const char *state_text(const struct row *r, bool all)
 {
     if (r->installed && r->installed->problem) return "damaged";
-    return !all ? "" : r->installed ? "installed" : "";
+    if (r->info->architecture && !model_knows_arch(r->info->architecture)) return "can't run";
+    return all && r->installed ? "installed" : "";
 }
 
 static void print_table(const struct rows *rows, bool all)
@@ -124,18 +126,21 @@ static void print_table(const struct rows *rows, bool all)
         if (len > width) width = len;
     }
     bool color = cli_color(1);
-    printf("%s%-*s  %10s  %-6s  %-7s  %7s  %-4s %s%s\n", color ? "\033[1m" : "", (int)width, "NAME",
-           "SIZE", "PARAMS", "QUANT", "CONTEXT", "FIM", all ? "STATE" : "", color ? "\033[0m" : "");
+    printf("%s%-*s  %8s  %-6s  %-7s  %7s  FIM%s%s\n", color ? "\033[1m" : "", (int)width, "NAME",
+           "SIZE", "PARAMS", "QUANT", "CONTEXT", all ? "  STATE" : "", color ? "\033[0m" : "");
     for (size_t i = 0; i < rows->len; i++) {
         const struct row *r = &rows->items[i];
         char size[40], context[24] = "-", name[STORE_NAME_SIZE + 16];
         if (r->info->context)
             snprintf(context, sizeof context, "%llu", (unsigned long long)r->info->context);
         snprintf(name, sizeof name, "%s%s", r->name, r->is_default ? " (default)" : "");
-        printf("%-*s  %10s  %-6s  %-7s  %7s  %-4s %s\n", (int)width, name,
-               size_text(r, size, sizeof size), or_dash(r->info->parameters),
-               or_dash(r->info->quantization), context, r->info->fim ? "yes" : "-",
-               state_text(r, all));
+        const char *state = state_text(r, all);
+        printf("%-*s  %8s  %-6s  %-7s  %7s  %s", (int)width, name, size_text(r, size, sizeof size),
+               or_dash(r->info->parameters), or_dash(r->info->quantization), context,
+               r->info->fim ? "yes" : "-");
+        /* Only what follows is padded: lines do not end in blanks. */
+        if (*state) printf("%*s%s", r->info->fim ? 2 : 4, "", state);
+        putchar('\n');
     }
 }
 
@@ -150,9 +155,10 @@ static void print_remarks(const struct store *s, const struct rows *rows, bool a
                    rows->items[i].installed->problem, rows->items[i].name);
     if (store_unfinished(s, &count, &bytes, NULL) == OK && count > 0)
         printf(
-            "\n%zu unfinished download%s, %s: hearth pull goes on with it, hearth rm --unfinished "
+            "%s%zu unfinished download%s, %s: hearth pull goes on with it, hearth rm --unfinished "
             "deletes it\n",
-            count, count == 1 ? "" : "s", cli_format_bytes(bytes, size, sizeof size));
+            rows->len ? "\n" : "", count, count == 1 ? "" : "s",
+            cli_format_bytes(bytes, size, sizeof size));
     if (!all && rows->len == 0)
         printf(
             "No model is installed. 'hearth pull' gets the default one, 'hearth list --all' shows "

@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "cli/cli.h"
+#include "model/model.h"
 #include "store/store.h"
 
 struct pull_options {
@@ -75,6 +77,25 @@ static enum status full_name(const char *given, char name[STORE_NAME_SIZE], stru
     return st;
 }
 
+/* A file or a repository where a model's name belongs. */
+static enum status refuse_path(const char *arg, struct error *err)
+{
+    static const char *const hubs[] = {"hf.co/", "huggingface.co/"};
+    size_t len = strlen(arg);
+    for (size_t i = 0; i < sizeof hubs / sizeof hubs[0]; i++)
+        if (strncasecmp(arg, hubs[i], strlen(hubs[i])) == 0)
+            return error_set(err, ERR_INVALID,
+                             "'%s' is no model name; name one file of the repository: hearth pull "
+                             "https://huggingface.co/OWNER/REPO/resolve/main/FILE.gguf",
+                             arg);
+    if (len > 5 && strcasecmp(arg + len - 5, ".gguf") == 0)
+        return error_set(err, ERR_INVALID,
+                         "'%s' is no model name; to keep a file, choose a name for it: hearth pull "
+                         "NAME --from %s",
+                         arg, arg);
+    return OK;
+}
+
 /* Which model, under which name. */
 static enum status plan(const struct store *s, const struct pull_options *o, const char *arg,
                         char name[STORE_NAME_SIZE], struct pull_request *rq, struct error *err)
@@ -97,10 +118,21 @@ static enum status plan(const struct store *s, const struct pull_options *o, con
         snprintf(name, STORE_NAME_SIZE, "%s", m->name);
         return OK;
     }
-    enum status st = store_resolve(s, arg, name, err);
+    enum status st = refuse_path(arg, err);
+    if (st) return st;
+    st = store_resolve(s, arg, name, err);
     /* A file of one's own may have any name. */
     if (st == ERR_NOT_FOUND && o->from) st = full_name(arg, name, err);
     return st;
+}
+
+/* Said before gigabytes are fetched that could not be used. */
+static void warn_unsupported(const struct store *s, const char *name)
+{
+    const struct catalogue_model *m = catalogue_find(store_catalogue(s), name);
+    if (m && m->architecture && !model_knows_arch(m->architecture))
+        fprintf(stderr, "%s can be kept but not run: its architecture, %s, has no support yet\n",
+                name, m->architecture);
 }
 
 static void report(const struct pull_options *o, const struct store_model *m,
@@ -143,6 +175,7 @@ static int run(const void *options, int argc, char **argv)
         store_close(s);
         return cli_fail(&err);
     }
+    if (!rq.url && !rq.file && !o->quiet) warn_unsupported(s, name);
     struct screen sc = {.quiet = o->quiet};
     sigset_t before;
     sigemptyset(&sc.interrupts);

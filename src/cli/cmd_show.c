@@ -9,6 +9,7 @@
 #include "assist/fim_families.h"
 #include "cli/cli.h"
 #include "gguf/gguf.h"
+#include "model/model.h"
 #include "quant/quant.h"
 #include "store/store.h"
 
@@ -258,10 +259,11 @@ static void print_token(const char *label, const json_t *fim)
 static void print_file(const json_t *f)
 {
     char text[256];
+    const char *arch = str(f, "architecture");
     snprintf(text, sizeof text,
-             "%s, %llu layers, width %llu, %llu heads (%llu for keys and values)",
-             str(f, "architecture") ? str(f, "architecture") : "?", num(f, "layers"),
-             num(f, "embedding_length"), num(f, "heads"),
+             "%s%s, %llu layers, width %llu, %llu heads (%llu for keys and values)",
+             arch ? arch : "?", arch && !model_knows_arch(arch) ? " (no support yet)" : "",
+             num(f, "layers"), num(f, "embedding_length"), num(f, "heads"),
              num(f, "kv_heads") ? num(f, "kv_heads") : num(f, "heads"));
     line("architecture", text);
     snprintf(text, sizeof text, "%.3g billion", (double)num(f, "parameters") / 1e9);

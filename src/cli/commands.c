@@ -110,3 +110,34 @@ size_t cli_edit_distance(const char *a, const char *b)
     }
     return d[n][m];
 }
+
+/* What people who know other programs type first. */
+static const struct {
+    const char *name, *advice;
+} elsewhere[] = {
+    {"run", "'complete FILE --at LINE:COL' fills in code, 'generate PROMPT' continues a text"},
+    {"chat", "there is no chat yet, 'generate PROMPT' continues a text"},
+    {"serve", "there is no server, each command loads the model itself"},
+    {"ps", "no model stays in memory; 'list' shows the installed ones"},
+    {"ls", "did you mean 'list'?"},
+    {"models", "did you mean 'list'?"},
+    {"download", "did you mean 'pull'?"},
+    {"install", "did you mean 'pull'?"},
+    {"remove", "did you mean 'rm'?"},
+    {"delete", "did you mean 'rm'?"},
+    {"uninstall", "did you mean 'rm'?"},
+    {"info", "did you mean 'show'?"},
+    {"benchmark", "did you mean 'bench'?"},
+    {"perplexity", "did you mean 'score'?"},
+    {"version", "did you mean '--version'?"},
+};
+
+int cli_no_command(const char *name)
+{
+    for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0]; i++)
+        if (strcmp(elsewhere[i].name, name) == 0)
+            return cli_usage_error(NULL, "no command '%s'; %s", name, elsewhere[i].advice);
+    const struct command *near = cli_command_suggest(name);
+    if (near) return cli_usage_error(NULL, "no command '%s'; did you mean '%s'?", name, near->name);
+    return cli_usage_error(NULL, "no command '%s'", name);
+}

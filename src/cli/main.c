@@ -91,9 +91,7 @@ static int dispatch(int argc, char **argv)
     if (cmd) return run_command(cmd, argc - 2, argv + 2);
     if (name[0] == '-')
         return cli_usage_error(NULL, "unknown option %s; a command comes first", name);
-    const struct command *near = cli_command_suggest(name);
-    if (near) return cli_usage_error(NULL, "no command '%s'; did you mean '%s'?", name, near->name);
-    return cli_usage_error(NULL, "no command '%s'", name);
+    return cli_no_command(name);
 }
 
 /* A full disk shows only when the last buffer is written: without this, `hearth ... > file` would

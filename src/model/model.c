@@ -2,6 +2,7 @@
 #include "model/model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/arch.h"
 
@@ -13,6 +14,11 @@ void *model_alloc(struct model *m, size_t bytes)
     void *p = calloc(1, bytes ? bytes : 1);
     if (p) m->owned[m->n_owned++] = p;
     return p;
+}
+
+bool model_knows_arch(const char *arch)
+{
+    return arch_find((struct gguf_str){arch, strlen(arch)}) != NULL;
 }
 
 static enum status describe(struct model *m, const struct gguf *g, struct error *err)

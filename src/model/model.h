@@ -42,6 +42,8 @@ struct model_options {
 enum status model_open(const struct gguf *g, const struct model_options *opt, struct model **out,
                        struct error *err);
 void model_close(struct model *m);
+/* Whether models of that `general.architecture` can be opened. */
+bool model_knows_arch(const char *arch);
 const struct model_info *model_info(const struct model *m);
 /* Why the packed weights are not kept in options.cache_dir, one line for a log; NULL where they are
  * or where no folder was given. */

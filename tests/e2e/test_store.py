@@ -104,6 +104,30 @@ def test_names_that_are_none(store, model, name, message):
         assert done.returncode != 0 and message in done.stderr, command
 
 
+@pytest.mark.parametrize("name, message", [
+    ("./m.gguf", "hearth pull NAME --from ./m.gguf"),
+    ("hf.co/owner/repo", "/OWNER/REPO/resolve/main/FILE.gguf"),
+])
+def test_pulling_a_path_tells_how(store, name, message):
+    done = store("pull", name)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_architecture_without_support_is_told(store, server, model):
+    server.files[REPO] = File(model)
+    store.catalogue(entry(model, HUB, architecture="martian"))
+    done = store("pull", "test:1")
+    assert done.returncode == 0 and "martian, has no support yet" in done.stderr
+    assert "can't run" in store("list").stdout
+    done = store("pull", "test:1", "--quiet")
+    assert done.stderr == ""
+
+
+def test_no_line_of_the_list_is_wider_than_a_terminal(store):
+    lines = store("list", "--all").stdout.splitlines()
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
+
+
 def test_family_and_case(store, server, model):
     server.files[REPO] = File(model)
     store.catalogue(entry(model, HUB, aliases=["test"]))
@@ -153,8 +177,9 @@ def test_rm_removes_the_packed_weights(store, server, model):
     cache = store.home / "cache"
     cache.mkdir()
     identity = json.loads(store("show", "test:1", "--json").stdout)["file"]["identity"]
-    packed, keep = cache / f"{identity}.pack", cache / "other.pack"
-    packed.write_bytes(b"x")
-    keep.write_bytes(b"x")
+    packed = [cache / f"{identity}-{version}.pack" for version in (1, 12)]  # model/pack_cache.h
+    keep = cache / ("f" * 64 + "-1.pack")
+    for file in (*packed, keep):
+        file.write_bytes(b"x")
     assert store("rm", "test:1", "nothing:1").returncode == 1
-    assert keep.exists() and not packed.exists() and store.installed() == {}
+    assert list(cache.iterdir()) == [keep] and store.installed() == {}
