@@ -320,8 +320,9 @@ void gguf_tensor_release_pages(const struct gguf *g, const struct gguf_tensor *t
 {
     if (!shard_of(g, t)->mapped) return;
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t begin = ((uintptr_t)t->data + page - 1) & ~(page - 1);
-    uintptr_t end = ((uintptr_t)t->data + (uintptr_t)t->size) & ~(page - 1);
-    /* The neighbours' pages at either end stay. Advice only: a refusal changes nothing. */
-    if (begin < end) madvise((void *)begin, end - begin, MADV_DONTNEED);
+    /* Outwards: the neighbours' pages come back by themselves when they are read. Advice only: a
+     * refusal changes nothing. */
+    uintptr_t begin = (uintptr_t)t->data & ~(page - 1);
+    uintptr_t end = ((uintptr_t)t->data + (uintptr_t)t->size + page - 1) & ~(page - 1);
+    madvise((void *)begin, end - begin, MADV_DONTNEED);
 }

@@ -337,8 +337,6 @@ static void set_vector(struct arch_builder *b, const float **v, uint64_t n, cons
         return;
     }
     type->decode(t->data, own, n / type->block_elems);
-    /* A touched page keeps its neighbours resident, which hold matrices that are used packed. */
-    gguf_tensor_release_pages(b->g, t);
     *v = own;
 }
 

@@ -172,6 +172,12 @@ static void plan_units(struct forward *f)
         }
 }
 
+/* Pages that were reserved for rows that did not come to be go back to the pool. */
+static void release_reserved(struct forward *f)
+{
+    for (size_t s = 0; s < f->n_spans; s++) kv_seq_truncate(f->spans[s].seq, f->spans[s].pos0);
+}
+
 enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
                         float *logits, const volatile int *cancel, struct error *err)
 {
@@ -184,21 +190,27 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
     f->logits = logits;
     f->cancel = cancel;
     enum status st = plan_spans(f, err);
-    for (size_t s = 0; s < f->n_spans && !st; s++)
-        st = kv_seq_reserve(f->spans[s].seq, f->spans[s].n_rows, err);
-    if (st) return st;
-    plan_units(f);
     f->n_logits = 0;
     for (size_t r = 0; r < n_rows; r++)
         if (rows[r].logits) f->logit_rows[f->n_logits++] = (uint32_t)r;
-    if (f->n_logits && !logits)
-        return error_set(err, ERR_INVALID, "logits are asked for, but there is no room for them");
+    if (!st && f->n_logits && !logits)
+        st = error_set(err, ERR_INVALID, "logits are asked for, but there is no room for them");
+    if (st) return st;
+    for (size_t s = 0; s < f->n_spans && !st; s++)
+        st = kv_seq_reserve(f->spans[s].seq, f->spans[s].n_rows, err);
+    if (st) {
+        release_reserved(f);
+        return st;
+    }
+    plan_units(f);
     for (size_t c = 0; c < f->m->n_stages * COUNTERS; c++)
         atomic_store_explicit(&f->counters[c], 0, memory_order_relaxed);
     atomic_store(&f->stop_after, SIZE_MAX);
     pool_run(f->pool, forward_stages, f);
-    if (atomic_load(&f->stop_after) != SIZE_MAX)
+    if (atomic_load(&f->stop_after) != SIZE_MAX) {
+        release_reserved(f);
         return error_set(err, ERR_CANCELLED, "cancelled");
+    }
     for (size_t s = 0; s < f->n_spans; s++)
         kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
     return OK;

@@ -25,9 +25,11 @@ struct forward_thread {
     void *matmul;       /* kern_matmul_scratch_bytes */
     float *q, *out;     /* [KERN_ATTN_MAX_Q][head_dim] */
     uint32_t *n_kv;     /* [KERN_ATTN_MAX_Q] */
-    float *head;        /* [head_dim]: one key or value on its way to the cache */
-    float *norm;        /* a single row's input, prepared by every thread for itself: this saves a */
-    struct kern_act act; /* barrier, and preparing costs less than waiting */
+    /* A single row's input is prepared by every thread for itself: this saves a barrier, and
+     * preparing costs less than waiting. */
+    float *norm;
+    struct kern_act act;
+    struct kern_act view; /* of the stage's activations: buffers of its own or all threads' */
 };
 
 struct forward {

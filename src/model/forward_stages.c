@@ -56,15 +56,14 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
     struct forward *f = c->f;
     const struct stage *s = c->s;
     unsigned formats = formats_read(s);
-    struct kern_act *act = n == 1 ? &c->own->act : &f->act;
     float *norm = n == 1 ? c->own->norm : f->norm;
-    struct kern_act a = *act;
-    a.n_rows = n;
-    a.n_cols = n_cols;
     bool copied = s->norm || selected;
-    a.f32 = copied ? norm : src;
-    a.f32_stride = n_cols;
-    if (n == 1 || c->thread == 0) *act = a;
+    struct kern_act *act = &c->own->view;
+    *act = n == 1 ? c->own->act : f->act;
+    act->n_rows = n;
+    act->n_cols = n_cols;
+    act->f32 = copied ? norm : src;
+    act->f32_stride = n_cols;
     size_t tiles = (n + KERN_TILE_MAX - 1) / KERN_TILE_MAX;
     size_t first = n == 1 ? 0 : (size_t)c->thread, step = n == 1 ? 1 : (size_t)c->n_threads;
     for (size_t t = first; t < tiles; t += step) {
@@ -77,7 +76,7 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
                 memcpy(norm + r * n_cols, x, n_cols * sizeof *x);
         }
         for (unsigned k = 0; k < KERN_ACT_FORMATS; k++)
-            if (formats >> k & 1) f->ops->act_quantize(&a, (enum kern_act_format)k, t, t + 1);
+            if (formats >> k & 1) f->ops->act_quantize(act, (enum kern_act_format)k, t, t + 1);
     }
     if (n > 1) barrier(c);
     return act;
@@ -337,7 +336,8 @@ void forward_stages(void *ctx, int thread)
         c.stage_index = i;
         /* Thread 0 decides before this stage's last barrier, the others read after it; naming the
          * stage keeps a slow reader from taking the next stage's decision for this one's. */
-        if (thread == 0 && f->cancel && *f->cancel && i + 1 < m->n_stages)
+        if (thread == 0 && i + 1 < m->n_stages && f->cancel &&
+            __atomic_load_n(f->cancel, __ATOMIC_RELAXED))
             atomic_store(&f->stop_after, i);
         stage_fn[c.s->kind](&c);
         if (atomic_load(&f->stop_after) <= i) return;

@@ -283,6 +283,9 @@ enum status weights_load(struct model *m, const struct model_options *opt, struc
     m->packed_map_bytes = map.map_bytes;
     for (size_t i = 0; i < p.plan.n_entries; i++)
         p.items[i].w->mat.data = m->packed + p.plan.entries[i].offset;
+    /* Reading the vectors has mapped what lies around them: matrices that are used packed. */
+    for (size_t i = 0; i < gguf_n_tensors(m->g); i++)
+        gguf_tensor_release_pages(m->g, gguf_tensor_at(m->g, i));
 out:
     packing_fini(&p);
     return st;

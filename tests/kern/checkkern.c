@@ -207,7 +207,7 @@ static void truth(const struct setup *s, float *y)
 
 static void check_matmul(const struct kern_ops *ops, const struct quant_traits *t)
 {
-    static const size_t batches[] = {1, 2, 3, 5, 8, 9, 16, 31};
+    static const size_t batches[] = {1, 2, 3, 5, 7, 8, 12, 13, 24, 31};
     for (int kind = 0; kind < 4; kind++)
         for (size_t bi = 0; bi < sizeof batches / sizeof batches[0]; bi++) {
             size_t n = batches[bi], rows = 16 + 16 * (bi % 3) + (bi % 2 ? 7 : 0), cols = 256 * (1 + bi % 2);
@@ -404,7 +404,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n; i++) {
         if (!bench) {
             check_vectors(tables[i]);
-            for (size_t hd = 16; hd <= 128; hd += hd) check_attention(tables[i], hd);
+            for (size_t hd = 16; hd <= 144; hd += 32) check_attention(tables[i], hd);
+            check_attention(tables[i], 128);
         }
         for (const struct quant_traits *const *t = quant_all(); *t; t++) {
             if (!kern_type_supported(*t)) continue;

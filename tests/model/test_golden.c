@@ -372,6 +372,7 @@ static void test_errors_leave_sequences_alone(void **state)
 
     assert_int_equal(forward_run(s.f, rows, 40, s.logits, &cancelled, &err), ERR_CANCELLED);
     assert_int_equal(kv_seq_len(a), 40);
+    assert_int_equal(kv_pool_pages_free(s.pool), 1);
 
     rows[39].token = s.g.n_vocab;
     assert_int_equal(forward_run(s.f, rows, 40, s.logits, NULL, &err), ERR_INVALID);
@@ -384,6 +385,7 @@ static void test_errors_leave_sequences_alone(void **state)
     assert_int_equal(forward_run(s.f, rows, 26, s.logits, NULL, &err), ERR_LIMIT);
     assert_int_equal(kv_seq_len(a), 40);
     assert_int_equal(kv_seq_len(b), 0);
+    assert_int_equal(kv_pool_pages_free(s.pool), 1);
 
     feed(s.f, a, s.g.ids + 40, 40, s.logits);
     assert_from_scratch(&s, s.g.ids, 40, "after the errors");

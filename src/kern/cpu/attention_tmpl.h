@@ -5,7 +5,7 @@
  * softmax, so a query's result depends neither on its block nor on positions it cannot see: those
  * have weight exactly 0. */
 
-enum { ATTN_BLOCK = V_ROWS_MAX };
+enum { ATTN_BLOCK = V_FLOAT_ROWS };
 
 struct attn_state {
     float top[ATTN_BLOCK], sum[ATTN_BLOCK];     /* running maximum and sum of exponentials */
@@ -118,17 +118,24 @@ INLINE void attn_block(const int n, const struct kern_attn *a, size_t q0)
     }
 }
 
-#define DEFINE_ATTN(N, ...)                                                                         \
+#define DEFINE_ATTN(N)                                                                             \
     static void attn_block_##N(const struct kern_attn *a, size_t q0) { attn_block(N, a, q0); }
-EACH_ROWS(DEFINE_ATTN, )
+DEFINE_ATTN(1)
+#if V_FLOAT_ROWS >= 4
+DEFINE_ATTN(2)
+DEFINE_ATTN(4)
+#endif
+#if V_FLOAT_ROWS >= 8
+DEFINE_ATTN(8)
+#endif
 
 static void ops_attention(const struct kern_attn *a)
 {
     size_t q = 0;
-#if V_ROWS_MAX >= 8
+#if V_FLOAT_ROWS >= 8
     for (; q + 8 <= a->n_q; q += 8) attn_block_8(a, q);
 #endif
-#if V_ROWS_MAX >= 4
+#if V_FLOAT_ROWS >= 4
     for (; q + 4 <= a->n_q; q += 4) attn_block_4(a, q);
     for (; q + 2 <= a->n_q; q += 2) attn_block_2(a, q);
 #endif

@@ -1,4 +1,4 @@
-#include "kern/cpu/cpu_int.h"
+#include "kern/cpu/cpu_tables.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

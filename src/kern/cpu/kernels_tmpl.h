@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "kern/cpu/cpu_int.h"
+#include "kern/cpu/cpu_tables.h"
 #include "kern/kern.h"
 
 #include "kern/cpu/unpack_tmpl.h"

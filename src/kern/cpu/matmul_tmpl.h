@@ -1,7 +1,7 @@
 /* Template: matrices times activations, after unpack_tmpl.h.
  *
- * One row of activations multiplies straight from the packed panel. More rows unpack a panel once
- * into scratch records and run register tiles of up to V_ROWS_MAX rows over them. Both add, per
+ * One row of activations multiplies straight from the packed panel. More rows unpack two panels at a
+ * time into scratch records and run register tiles over them. Both add, per
  * output, the same terms in the same order:
  *
  *   for each block of 32 columns, or 16 where the activations have a scale for each 16, ascending:
@@ -14,6 +14,10 @@
 enum { REC_BYTES = 768, REC_D = 512 };
 #define ACT_BLOCK_BYTES (512 * 1024) /* activations that should stay in the second-level cache */
 #define INLINE static inline __attribute__((always_inline))
+/* For each of the np * n accumulators of a tile. */
+#define EACH_ACC                                                                                   \
+    _Pragma("GCC unroll 2") for (int p = 0; p < np; p++)                                           \
+        _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
 
 /* X(id, name, 32-column blocks a unit, scales a block, has minimum, offset, eight-bit, unit reader) */
 #define EACH_TYPE(X)                                                                               \
@@ -112,77 +116,83 @@ INLINE vf block_row(const struct wblock *o, const int8_t *q, const float *scale,
     }
 EACH_TYPE(DEFINE_TYPE)
 
-/* n rows of a tile, from row t0 on, times an unpacked panel; out[16 * i] for row i. */
+/* n rows of a tile, from row t0 on, times V_PANELS unpacked panels (records rec_bytes apart); the
+ * result of panel p and row i goes to out[p * OUT_PANEL + 16 * i]. Two panels share each broadcast. */
+enum { OUT_PANEL = 16 * KERN_TILE_MAX };
+
 INLINE void tile_rows(const int n, const int subs, const int has_min, const int full,
-                      const uint8_t *rec, size_t n_blocks, const struct tile *t, size_t t0,
-                      float *out)
+                      const uint8_t *rec, size_t rec_bytes, size_t n_blocks, const struct tile *t,
+                      size_t t0, float *out)
 {
+    const int np = V_PANELS;
     const size_t w = t->w;
     const int8_t *q = t->q + 4 * t0;
     const float *scale = t->scale + t0;
     const union corr *corr = t->corr + t0;
-    vf f[V_ROWS_MAX];
-#pragma GCC unroll 8
-    for (int i = 0; i < n; i++) f[i] = vf_zero();
+    vf f[V_PANELS][V_ROWS_MAX];
+    EACH_ACC f[p][i] = vf_zero();
     for (size_t b = 0; b < n_blocks; b++, rec += REC_BYTES) {
-        const float *d = (const float *)(rec + REC_D);
 #pragma GCC unroll 2
         for (int h = 0; h < subs; h++, corr += w, scale += w) {
-            vi s[V_ROWS_MAX];
-#pragma GCC unroll 8
-            for (int i = 0; i < n; i++) s[i] = has_min ? vi_zero() : vi_set1(corr[i].i);
+            vi s[V_PANELS][V_ROWS_MAX];
+            EACH_ACC s[p][i] = has_min ? vi_zero() : vi_set1(corr[i].i);
 #pragma GCC unroll 8
             for (int g = 0; g < 8 / subs; g++, q += 4 * w) {
-                vb wv = vb_load(rec + 64 * (h * (8 / subs) + g));
+                const uint8_t *at = rec + 64 * (h * (8 / subs) + g);
+                vb wv[V_PANELS];
+#pragma GCC unroll 2
+                for (int p = 0; p < np; p++) wv[p] = vb_load(at + (size_t)p * rec_bytes);
 #pragma GCC unroll 8
-                for (int i = 0; i < n; i++) s[i] = dot_any(full, s[i], wv, vi_load4(q + 4 * i));
+                for (int i = 0; i < n; i++) {
+                    vi a = vi_load4(q + 4 * i);
+#pragma GCC unroll 2
+                    for (int p = 0; p < np; p++) s[p][i] = dot_any(full, s[p][i], wv[p], a);
+                }
             }
-            vf dv = vf_load(d + 16 * h);
+#pragma GCC unroll 2
+            for (int p = 0; p < np; p++) {
+                const float *d = (const float *)(rec + (size_t)p * rec_bytes + REC_D);
+                vf dv = vf_load(d + 16 * h), mv = vf_load(d + 16 * (subs + h));
 #pragma GCC unroll 8
-            for (int i = 0; i < n; i++)
-                f[i] = vf_fma(vf_mul(vi_to_vf(s[i]), dv), vf_set1(scale[i]), f[i]);
-            if (has_min) {
-                vf mv = vf_load(d + 16 * (subs + h));
-#pragma GCC unroll 8
-                for (int i = 0; i < n; i++) f[i] = vf_fma(mv, vf_set1(corr[i].f), f[i]);
+                for (int i = 0; i < n; i++) {
+                    vf x = vf_mul(vi_to_vf(s[p][i]), dv);
+                    f[p][i] = vf_fma(x, vf_set1(scale[i]), f[p][i]);
+                    if (has_min) f[p][i] = vf_fma(mv, vf_set1(corr[i].f), f[p][i]);
+                }
             }
         }
     }
-#pragma GCC unroll 8
-    for (int i = 0; i < n; i++) vf_store(out + 16 * i, f[i]);
+    EACH_ACC vf_store(out + OUT_PANEL * p + 16 * i, f[p][i]);
 }
 
-typedef void tile_fn(const uint8_t *rec, size_t n_blocks, const struct tile *t, size_t t0,
-                     float *out);
+typedef void tile_fn(const uint8_t *rec, size_t rec_bytes, size_t n_blocks, const struct tile *t,
+                     size_t t0, float *out);
 
 #define DEFINE_TILE(N, SUBS, MIN, FULL)                                                            \
-    static void tile_##N##_##SUBS##MIN##FULL(const uint8_t *rec, size_t n_blocks,                  \
-                                             const struct tile *t, size_t t0, float *out)          \
+    static void tile_##N##_##SUBS##MIN##FULL(const uint8_t *rec, size_t rec_bytes,                 \
+                                             size_t n_blocks, const struct tile *t, size_t t0,     \
+                                             float *out)                                           \
     {                                                                                              \
-        tile_rows(N, SUBS, MIN, FULL, rec, n_blocks, t, t0, out);                                  \
+        tile_rows(N, SUBS, MIN, FULL, rec, rec_bytes, n_blocks, t, t0, out);                       \
     }
-#if V_ROWS_MAX >= 8
-#define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(4, __VA_ARGS__) X(8, __VA_ARGS__)
-#define TILE_SET(SUBS, MIN, FULL)                                                                  \
-    {tile_1_##SUBS##MIN##FULL, tile_2_##SUBS##MIN##FULL, tile_4_##SUBS##MIN##FULL,                 \
-     tile_8_##SUBS##MIN##FULL}
-enum { TILE_SIZES = 4 };
-#elif V_ROWS_MAX == 1
-#define EACH_ROWS(X, ...) X(1, __VA_ARGS__)
-#define TILE_SET(SUBS, MIN, FULL)                                                                  \
-    {tile_1_##SUBS##MIN##FULL}
-enum { TILE_SIZES = 1 };
+#if V_ROWS_MAX == 6
+#define EACH_ROWS(X, ...)                                                                          \
+    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__)      \
+    X(6, __VA_ARGS__)
+#elif V_ROWS_MAX == 4
+#define EACH_ROWS(X, ...)                                                                          \
+    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
 #else
-#define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(4, __VA_ARGS__)
-#define TILE_SET(SUBS, MIN, FULL)                                                                  \
-    {tile_1_##SUBS##MIN##FULL, tile_2_##SUBS##MIN##FULL, tile_4_##SUBS##MIN##FULL}
-enum { TILE_SIZES = 3 };
+#define EACH_ROWS(X, ...) X(1, __VA_ARGS__)
 #endif
 EACH_ROWS(DEFINE_TILE, 1, 0, 0)
-EACH_ROWS(DEFINE_TILE, 2, 0, 1)
 EACH_ROWS(DEFINE_TILE, 1, 1, 0)
 EACH_ROWS(DEFINE_TILE, 2, 0, 0)
+EACH_ROWS(DEFINE_TILE, 2, 0, 1)
 EACH_ROWS(DEFINE_TILE, 2, 1, 0)
+
+#define TILE_ENTRY(N, SUBS, MIN, FULL) tile_##N##_##SUBS##MIN##FULL,
+#define TILES(SUBS, MIN, FULL) {EACH_ROWS(TILE_ENTRY, SUBS, MIN, FULL)}
 
 struct type_kernels {
     uint32_t id;
@@ -190,11 +200,11 @@ struct type_kernels {
     void (*gemv)(const uint8_t *p, size_t n_blocks, size_t unit_bytes, const struct tile *t,
                  float *out);
     void (*unpack)(const uint8_t *p, size_t n_blocks, size_t unit_bytes, uint8_t *rec);
-    tile_fn *tile[TILE_SIZES]; /* 1, 2, 4, 8 rows, as far as V_ROWS_MAX goes */
+    tile_fn *tile[V_ROWS_MAX]; /* for 1, 2, ... rows */
 };
 
 #define TYPE_ENTRY(ID, NAME, BLOCKS, SUBS, MIN, OFF, FULL, UNIT)                                   \
-    {ID, SUBS, MIN, OFF, gemv_##NAME, unpack_##NAME, TILE_SET(SUBS, MIN, FULL)},
+    {ID, SUBS, MIN, OFF, gemv_##NAME, unpack_##NAME, TILES(SUBS, MIN, FULL)},
 static const struct type_kernels type_kernels[] = {EACH_TYPE(TYPE_ENTRY)};
 
 static void store_outputs(float *y, const float *out, size_t n)
@@ -224,19 +234,32 @@ static void matmul_one(const struct kern_matrix *w, const struct type_kernels *k
     }
 }
 
-static void tile_run(const struct type_kernels *k, const uint8_t *rec, size_t n_blocks,
-                     const struct tile *t, float *out)
+/* All rows of a tile, in parts as equal as they can be: three and four rows make better use of a
+ * broadcast than six and one. */
+static void tile_run(const struct type_kernels *k, const uint8_t *rec, size_t rec_bytes,
+                     size_t n_blocks, const struct tile *t, float *out)
 {
-    size_t t0 = 0;
-    for (int s = TILE_SIZES - 1; s >= 0; s--)
-        for (size_t n = (size_t)1 << s; t->w - t0 >= n; t0 += n)
-            k->tile[s](rec, n_blocks, t, t0, out + 16 * t0);
+    size_t parts = (t->w + V_ROWS_MAX - 1) / V_ROWS_MAX;
+    for (size_t done = 0; parts > 0; parts--) {
+        size_t n = (t->w - done + parts - 1) / parts;
+        k->tile[n - 1](rec, rec_bytes, n_blocks, t, done, out + 16 * done);
+        done += n;
+    }
 }
 
 static size_t rows_per_block(size_t n_cols, size_t elem)
 {
-    size_t n = ACT_BLOCK_BYTES / (n_cols * elem) & ~(size_t)(KERN_TILE_MAX - 1);
+    size_t n = ACT_BLOCK_BYTES / (n_cols * elem) / KERN_TILE_MAX * KERN_TILE_MAX;
     return n < KERN_TILE_MAX ? KERN_TILE_MAX : n;
+}
+
+static void store_tile(const struct kern_matrix *w, float *y, size_t y_stride, size_t panel,
+                       size_t np, size_t n_rows, const float *out)
+{
+    for (size_t i = 0; i < n_rows; i++)
+        for (size_t p = 0; p < np; p++)
+            store_outputs(y + i * y_stride + (panel + p) * KERN_PANEL,
+                          out + p * OUT_PANEL + 16 * i, panel_rows(w, panel + p));
 }
 
 static void matmul_many(const struct kern_matrix *w, const struct type_kernels *k,
@@ -247,20 +270,21 @@ static void matmul_many(const struct kern_matrix *w, const struct type_kernels *
     const struct kern_act_q *aq = &act->fmt[k->subs - 1];
     size_t bytes = kern_panel_bytes(w->type, n_cols);
     size_t unit = KERN_PANEL * (size_t)w->type->block_bytes;
-    size_t step = rows_per_block(n_cols, 1);
+    size_t step = rows_per_block(n_cols, 1), rec_bytes = nb * REC_BYTES;
     for (size_t r0 = 0; r0 < act->n_rows; r0 += step) {
         size_t r1 = r0 + step < act->n_rows ? r0 + step : act->n_rows;
         make_corr(aq, r0 * ns, (r1 - r0) * ns, k->has_min, k->offset, corr);
-        for (size_t p = panel0; p < panel1; p++) {
-            size_t n_out = panel_rows(w, p);
-            k->unpack(w->data + p * bytes, nb, unit, rec);
+        for (size_t p = panel0; p < panel1; p += V_PANELS) {
+            /* An odd last panel stands in for its missing neighbour too. */
+            size_t np = panel1 - p < V_PANELS ? panel1 - p : V_PANELS;
+            for (size_t i = 0; i < np; i++)
+                k->unpack(w->data + (p + i) * bytes, nb, unit, rec + i * rec_bytes);
             for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
-                float out[KERN_TILE_MAX * KERN_PANEL];
+                float out[V_PANELS * OUT_PANEL];
                 size_t wd = r1 - r < KERN_TILE_MAX ? r1 - r : KERN_TILE_MAX;
                 struct tile t = {aq->q + r * n_cols, aq->scale + r * ns, corr + (r - r0) * ns, wd};
-                tile_run(k, rec, nb, &t, out);
-                for (size_t i = 0; i < wd; i++)
-                    store_outputs(y + (r + i) * y_stride + p * KERN_PANEL, out + 16 * i, n_out);
+                tile_run(k, rec, np < V_PANELS ? 0 : rec_bytes, nb, &t, out);
+                store_tile(w, y + r * y_stride, y_stride, p, np, wd, out);
             }
         }
     }
@@ -280,7 +304,7 @@ INLINE vf load_weights(const int kind, const uint8_t *p, size_t k)
 INLINE void float_rows(const int kind, const int n, const uint8_t *p, size_t n_cols,
                        const float *x, size_t stride, float *out)
 {
-    vf f[V_ROWS_MAX];
+    vf f[V_FLOAT_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) f[i] = vf_zero();
     for (size_t k = 0; k < n_cols; k++) {
@@ -297,7 +321,7 @@ INLINE void float_rows(const int kind, const int n, const uint8_t *p, size_t n_c
     static void NAME##_many(const uint8_t *p, size_t n_cols, const float *x, size_t stride,        \
                             float *out)                                                            \
     {                                                                                              \
-        float_rows(KIND, V_ROWS_MAX, p, n_cols, x, stride, out);                                   \
+        float_rows(KIND, V_FLOAT_ROWS, p, n_cols, x, stride, out);                                   \
     }                                                                                              \
     static void NAME##_one(const uint8_t *p, size_t n_cols, const float *x, size_t stride,         \
                            float *out)                                                             \
@@ -320,8 +344,8 @@ static void matmul_float(const struct kern_matrix *w, float_fn *many, float_fn *
         size_t r1 = r0 + step < act->n_rows ? r0 + step : act->n_rows;
         for (size_t p = panel0; p < panel1; p++)
             for (size_t r = r0; r < r1;) {
-                float out[V_ROWS_MAX * KERN_PANEL];
-                size_t n = r1 - r >= V_ROWS_MAX ? V_ROWS_MAX : 1;
+                float out[V_FLOAT_ROWS * KERN_PANEL];
+                size_t n = r1 - r >= V_FLOAT_ROWS ? V_FLOAT_ROWS : 1;
                 (n == 1 ? one : many)(w->data + p * bytes, w->n_cols,
                                       act->f32 + r * act->f32_stride, act->f32_stride, out);
                 for (size_t i = 0; i < n; i++, r++)
@@ -352,7 +376,7 @@ static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, 
     const struct type_kernels *k = type_kernels;
     while (k->id != w->type->id) k++;
     uint8_t *rec = scratch;
-    union corr *corr = (union corr *)(rec + w->n_cols / 32 * REC_BYTES);
+    union corr *corr = (union corr *)(rec + 2 * (w->n_cols / 32 * REC_BYTES));
     if (act->n_rows == 1)
         matmul_one(w, k, act, y, panel0, panel1, corr);
     else

@@ -11,7 +11,10 @@ typedef struct { __m256 a, b; } vf;
 typedef struct { __m256i a, b; } vi;
 typedef struct { __m256i a, b; } vb;
 
+/* Tiles whose accumulators nearly fit the 16 registers. */
+#define V_PANELS 1
 #define V_ROWS_MAX 4
+#define V_FLOAT_ROWS 4
 
 #define VF2(expr_a, expr_b) ((vf){expr_a, expr_b})
 static inline vf vf_zero(void) { return VF2(_mm256_setzero_ps(), _mm256_setzero_ps()); }

@@ -11,7 +11,10 @@ typedef __m512i vi;
 typedef __m512i vb;
 
 #define V_FULL_OFFSET 128
-#define V_ROWS_MAX 8 /* activation rows whose accumulators fit the registers */
+/* Tiles whose accumulators fit the 32 registers. */
+#define V_PANELS 2
+#define V_ROWS_MAX 6
+#define V_FLOAT_ROWS 8
 
 static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }

@@ -1,6 +1,6 @@
 /* The tables of the CPU backend, one file each. */
-#ifndef HEARTH_KERN_CPU_CPU_INT_H
-#define HEARTH_KERN_CPU_CPU_INT_H
+#ifndef HEARTH_KERN_CPU_CPU_TABLES_H
+#define HEARTH_KERN_CPU_CPU_TABLES_H
 
 #include "kern/kern.h"
 
