@@ -4,9 +4,8 @@
  * part. */
 #include "model/arch.h"
 
-static enum status llama_build(struct arch_builder *b, struct error *err)
+static enum status llama_build(struct arch_builder *b)
 {
-    (void)err;
     arch_decoder_params(b);
     arch_rope(b, false, "rope_freqs.weight");
     arch_embed(b);

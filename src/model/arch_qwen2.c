@@ -3,9 +3,8 @@
  * some files name applies only beyond the trained context and is not used. */
 #include "model/arch.h"
 
-static enum status qwen2_build(struct arch_builder *b, struct error *err)
+static enum status qwen2_build(struct arch_builder *b)
 {
-    (void)err;
     arch_decoder_params(b);
     arch_rope(b, true, NULL);
     arch_embed(b);

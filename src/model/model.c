@@ -39,7 +39,7 @@ static enum status describe(struct model *m, const struct gguf *g, struct error 
 
     struct arch_builder b;
     st = arch_builder_init(&b, m, g, arch->name, err);
-    if (!st) st = arch->build(&b, err);
+    if (!st) st = arch->build(&b);
     if (!st) st = arch_builder_finish(&b);
     arch_builder_fini(&b);
     return st;

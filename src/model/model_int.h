@@ -79,8 +79,9 @@ void weights_unload(struct model *m);
 struct arch_builder;
 struct arch {
     const char *name; /* general.architecture */
-    /* Fills the model's info, rope and stages; see arch.h for what it builds with. */
-    enum status (*build)(struct arch_builder *b, struct error *err);
+    /* Fills the model's info, rope and stages; see arch.h for what it builds with, which also keeps
+     * the error's message. */
+    enum status (*build)(struct arch_builder *b);
 };
 const struct arch *arch_find(struct gguf_str name);
 

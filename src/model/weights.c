@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/machine.h"
+#include "base/pool.h"
 #include "model/model_int.h"
 #include "model/pack_cache.h"
 
@@ -167,9 +168,10 @@ static void pack_chunk(struct packing *p, const struct chunk *c, uint8_t *dst)
     if (atomic_fetch_sub(&it->chunks_left, 1) == 1) gguf_tensor_release_pages(p->m->g, src);
 }
 
-/* Takes chunks until there are none; `main` reports progress. */
-static void pack_chunks(struct packing *p, bool main)
+/* Takes chunks until there are none; thread 0 reports progress. */
+static void pack_chunks(void *ctx, int thread)
 {
+    struct packing *p = ctx;
     struct error err;
     uint8_t *buffer = p->file ? aligned_alloc(DATA_ALIGN, (p->max_chunk_bytes + DATA_ALIGN - 1) /
                                                               DATA_ALIGN * DATA_ALIGN)
@@ -187,31 +189,28 @@ static void pack_chunks(struct packing *p, bool main)
         pack_chunk(p, c, p->file ? buffer : p->memory + offset);
         if (p->file && pack_writer_put(p->file, offset, buffer, bytes, &err)) packing_fail(p, &err);
         uint64_t done = atomic_fetch_add(&p->done, bytes) + bytes;
-        if (main && p->opt->progress)
+        if (thread == 0 && p->opt->progress)
             p->opt->progress(p->opt->progress_ctx, done, p->plan.data_bytes);
     }
     free(buffer);
 }
 
-static void *pack_thread(void *arg)
-{
-    pack_chunks(arg, false);
-    return NULL;
-}
-
 /* Packs everything into p->memory or p->file. */
 static enum status pack_all(struct packing *p, struct error *err)
 {
-    pthread_t threads[MAX_THREADS];
-    int n = 0;
+    struct pool *pool = NULL;
     atomic_store(&p->next, 0);
     atomic_store(&p->done, 0);
     atomic_store(&p->failed, false);
     count_chunks_left(p);
-    /* Fewer threads than wanted is no failure: this one packs as well. */
-    while (n < p->n_threads - 1 && pthread_create(&threads[n], NULL, pack_thread, p) == 0) n++;
-    pack_chunks(p, true);
-    for (int i = 0; i < n; i++) pthread_join(threads[i], NULL);
+    /* Fewer threads than wanted is no failure: this one can pack alone. */
+    for (int n = p->n_threads; n > 1 && !pool; n /= 2)
+        if (pool_create(n, &pool, NULL) != OK) pool = NULL;
+    if (pool)
+        pool_run(pool, pack_chunks, p);
+    else
+        pack_chunks(p, 0);
+    pool_destroy(pool);
     if (!atomic_load(&p->failed)) {
         if (p->opt->progress)
             p->opt->progress(p->opt->progress_ctx, p->plan.data_bytes, p->plan.data_bytes);
