@@ -68,11 +68,13 @@ enum status file_read_all(const char *path, struct buf *out, struct error *err)
         if (st == ERR_LIMIT) {
             char probe;
             ssize_t more = read(fd, &probe, 1);
-            if (more == 0) {
+            if (more < 0 && errno == EINTR) continue;
+            if (more < 0)
+                st = os_error(err, "read", path);
+            else if (more == 0)
                 st = OK;
-                break;
-            }
-            st = error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", path, out->max);
+            else
+                st = error_set(err, ERR_LIMIT, "%s is larger than %zu bytes", path, out->max);
             break;
         }
         if (st) {

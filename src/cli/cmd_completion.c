@@ -11,7 +11,7 @@
 
 /* What may stand where a metavar stands: "FILE", "FILE|-", "bash|zsh|fish", "MODEL...". */
 struct operand {
-    bool files, dirs, models, commands;
+    bool files, dirs, models, installed, commands; /* models: installed, known, or a file */
     char words[128]; /* literal choices, separated by spaces */
 };
 
@@ -24,6 +24,7 @@ static void add_operand_word(struct operand *o, const char *word, size_t len)
         {"FILE", offsetof(struct operand, files)},
         {"DIR", offsetof(struct operand, dirs)},
         {"MODEL", offsetof(struct operand, models)},
+        {"INSTALLED", offsetof(struct operand, installed)},
         {"COMMAND", offsetof(struct operand, commands)},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
@@ -76,6 +77,7 @@ static void bash_kinds(struct operand o)
     if (o.files) printf(" files");
     if (o.dirs) printf(" dirs");
     if (o.models) printf(" models");
+    if (o.installed) printf(" installed");
     if (o.commands) printf(" commands");
     if (o.words[0]) printf(" %s", o.words);
 }
@@ -137,6 +139,8 @@ static void print_bash(void)
            "< <(compgen -W \"$(hearth completion models 2>/dev/null)\" -- \"$cur\";\n"
            "                compgen -f -X '!*.gguf' -- \"$cur\"; compgen -d -S / -- \"$cur\")\n"
            "                compopt -o nospace 2>/dev/null ;;\n"
+           "            installed) mapfile -t -O ${#reply[@]} reply "
+           "< <(compgen -W \"$(hearth completion installed 2>/dev/null)\" -- \"$cur\") ;;\n"
            "            commands) reply+=($(compgen -W '");
     cli_command_each(print_name, NULL);
     printf("%s", "' -- \"$cur\")) ;;\n"
@@ -162,6 +166,8 @@ static void zsh_action(struct operand o)
 {
     if (o.models)
         printf("_hearth_models");
+    else if (o.installed)
+        printf("_hearth_installed");
     else if (o.commands)
         printf("_hearth_commands");
     else if (o.files)
@@ -228,6 +234,11 @@ static void print_zsh(void)
            "    models=(${(f)\"$(hearth completion models 2>/dev/null)\"})\n"
            "    _alternative 'models:model:compadd -a models' 'files:GGUF file:_files -g \"*.gguf\"'\n"
            "}\n"
+           "_hearth_installed() {\n"
+           "    local -a models\n"
+           "    models=(${(f)\"$(hearth completion installed 2>/dev/null)\"})\n"
+           "    _alternative 'models:installed model:compadd -a models'\n"
+           "}\n"
            "_hearth_commands() {\n"
            "    local -a commands\n"
            "    commands=(\n");
@@ -255,6 +266,7 @@ static void fish_operand(struct operand o)
     if (o.files || o.models) printf(" -F");
     if (o.dirs) printf(" -a '(__fish_complete_directories)'");
     if (o.models) printf(" -a '(hearth completion models 2>/dev/null)'");
+    if (o.installed) printf(" -a '(hearth completion installed 2>/dev/null)'");
     if (o.commands) {
         printf(" -a '");
         cli_command_each(print_name, NULL);
@@ -282,7 +294,8 @@ static void fish_command(const struct command *cmd, void *ctx)
         printf("'\n");
     }
     struct operand operand = parse_metavar(cmd->arg_metavar);
-    if (operand.files || operand.dirs || operand.models || operand.commands || operand.words[0]) {
+    if (operand.files || operand.dirs || operand.models || operand.installed ||
+        operand.commands || operand.words[0]) {
         printf("complete -c hearth -n '__fish_seen_subcommand_from %s'", cmd->name);
         fish_operand(operand);
         printf("\n");
@@ -300,22 +313,33 @@ static void print_fish(void)
 
 /* ---- the command --------------------------------------------------------------------------- */
 
-/* Installed models and those of the catalogue, one a line. Completion stays silent about errors. */
-static void print_models(void)
+/* Installed models, and with `known` those of the catalogue, one a line. Completion stays silent
+ * about errors. */
+static void print_names(bool known)
 {
     struct store *store = NULL;
     if (store_open(NULL, &store, NULL) != OK) return;
     const struct catalogue *catalogue = store_catalogue(store);
-    for (size_t i = 0; i < catalogue_n_models(catalogue); i++)
+    for (size_t i = 0; known && i < catalogue_n_models(catalogue); i++)
         printf("%s\n", catalogue_at(catalogue, i)->name);
     struct store_models installed;
     if (store_list(store, &installed, NULL) == OK) {
         for (size_t i = 0; i < installed.len; i++)
-            if (!catalogue_find(catalogue, installed.items[i].name))
+            if (!known || !catalogue_find(catalogue, installed.items[i].name))
                 printf("%s\n", installed.items[i].name);
         store_models_fini(&installed);
     }
     store_close(store);
+}
+
+static void print_models(void)
+{
+    print_names(true);
+}
+
+static void print_installed(void)
+{
+    print_names(false);
 }
 
 static const struct {
@@ -326,6 +350,7 @@ static const struct {
     {"zsh", print_zsh},
     {"fish", print_fish},
     {"models", print_models},
+    {"installed", print_installed},
 };
 
 static int run(const void *options, int argc, char **argv);

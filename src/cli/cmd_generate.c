@@ -141,6 +141,9 @@ static enum status parse_biases(struct job *j, struct error *err)
             return error_set(err, ERR_INVALID,
                              "--logit-bias %s: expected a token's id and a number, as in 198=-5",
                              s);
+        if (isnan(bias) || (float)bias == INFINITY)
+            return error_set(err, ERR_INVALID,
+                             "--logit-bias %s: the number must be finite, or -inf", s);
         j->bias[i] = (struct logit_bias){(int32_t)id, (float)bias};
     }
     return OK;
@@ -179,6 +182,11 @@ static enum status prepare(struct job *j, const struct buf *prompt, struct error
     if (st != OK) return st;
     j->load_ms = 1e3 * (clock_now() - t);
     const struct tokenizer *tok = engine_tokenizer(j->engine);
+    for (size_t i = 0; i < j->o->logit_bias.len; i++)
+        if ((size_t)j->bias[i].token >= tokenizer_n_tokens(tok))
+            return error_set(err, ERR_INVALID,
+                             "--logit-bias %s: the vocabulary has tokens 0 to %zu",
+                             j->o->logit_bias.items[i], tokenizer_n_tokens(tok) - 1);
     st = prompt_encode(tok, prompt->data ? prompt->data : "", prompt->len, j->o->special,
                        &j->prompt, err);
     if (st != OK) return st;

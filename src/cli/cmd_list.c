@@ -106,9 +106,17 @@ static const char *size_text(const struct row *r, char *dst, size_t cap)
     return dst;
 }
 
-static const char *or_dash(const char *s)
+/* '?' for what neither the catalogue nor the file told. */
+static const char *or_unknown(const char *s)
 {
-    return s ? s : "-";
+    return s ? s : "?";
+}
+
+/* Of a file of one's own only a yes is certain. */
+static const char *fim_text(const struct row *r)
+{
+    bool own = r->installed && r->info == &r->installed->info;
+    return r->info->fim ? "yes" : own ? "?" : "-";
 }
 
 static const char *state_text(const struct row *r, bool all)
@@ -130,14 +138,14 @@ static void print_table(const struct rows *rows, bool all)
            "SIZE", "PARAMS", "QUANT", "CONTEXT", all ? "  STATE" : "", color ? "\033[0m" : "");
     for (size_t i = 0; i < rows->len; i++) {
         const struct row *r = &rows->items[i];
-        char size[40], context[24] = "-", name[STORE_NAME_SIZE + 16];
+        char size[40], context[24] = "?", name[STORE_NAME_SIZE + 16];
         if (r->info->context)
             snprintf(context, sizeof context, "%llu", (unsigned long long)r->info->context);
         snprintf(name, sizeof name, "%s%s", r->name, r->is_default ? " (default)" : "");
         const char *state = state_text(r, all);
         printf("%-*s  %8s  %-6s  %-7s  %7s  %s", (int)width, name, size_text(r, size, sizeof size),
-               or_dash(r->info->parameters), or_dash(r->info->quantization), context,
-               r->info->fim ? "yes" : "-");
+               or_unknown(r->info->parameters), or_unknown(r->info->quantization), context,
+               fim_text(r));
         /* Only what follows is padded: lines do not end in blanks. */
         if (*state) printf("%*s%s", r->info->fim ? 2 : 4, "", state);
         putchar('\n');

@@ -131,6 +131,6 @@ const struct command cmd_rm = {
     .options = options,
     .options_size = sizeof(struct rm_options),
     .max_args = -1,
-    .arg_metavar = "MODEL",
+    .arg_metavar = "INSTALLED",
     .run = run,
 };

@@ -1,5 +1,7 @@
 /* hearth tokenize: a text's token ids. */
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -45,6 +47,21 @@ static enum status encode(const struct tokenizer *t, const struct tokenize_optio
     return st;
 }
 
+/* A byte-level vocabulary may lack bytes: what stands for them, if anything, is another text. */
+static void warn_lost(const struct tokenizer *t, const struct buf *text)
+{
+    if (strcmp(tokenizer_source(t)->model, "gpt2") != 0) return;
+    size_t lost = 0, first = 0;
+    for (size_t i = 0; i < text->len; i++)
+        if (!tokenizer_has_byte(t, (uint8_t)text->data[i]) && lost++ == 0) first = i;
+    if (lost)
+        fprintf(stderr,
+                "%zu byte%s of the text %s no token in this vocabulary and cannot come back; the "
+                "first is 0x%02X at offset %zu\n",
+                lost, lost == 1 ? "" : "s", lost == 1 ? "has" : "have",
+                (unsigned)(uint8_t)text->data[first], first);
+}
+
 static enum status print_ids(const struct token_list *ids, struct error *err)
 {
     struct buf out;
@@ -76,6 +93,7 @@ static int run(const void *p, int argc, char **argv)
     enum status st = vocab_file_open(o->model, &file, &err);
     if (st == OK) st = file_read_all(argc ? argv[0] : "-", &text, &err);
     if (st == OK) st = encode(vocab_tokenizer(file.vocab), o, &text, &ids, &err);
+    if (st == OK) warn_lost(vocab_tokenizer(file.vocab), &text);
     if (st == OK) st = print_ids(&ids, &err);
     int code = st == OK ? EXIT_OK : cli_fail(&err);
     token_list_fini(&ids);
@@ -89,9 +107,14 @@ const struct command cmd_tokenize = {
     .summary = "Print a text's token ids",
     .usage = "tokenize -m MODEL [FILE|-] [options]",
     .description =
-        "Prints the ids as a JSON array on one line. Without FILE, or with -, the text is read from\n"
-        "standard input; it may hold any bytes. Text that looks like a control token stays text\n"
-        "unless --special is given. A GGUF file with nothing but a vocabulary is enough.\n"
+        "Prints the ids as a JSON array on one line. Without FILE, or with -, the text is read "
+        "from\n"
+        "standard input; it may hold any bytes. All come back from 'hearth detokenize' but those\n"
+        "that the vocabulary lacks (of UTF-8 text rare control characters at most), which a line "
+        "on\n"
+        "standard error counts. Text that looks like a control token stays text unless --special "
+        "is\n"
+        "given. A GGUF file with nothing but a vocabulary is enough.\n"
         "\n"
         "Examples:\n"
         "  hearth tokenize -m qwen2.5-coder:0.5b src/main.c\n"

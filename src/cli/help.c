@@ -19,7 +19,7 @@ static struct style style_for(FILE *out)
 static int text_width(FILE *out)
 {
     int columns = cli_columns(fileno(out));
-    return columns > 100 ? 100 : columns;
+    return columns > 100 ? 100 : columns < 40 ? 40 : columns;
 }
 
 /* Prints `text` broken at spaces so that lines end before `width`; the cursor stands at `indent`. */

@@ -67,7 +67,7 @@ int cli_columns(int fd)
 {
     struct winsize ws;
     if (ioctl(fd, TIOCGWINSZ, &ws) != 0 || ws.ws_col == 0) return 80;
-    return ws.ws_col < 40 ? 40 : ws.ws_col;
+    return ws.ws_col;
 }
 
 bool cli_utf8(void)

@@ -40,6 +40,21 @@ static json_t *own_source(const struct pull_request *rq)
     return spec ? spec : json_pack("{s:s, s:s}", "type", "url", "url", rq->url);
 }
 
+/* Here and not as part of the entry, whose messages are about a catalogue's file. */
+static enum status check_own_source(const struct pull_request *rq, const char *digest,
+                                    struct error *err)
+{
+    if (rq->file && !*rq->file)
+        return error_set(err, ERR_INVALID, "the name of the file to take the model from is empty");
+    json_t *spec = own_source(rq);
+    const struct source_type *type =
+        source_type_find(spec ? json_string_value(json_object_get(spec, "type")) : "");
+    enum status st =
+        type ? type->check(spec, digest, err) : error_set(err, ERR_NOMEM, "out of memory");
+    json_decref(spec);
+    return st;
+}
+
 static enum status make_entry(struct pull *p, struct error *err)
 {
     const struct pull_request *rq = p->rq;
@@ -56,6 +71,11 @@ static enum status make_entry(struct pull *p, struct error *err)
     if (rq->sha256 && base && base->sha256 && strcmp(rq->sha256, base->sha256) != 0)
         return error_set(err, ERR_INVALID, "the catalogue lists SHA-256 %s for %s", base->sha256,
                          rq->name);
+    if (rq->url || rq->file) {
+        const char *due = rq->sha256 ? rq->sha256 : base ? base->sha256 : NULL;
+        enum status st = check_own_source(rq, due, err);
+        if (st) return st;
+    }
     json_t *json = base ? json_deep_copy(base->json) : json_pack("{s:s}", "name", rq->name);
     int rc = json ? 0 : -1;
     if (rc == 0 && (rq->url || rq->file))
@@ -304,15 +324,7 @@ static enum status check_model(struct pull *p, const char *blob, struct error *e
         store_lock_drop(&commit);
         return error_prefix(err, "what came from %s is no usable model", p->source);
     }
-    const struct {
-        const char *key, *field;
-    } facts[] = {{"general.architecture", "architecture"}, {"general.name", "title"}};
-    for (size_t i = 0; !p->listed && i < sizeof facts / sizeof facts[0]; i++) {
-        struct gguf_str v;
-        if (gguf_get_str(g, facts[i].key, &v, NULL) != OK || v.len == 0 || v.len > 255) continue;
-        json_t *text = json_stringn(v.data, v.len); /* NULL unless UTF-8 */
-        if (text) json_object_set_new(p->entry.json, facts[i].field, text);
-    }
+    if (!p->listed) facts_add(g, p->entry.json);
     gguf_close(g);
     return OK;
 }
@@ -345,6 +357,21 @@ static enum status commit(struct pull *p, const char *old_digest, struct error *
     return st;
 }
 
+/* A beginning without a byte is nothing to go on with. Under the digest's lock. */
+static void drop_empty_partial(const struct pull *p)
+{
+    char *path = NULL, *note = NULL;
+    struct stat sb;
+    if (store_path(p->s, STORE_PARTIAL, p->digest, &path, NULL) == OK &&
+        store_path(p->s, STORE_PARTIAL_NOTE, p->digest, &note, NULL) == OK &&
+        lstat(path, &sb) == 0 && sb.st_size == 0) {
+        unlink(path);
+        unlink(note);
+    }
+    free(path);
+    free(note);
+}
+
 static enum status obtain(struct pull *p, const char *old_digest, struct error *err)
 {
     struct store_lock lock;
@@ -355,12 +382,25 @@ static enum status obtain(struct pull *p, const char *old_digest, struct error *
     if (st) return st;
     st = store_path(p->s, STORE_BLOB, p->digest, &blob, err);
     if (st == OK) st = adopt_blob(p, blob, &there, err);
-    if (st == OK && !there) st = fetch_any(p, err);
+    if (st == OK && !there && (st = fetch_any(p, err)) != OK) drop_empty_partial(p);
     if (st == OK) st = check_model(p, blob, err);
     if (st == OK) st = commit(p, old_digest, err);
     free(blob);
     store_lock_drop(&lock);
     return st;
+}
+
+/* A digest known beforehand makes the user's file unneeded where the model is there: unlike one
+ * computed from the file, which then has been read. */
+static enum status file_not_read(const struct pull *p, struct error *err)
+{
+    const char *file = p->rq->file;
+    if (!file || strcmp(p->digest_from, "file") == 0) return OK;
+    if (access(file, R_OK) != 0)
+        return error_set(err, ERR_NOT_FOUND, "%s is installed already, but cannot open %s: %s",
+                         p->rq->name, file, strerror(errno));
+    store_notice(p->ev, "%s was not read: %s is installed already", file, p->rq->name);
+    return OK;
 }
 
 static enum status pull_locked(struct pull *p, enum pull_outcome *outcome, struct store_model *out,
@@ -378,7 +418,7 @@ static enum status pull_locked(struct pull *p, enum pull_outcome *outcome, struc
     if (st == OK && installed) st = is_present(p, out, &present, err);
     if (st == OK && (present || keep)) {
         *outcome = PULL_PRESENT;
-        return OK;
+        return file_not_read(p, err);
     }
     store_model_fini(out);
     if (st) return st;

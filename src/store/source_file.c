@@ -100,6 +100,11 @@ static enum status file_fetch(const json_t *spec, struct fetch *f, struct error 
     struct partial *p = f->part;
     enum status st = open_regular(path_of(spec), &fd, &size, err);
     if (st) return st;
+    if (p->expected && p->expected != size) {
+        st = partial_expect(p, size, err); /* its message */
+        close(fd);
+        return st;
+    }
     /* Where the file system can share blocks, the copy costs nothing; it is hashed as it lies. */
     if (ioctl(p->fd, FICLONE, fd) == 0) st = partial_truncate(p, size, err);
     if (st == OK) st = partial_expect(p, size, err);

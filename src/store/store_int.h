@@ -72,6 +72,11 @@ struct manifest {
 };
 enum status manifest_write(const struct store *s, const struct manifest *m, struct error *err);
 
+/* Adds to a catalogue entry what the file tells: title, architecture, parameters, quantization,
+ * context, fim. What it does not tell stays absent. */
+struct gguf;
+void facts_add(const struct gguf *g, json_t *entry);
+
 /* True where a manifest names the digest, or where one cannot be read and so might. */
 bool manifest_digest_used(const struct store *s, const char *digest);
 

@@ -124,7 +124,7 @@ static enum status leftover_partial(struct leftover *l, const char *digest, stru
         unlink(note);
         store_remove_tree(work);
     }
-    l->count++;
+    if (size) l->count++; /* a pull that has just begun, or was killed as it did */
     l->bytes += size;
 out:
     store_lock_drop(&lock);

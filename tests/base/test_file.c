@@ -119,6 +119,17 @@ static void reads_all_up_to_the_cap(void **state)
     free(data);
 }
 
+/* Whether there is more than the cap is asked with a read, which can fail as any other. */
+static void a_failed_read_at_the_cap_is_no_large_file(void **state)
+{
+    (void)state;
+    struct buf b;
+    struct error err;
+    buf_init(&b, 0);
+    assert_int_equal(file_read_all(folder, &b, &err), ERR_IO);
+    buf_fini(&b);
+}
+
 static void reading_appends_and_reports(void **state)
 {
     (void)state;
@@ -211,6 +222,7 @@ int main(void)
         cmocka_unit_test(maps_what_is_there),
         cmocka_unit_test(mapping_refuses_what_is_no_file),
         cmocka_unit_test(reads_all_up_to_the_cap),
+        cmocka_unit_test(a_failed_read_at_the_cap_is_no_large_file),
         cmocka_unit_test(reading_appends_and_reports),
         cmocka_unit_test(replace_swaps_the_whole_contents),
         cmocka_unit_test(a_failed_replace_keeps_the_old_and_leaves_nothing),

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -158,6 +159,25 @@ static void a_terminal_is_redrawn_ten_times_a_second_at_most(void **state)
         assert_true(strlen(line) < 100 + strlen("\x1b[K\n"));
 }
 
+static void a_narrow_terminal_gets_one_line(void **state)
+{
+    (void)state;
+    struct capture c;
+    now = 1000;
+    capture_start(&c, true);
+    struct winsize size = {.ws_row = 24, .ws_col = 20};
+    assert_int_equal(ioctl(STDERR_FILENO, TIOCSWINSZ, &size), 0);
+    struct progress *p = progress_start("Fetching", true);
+    for (int i = 0; i <= 20; i++) {
+        now = 1000 + i;
+        progress_update(p, (uint64_t)i * 1000000, 1000000000);
+    }
+    progress_end(p);
+    capture_end(&c);
+    for (char *line = strtok(c.text, "\r"); line; line = strtok(NULL, "\r"))
+        assert_true(strlen(line) < 20 + strlen("\x1b[K\n"));
+}
+
 static void a_resumed_job_counts_its_own_bytes(void **state)
 {
     (void)state;
@@ -233,6 +253,7 @@ int main(void)
         cmocka_unit_test(a_log_gets_a_plain_line_every_few_seconds),
         cmocka_unit_test(a_quick_job_leaves_no_line_in_a_log),
         cmocka_unit_test(a_terminal_is_redrawn_ten_times_a_second_at_most),
+        cmocka_unit_test(a_narrow_terminal_gets_one_line),
         cmocka_unit_test(a_resumed_job_counts_its_own_bytes),
         cmocka_unit_test(odd_figures_are_survived),
         cmocka_unit_test(colour_is_asked_for),

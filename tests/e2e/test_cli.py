@@ -187,6 +187,7 @@ COMPLETIONS = [
     ("hearth complete main.c --model smoll", {"smollm2:135m"}),
     ("hearth generate -m smollm2:1", {"smollm2:135m"}),
     ("hearth pull smoll", {"smollm2:135m"}),
+    ("hearth rm smoll", set()),
 ]
 
 
@@ -249,5 +250,5 @@ def test_zsh_completes(hearth, shell_env, tmp_path, line, expected):
                           capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
     buffer = (tmp_path / "out").read_text().strip()[2:-2]
-    common = os.path.commonprefix(sorted(expected))
+    common = os.path.commonprefix(sorted(expected)) or line.split()[-1]
     assert buffer.replace("\\:", ":").split()[-1] == common

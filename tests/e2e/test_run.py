@@ -3,6 +3,7 @@
 import json
 import math
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -104,6 +105,38 @@ def test_a_prompt_longer_than_the_context_is_refused(hearth):
     assert (r["completion_tokens"], r["finish_reason"]) == (5, "length")
 
 
+def byte_vocabulary(lacking):
+    """A GGUF file with a byte-level vocabulary that has no token for some bytes."""
+
+    def text(b):
+        return struct.pack("<Q", len(b)) + b
+
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in plain]
+    spelled = {b: chr(b) for b in plain} | {b: chr(256 + i) for i, b in enumerate(others)}
+    tokens = [spelled[b].encode() for b in range(256) if b not in lacking]
+    strings = {"general.architecture": b"llama", "tokenizer.ggml.model": b"gpt2",
+               "tokenizer.ggml.pre": b"gpt-2"}
+    head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(strings) + 2)
+    for key, value in strings.items():
+        head += text(key.encode()) + struct.pack("<I", 8) + text(value)
+    for key, values in (("tokens", tokens), ("merges", [])):
+        head += text(b"tokenizer.ggml." + key.encode()) + struct.pack("<IIQ", 9, 8, len(values))
+        head += b"".join(map(text, values))
+    return head
+
+
+def test_bytes_that_the_vocabulary_lacks_are_counted(hearth, tmp_path):
+    (tmp_path / "v.gguf").write_bytes(byte_vocabulary({0xFF, 0xFE, 4}))
+    (tmp_path / "odd").write_bytes(b"a\xff\xfe\x04b")
+    done = hearth("tokenize", "-m", "v.gguf", "odd")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("3 bytes ") and "0xFF at offset 1" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    (tmp_path / "even").write_bytes(b"a\xfdb")
+    assert hearth("tokenize", "-m", "v.gguf", "even").stderr == ""
+
+
 @pytest.mark.parametrize("args, part", [
     (("--temperature", "-1"), "temperature"),
     (("--top-p", "1.5"), "top-p"),
@@ -111,8 +144,8 @@ def test_a_prompt_longer_than_the_context_is_refused(hearth):
     (("--logit-bias", "12"), "12"),
     (("--logit-bias", "x=3"), "x=3"),
     (("--logit-bias", "12=much"), "12=much"),
-    (("--logit-bias", "12=nan"), "12"),
-    (("--logit-bias", "100=1"), "100"),
+    (("--logit-bias", "12=nan"), "--logit-bias 12=nan"),
+    (("--logit-bias", "100=1"), "--logit-bias 100=1"),
     (("--threads", "0"), "threads"),
 ])
 def test_wrong_options_are_named(hearth, args, part):

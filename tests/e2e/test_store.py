@@ -41,12 +41,48 @@ def test_from_file_with_a_name_of_ones_own(store, tmp_path, model):
     m = assert_installed(store, model, "mine:latest")
     assert m["architecture"] == "llama" and sha256(model) in done.stdout
     assert "Test 1" in store("show", "mine").stdout
+    assert store("list").stdout.splitlines()[1].split()[3:] == ["750K", "F32", "?", "?"]
     assert store("pull", "mine", "--from", path).returncode == 0
     other = gguf_bytes(SIZE, seed=2)
     path.write_bytes(other)
     assert store("pull", "mine", "--from", path).returncode == 0
     assert_installed(store, other, "mine:latest")
     assert len(store.blobs()) == 1, "the file it replaced is gone"
+
+
+def test_from_file_of_the_wrong_size_leaves_nothing(store, tmp_path, model):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(model[:-1])
+    store.catalogue({**entry(model, HUB), "bytes": len(model)})
+    done = store("pull", "test:1", "--from", path)
+    assert done.returncode == 1 and "bytes" in done.stderr
+    assert store.partials() == [] and "unfinished" not in store("list").stdout
+
+
+def test_an_empty_partial_does_not_count(store, model):
+    store.catalogue(entry(model, HUB))
+    (store.home / "partial").mkdir(parents=True)
+    (store.home / "partial" / sha256(model)).touch()
+    assert "unfinished" not in store("list").stdout
+
+
+def test_from_file_that_is_not_needed(store, tmp_path, model):
+    path = tmp_path / "m.gguf"
+    path.write_bytes(model)
+    store.catalogue(entry(model, HUB))
+    assert store("pull", "test:1", "--from", path).returncode == 0
+    again = store("pull", "test:1", "--from", path)
+    assert again.returncode == 0 and f"{path} was not read" in again.stderr
+    path.unlink()
+    gone = store("pull", "test:1", "--from", path)
+    assert gone.returncode == 1 and f"cannot open {path}" in gone.stderr
+
+
+def test_plain_http_is_refused_in_plain_words(store):
+    store.catalogue()
+    done = store("pull", "http://example.invalid/x.gguf")
+    assert done.returncode != 0 and "plain http" in done.stderr
+    assert "this pull" not in done.stderr and "source" not in done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"not a model", b"GGUF" + bytes(100)])
