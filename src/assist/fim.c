@@ -109,7 +109,8 @@ static enum status encode_user(const struct fim_template *f, const struct tokeni
 {
     size_t start = out->len;
     enum status st = encode_part(t, text, len, raw, out, err);
-    if (st || !has_control(f, out->ids + start, out->len - start)) return st;
+    if (st || out->len == start) return st;
+    if (!has_control(f, out->ids + start, out->len - start)) return OK;
     out->len = start;
     size_t from = 0;
     for (size_t i = 0; i < len && !st; i++) {
@@ -118,7 +119,8 @@ static enum status encode_user(const struct fim_template *f, const struct tokeni
         from = i + 1;
     }
     if (!st && from < len) st = encode_part(t, text + from, len - from, raw || from, out, err);
-    if (st || !has_control(f, out->ids + start, out->len - start)) return st;
+    if (st || out->len == start) return st;
+    if (!has_control(f, out->ids + start, out->len - start)) return OK;
     /* A token with another shape: no token but a single character's can match then. */
     out->len = start;
     for (from = 0; from < len && !st;) {

@@ -9,7 +9,7 @@ enum {
     RECENT = 16,          /* lines that the repetition rule remembers */
     MAX_CYCLE = 4,        /* lines in a repeated cycle */
     TIMES = 3,            /* a cycle may come this often, less one */
-    STRAY_LINES = 3,      /* lines past the first statement that may pass before the text below */
+    STRAY_LINES = 1,      /* lines past the first statement that may pass before the text below */
     MAX_PERIOD = 48,      /* bytes in a repeated piece of a line */
     PIECE_TIMES = 6,
     PIECE_BYTES = 120,

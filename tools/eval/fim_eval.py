@@ -213,6 +213,7 @@ def command_run(args):
         command += ["-m", args.model] if args.model else []
         command += ["-t", str(args.threads)] if args.threads else []
         command += ["--raw"] if args.raw else []
+        command += args.arg
         started = time.time()
         done = subprocess.run(command + names, stdout=subprocess.PIPE, check=False)
         seconds = time.time() - started
@@ -247,6 +248,8 @@ def main():
     run.add_argument("-t", "--threads", type=int)
     run.add_argument("--max-tokens", type=int, default=64)
     run.add_argument("--raw", action="store_true", help="without the trim rules")
+    run.add_argument("--arg", action="append", default=[], metavar="OPTION",
+                     help="pass on to hearth complete, as in --arg=--single-line")
     run.add_argument("--out")
     run.set_defaults(run=command_run)
     args = parser.parse_args()
