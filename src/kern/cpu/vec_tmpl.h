@@ -49,7 +49,8 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
     if (most > 0 && most <= FLT_MAX) {
         vf inv = vf_set1(127.0f / most);
         for (int i = 0; i < n; i++) {
-            vi v = vf_round(vf_mul(a[i], inv));
+            /* The maximum turns a NaN, which the row reports by itself, into a number. */
+            vi v = vf_round(vf_max(vf_mul(a[i], inv), vf_set1(-127.0f)));
             vi_store_i8(bytes + 16 * i, v);
             s += vi_hsum(v);
         }
