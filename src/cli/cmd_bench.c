@@ -24,17 +24,17 @@ struct bench_options {
 extern const struct command cmd_bench;
 
 static const struct option options[] = {
-    {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file.",
+    {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file",
      offsetof(struct bench_options, model)},
-    {"prompt", 'p', OPTION_INT, "N", "Tokens of the prompt (default 512; 0: no prefill).",
+    {"prompt", 'p', OPTION_INT, "N", "Tokens of the prompt (default 512; 0: no prefill)",
      offsetof(struct bench_options, n_prompt), 0, 1e7},
-    {"gen", 'n', OPTION_INT, "N", "Tokens to generate (default 64; 0: no decode).",
+    {"gen", 'n', OPTION_INT, "N", "Tokens to generate (default 64; 0: no decode)",
      offsetof(struct bench_options, n_gen), 0, 1e7},
-    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores).",
+    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct bench_options, threads), 1, 1024},
-    {"repeat", 'r', OPTION_INT, "N", "Measure N times and tell the median (default 5).",
+    {"repeat", 'r', OPTION_INT, "N", "Measure N times and tell the median (default 5)",
      offsetof(struct bench_options, repeats), 1, MAX_REPEATS},
-    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON.",
+    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON",
      offsetof(struct bench_options, json)},
     {0},
 };

@@ -12,7 +12,7 @@ struct help_options {
 static const struct option help_options[] = {
     {.name = "man",
      .kind = OPTION_FLAG,
-     .help = "Print the manual page of the whole program, for man(1).",
+     .help = "Print the manual page of the whole program, for man(1)",
      .offset = offsetof(struct help_options, man)},
     {0},
 };

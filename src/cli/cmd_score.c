@@ -21,13 +21,13 @@ struct score_options {
 };
 
 static const struct option options[] = {
-    {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file.",
+    {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file",
      offsetof(struct score_options, model)},
-    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores).",
+    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct score_options, threads), 1, 1024},
-    {"special", 0, OPTION_FLAG, NULL, "The text of control tokens in FILE becomes the token.",
+    {"special", 0, OPTION_FLAG, NULL, "The text of control tokens in FILE becomes the token",
      offsetof(struct score_options, special)},
-    {"json", 0, OPTION_FLAG, NULL, "Print every token with its log-probability as JSON.",
+    {"json", 0, OPTION_FLAG, NULL, "Print every token with its log-probability as JSON",
      offsetof(struct score_options, json)},
     {0},
 };

@@ -282,6 +282,9 @@ static void check_command(const struct command *cmd, void *ctx)
         static const size_t sizes[] = {sizeof(bool), sizeof(char *), sizeof(int64_t),
                                        sizeof(double), sizeof(struct string_list)};
         assert_true(o->help && *o->help);
+        /* A phrase has no full stop; two sentences have theirs. */
+        bool stops = o->help[strlen(o->help) - 1] == '.';
+        if (stops != (strstr(o->help, ". ") != NULL)) fail_msg("%s: --%s", cmd->name, o->name);
         assert_true(o->offset + sizes[o->kind] <= cmd->options_size);
         assert_true(o->min <= o->max);
         if (o->letter) {
