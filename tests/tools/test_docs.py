@@ -1,0 +1,25 @@
+"""What the documents point at exists."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"<!--.*?-->", "", page.read_text(), flags=re.S)
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_named_files_exist(page):
+    """Paths in code spans, but for those with a NAME to fill in and those of the made-up command."""
+    for path in re.findall(r"`((?:src|tests|tools|docs|data|examples)/[\w./-]+)`", page.read_text()):
+        if not re.search("NAME|MODULE|TARGET|_count", path):
+            assert (ROOT / path).exists(), path
