@@ -7,8 +7,8 @@
 #include "base/clock.h"
 
 enum {
-    MAX_TEXT = 1 << 20,  /* bytes of a completion */
-    SCAN_EVERY = 8,      /* tokens between looks at a line that has not ended */
+    MAX_TEXT = 1 << 20, /* bytes of a completion */
+    SCAN_EVERY = 8,     /* tokens between looks at a line that has not ended */
 };
 
 enum status completer_init(struct completer *c, const struct tokenizer *t, struct session *s,
@@ -18,10 +18,11 @@ enum status completer_init(struct completer *c, const struct tokenizer *t, struc
     return fim_detect(t, model_name, &c->fim, err);
 }
 
-/* ---- line ends --------------------------------------------------------------------------------- */
+/* ---- line ends ---------------------------------------------------------------------------------
+ */
 
-/* The texts with \n only, and whether most lines of the file end with \r\n. Models know far more code
- * with \n. */
+/* The texts with \n only, and whether most lines of the file end with \r\n. Models know far more
+ * code with \n. */
 struct unix_text {
     const char *prefix, *suffix;
     size_t prefix_len, suffix_len;
@@ -34,8 +35,10 @@ static size_t count_crlf(const char *s, size_t len, size_t *bare)
     size_t n = 0;
     for (size_t i = 0; i < len; i++) {
         if (s[i] != '\n') continue;
-        if (i > 0 && s[i - 1] == '\r') n++;
-        else ++*bare;
+        if (i > 0 && s[i - 1] == '\r')
+            n++;
+        else
+            ++*bare;
     }
     return n;
 }
@@ -53,7 +56,8 @@ static size_t copy_without_cr(char *to, const char *from, size_t len)
 static enum status unix_text_init(struct unix_text *u, const struct complete_request *req,
                                   struct error *err)
 {
-    *u = (struct unix_text){req->prefix, req->suffix, req->prefix_len, req->suffix_len, NULL, false};
+    *u =
+        (struct unix_text){req->prefix, req->suffix, req->prefix_len, req->suffix_len, NULL, false};
     size_t bare = 0;
     size_t crlf = count_crlf(req->prefix, req->prefix_len, &bare) +
                   count_crlf(req->suffix, req->suffix_len, &bare);
@@ -68,7 +72,8 @@ static enum status unix_text_init(struct unix_text *u, const struct complete_req
     return OK;
 }
 
-/* ---- while the model generates ----------------------------------------------------------------- */
+/* ---- while the model generates -----------------------------------------------------------------
+ */
 
 struct stream {
     const struct completer *c;
@@ -110,16 +115,20 @@ static void on_prefill(void *ctx)
     if (s->req->on_prefill) s->req->on_prefill(s->req->ctx);
 }
 
-/* ---- the result -------------------------------------------------------------------------------- */
+/* ---- the result --------------------------------------------------------------------------------
+ */
 
 static void set_finish(struct complete_result *res, enum finish_reason finish, bool end_token,
                        enum trim_rule rule)
 {
     /* Text that a rule ended is whole, whatever happened after its end. */
     res->finish = rule != TRIM_NONE || finish == FINISH_CALLBACK ? FINISH_STOP : finish;
-    if (rule != TRIM_NONE) res->stopped_by = trim_rule_name(rule);
-    else if (end_token) res->stopped_by = "end_token";
-    else res->stopped_by = finish_reason_name(res->finish);
+    if (rule != TRIM_NONE)
+        res->stopped_by = trim_rule_name(rule);
+    else if (end_token)
+        res->stopped_by = "end_token";
+    else
+        res->stopped_by = finish_reason_name(res->finish);
 }
 
 static enum status set_text(struct complete_result *res, const char *text, size_t len, bool crlf,
@@ -171,7 +180,8 @@ static enum status generate(struct completer *c, const struct complete_request *
         if (g.deadline_ms == 0) g.deadline_ms = -1;
     }
     enum status st = session_generate(c->session, &g, gen, err);
-    if (st == OK && s->st == ERR_NOMEM) st = error_set(err, ERR_NOMEM, "no memory for the completion");
+    if (st == OK && s->st == ERR_NOMEM)
+        st = error_set(err, ERR_NOMEM, "no memory for the completion");
     return st;
 }
 

@@ -29,26 +29,26 @@ struct complete_request {
     size_t prefix_len;
     const char *suffix;
     size_t suffix_len;
-    const char *file_name;      /* tells the model what is edited, where it can be told; or NULL */
-    size_t max_tokens;          /* to generate, >= 1 */
-    double deadline_ms;         /* from the call; 0 = none */
+    const char *file_name; /* tells the model what is edited, where it can be told; or NULL */
+    size_t max_tokens;     /* to generate, >= 1 */
+    double deadline_ms;    /* from the call; 0 = none */
     struct sample_params sample;
     enum trim_mode mode;
-    const volatile int *cancel; /* nonzero: stop soon with finish "cancelled"; may be NULL */
+    const volatile int *cancel;    /* nonzero: stop soon with finish "cancelled"; may be NULL */
     void (*on_prefill)(void *ctx); /* right before the model reads the prompt; may be NULL */
     void *ctx;
 };
 
 struct complete_result {
-    char *text;   /* owned, NUL-terminated, valid UTF-8; line ends as in the file */
+    char *text; /* owned, NUL-terminated, valid UTF-8; line ends as in the file */
     size_t len;
     size_t prompt_tokens, cached_tokens, completion_tokens;
-    enum finish_reason finish;  /* never FINISH_CALLBACK */
-    const char *stopped_by;     /* "end_token", a trim rule's name, "length", "deadline", "cancelled" */
-    bool truncated;             /* not all of the text around the hole fitted into the context */
+    enum finish_reason finish; /* never FINISH_CALLBACK */
+    const char *stopped_by; /* "end_token", a trim rule's name, "length", "deadline", "cancelled" */
+    bool truncated;         /* not all of the text around the hole fitted into the context */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;
     size_t prefix_lines_dropped, suffix_lines_dropped;
-    double prepare_ms;          /* building the prompt */
+    double prepare_ms;                            /* building the prompt */
     double prefill_ms, first_token_ms, decode_ms; /* first_token_ms counts from the call */
 };
 

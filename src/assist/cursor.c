@@ -18,9 +18,10 @@ enum status cursor_check_text(const char *text, size_t len, const char *name, st
     const char *nul = valid ? memchr(text, 0, valid) : NULL;
     if (nul) {
         size_t at = (size_t)(nul - text);
-        return error_set(err, ERR_FORMAT,
-                         "%s is not text: byte %zu (line %zu) is NUL; only UTF-8 text can be completed",
-                         name, at, count_line_ends(text, at) + 1);
+        return error_set(
+            err, ERR_FORMAT,
+            "%s is not text: byte %zu (line %zu) is NUL; only UTF-8 text can be completed", name,
+            at, count_line_ends(text, at) + 1);
     }
     if (valid < len)
         return error_set(err, ERR_FORMAT,
@@ -63,11 +64,12 @@ enum status cursor_find(const char *text, size_t len, uint64_t line, uint64_t co
         c++;
     }
     if (c < column || column == 0)
-        return error_set(err, ERR_INVALID,
-                         "there is no column %llu in line %llu of %s, which has %llu character%s (its "
-                         "end is column %llu)",
-                         (unsigned long long)column, (unsigned long long)line, name,
-                         (unsigned long long)(c - 1), c == 2 ? "" : "s", (unsigned long long)c);
+        return error_set(
+            err, ERR_INVALID,
+            "there is no column %llu in line %llu of %s, which has %llu character%s (its "
+            "end is column %llu)",
+            (unsigned long long)column, (unsigned long long)line, name, (unsigned long long)(c - 1),
+            c == 2 ? "" : "s", (unsigned long long)c);
     *offset = i;
     return OK;
 }
@@ -85,7 +87,8 @@ enum status cursor_find_marker(const char *text, size_t len, const char *name, s
     size_t after = (size_t)(first - text) + n;
     if (memmem(text + after, len - after, CURSOR_MARKER, n))
         return error_set(err, ERR_INVALID,
-                         "more than one " CURSOR_MARKER " in %s: mark one position, or give it with "
+                         "more than one " CURSOR_MARKER
+                         " in %s: mark one position, or give it with "
                          "--at LINE:COL",
                          name);
     *offset = (size_t)(first - text);
@@ -105,10 +108,16 @@ void cursor_locate(const char *text, size_t offset, uint64_t *line, uint64_t *co
 bool cursor_is_secret(const char *path)
 {
     static const char *const patterns[] = {
-        ".env", ".env.*", "*.env", "*.pem", "*.key", "*.p12", "*.pfx", "*.p8", "*.ppk", "*.jks",
-        "*.keystore", "*.kdbx", "*.gpg", "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc",
-        "_netrc", ".pgpass", ".git-credentials", ".npmrc", ".pypirc", ".htpasswd", "credentials",
-        "secrets.y*ml", "secrets.json", "shadow",
+        ".env",        ".env.*",       "*.env",
+        "*.pem",       "*.key",        "*.p12",
+        "*.pfx",       "*.p8",         "*.ppk",
+        "*.jks",       "*.keystore",   "*.kdbx",
+        "*.gpg",       "id_rsa*",      "id_dsa*",
+        "id_ecdsa*",   "id_ed25519*",  ".netrc",
+        "_netrc",      ".pgpass",      ".git-credentials",
+        ".npmrc",      ".pypirc",      ".htpasswd",
+        "credentials", "secrets.y*ml", "secrets.json",
+        "shadow",
     };
     const char *slash = strrchr(path, '/');
     const char *name = slash ? slash + 1 : path;

@@ -17,8 +17,8 @@
 /* ERR_FORMAT with the byte and line where the text is not UTF-8 or holds a NUL. */
 enum status cursor_check_text(const char *text, size_t len, const char *name, struct error *err);
 
-/* The byte offset of a position; ERR_INVALID, saying how many lines or characters there are, where it
- * lies outside. The text must have passed cursor_check_text. */
+/* The byte offset of a position; ERR_INVALID, saying how many lines or characters there are, where
+ * it lies outside. The text must have passed cursor_check_text. */
 enum status cursor_find(const char *text, size_t len, uint64_t line, uint64_t column,
                         const char *name, size_t *offset, struct error *err);
 
@@ -29,8 +29,8 @@ enum status cursor_find_marker(const char *text, size_t len, const char *name, s
 /* Line and column of a byte offset. */
 void cursor_locate(const char *text, size_t offset, uint64_t *line, uint64_t *column);
 
-/* Files that by their name hold keys or passwords (.env, *.pem, id_rsa, ...): an assistant should not
- * read them unasked. */
+/* Files that by their name hold keys or passwords (.env, *.pem, id_rsa, ...): an assistant should
+ * not read them unasked. */
 bool cursor_is_secret(const char *path);
 
 #endif

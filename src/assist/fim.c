@@ -66,14 +66,15 @@ enum status fim_detect(const struct tokenizer *t, const char *model_name, struct
                          "use a code model such as qwen2.5-coder:1.5b",
                          model_name && *model_name ? model_name : "this model");
     }
-    const int32_t own[] = {out->prefix, out->suffix, out->middle, out->repo, out->file,
+    const int32_t own[] = {out->prefix, out->suffix, out->middle, out->repo,  out->file,
                            v->fim_pre,  v->fim_suf,  v->fim_mid,  v->fim_pad, v->fim_rep,
                            v->fim_sep,  v->eos,      v->eot};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) add_stop(out, own[i]);
     return OK;
 }
 
-/* ---- encoding the user's text ----------------------------------------------------------------- */
+/* ---- encoding the user's text -----------------------------------------------------------------
+ */
 
 static bool is_control(const struct fim_template *f, int32_t id)
 {
@@ -134,7 +135,8 @@ static enum status encode_user(const struct fim_template *f, const struct tokeni
     return st;
 }
 
-/* ---- fitting a side into its share ------------------------------------------------------------- */
+/* ---- fitting a side into its share -------------------------------------------------------------
+ */
 
 /* One side of the hole. `cut` is the far end of what is kept: the prefix keeps [cut, len), the
  * suffix [0, cut). */
@@ -188,7 +190,8 @@ static size_t excess_bytes(const struct tokenizer *t, const struct side *s, size
 {
     size_t n = s->ids.len - budget, bytes = 0;
     size_t first = s->is_prefix ? 0 : budget;
-    for (size_t i = first; i < first + n; i++) bytes += tokenizer_piece(t, s->ids.ids[i], true, NULL, 0);
+    for (size_t i = first; i < first + n; i++)
+        bytes += tokenizer_piece(t, s->ids.ids[i], true, NULL, 0);
     size_t kept = s->is_prefix ? s->len - s->cut : s->cut;
     if (bytes == 0) bytes = 1;
     return bytes < kept ? bytes : kept;
@@ -196,8 +199,8 @@ static size_t excess_bytes(const struct tokenizer *t, const struct side *s, size
 
 /* Keeps as much of the side as fits in `budget` tokens. Only a window beside the hole is encoded:
  * it is doubled until it holds more than fits or the whole text. */
-static enum status side_fit(const struct fim_template *f, const struct tokenizer *t,
-                            struct side *s, size_t budget, struct error *err)
+static enum status side_fit(const struct fim_template *f, const struct tokenizer *t, struct side *s,
+                            size_t budget, struct error *err)
 {
     size_t window = budget * 8 + 256;
     for (;;) {
@@ -237,7 +240,8 @@ static size_t count_lines(const char *text, size_t len)
     return n;
 }
 
-/* ---- the prompt -------------------------------------------------------------------------------- */
+/* ---- the prompt --------------------------------------------------------------------------------
+ */
 
 static enum status push(struct token_list *l, int32_t id)
 {
@@ -293,10 +297,11 @@ enum status fim_build(const struct fim_template *f, const struct tokenizer *t,
     if (st) goto out;
     size_t overhead = header.len + 4;
     if (in->max_tokens < overhead + FIM_MIN_TEXT) {
-        st = error_set(err, ERR_LIMIT,
-                       "%zu tokens are too few for a completion's prompt, which takes at least %zu; "
-                       "raise the context size or lower the number of tokens to generate",
-                       in->max_tokens, overhead + FIM_MIN_TEXT);
+        st =
+            error_set(err, ERR_LIMIT,
+                      "%zu tokens are too few for a completion's prompt, which takes at least %zu; "
+                      "raise the context size or lower the number of tokens to generate",
+                      in->max_tokens, overhead + FIM_MIN_TEXT);
         goto out;
     }
     st = fit_both(f, t, &pre, &suf, in->max_tokens - overhead, err);

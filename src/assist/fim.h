@@ -18,11 +18,11 @@ enum { FIM_MAX_STOP = 16 };
 
 /* A family bound to one model's vocabulary. */
 struct fim_template {
-    const char *name;       /* the family's, or "metadata" where only the ids are known */
+    const char *name; /* the family's, or "metadata" where only the ids are known */
     enum fim_order order;
-    int32_t bos;            /* put in front, or TOKEN_NONE */
+    int32_t bos;                                /* put in front, or TOKEN_NONE */
     int32_t prefix, suffix, middle, repo, file; /* TOKEN_NONE where there is none */
-    int32_t stop[FIM_MAX_STOP]; /* any of them ends the hole */
+    int32_t stop[FIM_MAX_STOP];                 /* any of them ends the hole */
     size_t n_stop;
 };
 
@@ -45,14 +45,14 @@ struct fim_prompt {
     struct token_list tokens;
     size_t prefix_tokens, suffix_tokens; /* of the user's text, without control tokens */
     bool truncated;
-    size_t prefix_start;  /* bytes of the prefix that were left out, from its start */
-    size_t suffix_end;    /* bytes of the suffix that were kept, from its start */
+    size_t prefix_start; /* bytes of the prefix that were left out, from its start */
+    size_t suffix_end;   /* bytes of the suffix that were kept, from its start */
     size_t prefix_lines_dropped, suffix_lines_dropped; /* line ends in what was left out */
 };
 
-/* Appends the prompt's ids. What does not fit in max_tokens is cut off the prefix's start (at a line
- * start) and the suffix's end (at a line end); inside a line only where the line itself does not
- * fit. The suffix gets what the prefix leaves, at least a quarter. ERR_LIMIT when not even
+/* Appends the prompt's ids. What does not fit in max_tokens is cut off the prefix's start (at a
+ * line start) and the suffix's end (at a line end); inside a line only where the line itself does
+ * not fit. The suffix gets what the prefix leaves, at least a quarter. ERR_LIMIT when not even
  * FIM_MIN_TEXT tokens of text fit. */
 enum { FIM_MIN_TEXT = 16 };
 enum status fim_build(const struct fim_template *f, const struct tokenizer *t,

@@ -16,13 +16,13 @@ enum { FIM_MAX_STOP_TEXTS = 8 };
 struct fim_family {
     const char *name;
     enum fim_order order;
-    bool always_bos;     /* trained with BOS in front, whatever the metadata says */
+    bool always_bos; /* trained with BOS in front, whatever the metadata says */
     const char *prefix;
     const char *suffix;
-    const char *middle;  /* NULL where the prompt ends with the text itself */
-    const char *mark;    /* tells families with the same three tokens apart; or NULL */
-    const char *repo;    /* in front of a repository's name; NULL = no such header */
-    const char *file;    /* in front of a file's path; NULL = no such header */
+    const char *middle; /* NULL where the prompt ends with the text itself */
+    const char *mark;   /* tells families with the same three tokens apart; or NULL */
+    const char *repo;   /* in front of a repository's name; NULL = no such header */
+    const char *file;   /* in front of a file's path; NULL = no such header */
     const char *stop[FIM_MAX_STOP_TEXTS]; /* end the hole, besides the tokens above */
 };
 

@@ -5,15 +5,15 @@
 #include "assist/trim_int.h"
 
 enum {
-    SUBSTANTIAL = 6,      /* word characters that make a line more than a common short one */
-    RECENT = 16,          /* lines that the repetition rule remembers */
-    MAX_CYCLE = 4,        /* lines in a repeated cycle */
-    TIMES = 3,            /* a cycle may come this often, less one */
-    STRAY_LINES = 1,      /* lines past the first statement that may pass before the text below */
-    MAX_PERIOD = 48,      /* bytes in a repeated piece of a line */
+    SUBSTANTIAL = 6, /* word characters that make a line more than a common short one */
+    RECENT = 16,     /* lines that the repetition rule remembers */
+    MAX_CYCLE = 4,   /* lines in a repeated cycle */
+    TIMES = 3,       /* a cycle may come this often, less one */
+    STRAY_LINES = 1, /* lines past the first statement that may pass before the text below */
+    MAX_PERIOD = 48, /* bytes in a repeated piece of a line */
     PIECE_TIMES = 6,
     PIECE_BYTES = 120,
-    RULER_BYTES = 160,    /* the same for "-----", of which RULER_KEEP may stay */
+    RULER_BYTES = 160, /* the same for "-----", of which RULER_KEEP may stay */
     RULER_KEEP = 78,
 };
 
@@ -40,14 +40,14 @@ struct walk {
     const struct trim_hole *h;
     struct span text;
     bool final;
-    size_t n_text;              /* lines with text so far */
-    size_t end;                 /* after the last of them, without its line end */
+    size_t n_text; /* lines with text so far */
+    size_t end;    /* after the last of them, without its line end */
     size_t blank_run;
     int floor;
     struct span recent[RECENT]; /* the last lines with text, n_text % RECENT is next */
     size_t starts[RECENT];
     int indents[RECENT];
-    size_t statement_end;       /* after the first statement; 0 = not reached */
+    size_t statement_end; /* after the first statement; 0 = not reached */
     int first_indent;
     size_t stray;
 };
@@ -86,7 +86,8 @@ static struct trim_cut leave_block(const struct walk *w, struct span line, size_
     const struct trim_hole *h = w->h;
     struct span code = span_strip(line);
     size_t closers = 0;
-    while (closers < code.len && (is_closer(code.data[closers]) || (closers && code.data[closers] == ';')))
+    while (closers < code.len &&
+           (is_closer(code.data[closers]) || (closers && code.data[closers] == ';')))
         closers++;
     bool supplied = !h->rest_blank;
     if (h->below && h->below_indent >= h->opener_indent) {
@@ -144,8 +145,8 @@ static size_t repeated_piece(struct span line)
         if (at >= best_at) continue;
         size_t from = at + 1 - need;
         struct span piece = span_of(line.data + from, need);
-        if (p > 2 && (find_period(piece, 1, need, need) < need ||
-                      find_period(piece, 2, need, need) < need))
+        if (p > 2 &&
+            (find_period(piece, 1, need, need) < need || find_period(piece, 2, need, need) < need))
             continue;
         best_at = at;
         best = from + (p <= 2 ? RULER_KEEP : p);
@@ -231,8 +232,8 @@ static size_t count_blanks(struct span s)
     return n;
 }
 
-/* The rules that look at lines, in order; the first that fires decides. w->text is what is left after
- * the blanks in front; the result's offsets count from there. */
+/* The rules that look at lines, in order; the first that fires decides. w->text is what is left
+ * after the blanks in front; the result's offsets count from there. */
 static struct trim_cut scan(struct walk *w, const struct trim_hole *h, const char *text, size_t len,
                             bool final)
 {

@@ -39,21 +39,21 @@ const char *trim_rule_name(enum trim_rule rule);
 struct trim_hole {
     const char *prefix, *suffix;
     size_t prefix_len, suffix_len;
-    enum trim_mode mode;     /* resolved: never TRIM_AUTO */
-    bool one_statement;      /* TRIM_STATEMENT applies */
-    const char *line;        /* the cursor's line up to the cursor */
+    enum trim_mode mode; /* resolved: never TRIM_AUTO */
+    bool one_statement;  /* TRIM_STATEMENT applies */
+    const char *line;    /* the cursor's line up to the cursor */
     size_t line_len;
     bool line_blank;
-    const char *rest;        /* the cursor's line after it, without its end */
+    const char *rest; /* the cursor's line after it, without its end */
     size_t rest_len;
     bool rest_blank;
-    const char *below;       /* first line with text after the cursor's; NULL if none */
+    const char *below; /* first line with text after the cursor's; NULL if none */
     size_t below_len;
-    int below_indent;        /* columns, a tab to the next multiple of 8; -1 if none */
-    int floor;               /* lines indented less lie outside; -1 = the first generated tells */
-    bool has_blanks;         /* blanks in front of the completion are there already */
-    int opener_indent;       /* of the line whose block the hole fills, or -1 */
-    bool opener_brace;       /* that block ends with a closing bracket */
+    int below_indent;  /* columns, a tab to the next multiple of 8; -1 if none */
+    int floor;         /* lines indented less lie outside; -1 = the first generated tells */
+    bool has_blanks;   /* blanks in front of the completion are there already */
+    int opener_indent; /* of the line whose block the hole fills, or -1 */
+    bool opener_brace; /* that block ends with a closing bracket */
 };
 
 /* Looks at the texts around the hole. */

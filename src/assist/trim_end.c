@@ -26,9 +26,9 @@ static bool starts_word(struct span s, size_t at)
     return at == 0 || at >= s.len || !is_word(s.data[at]) || !is_word(s.data[at - 1]);
 }
 
-/* The rest of the line may also stand inside the text, with more behind it: "a)  # the sum" before ")".
- * Such a place is taken where the line comes out better balanced than with `best_score`, or as well
- * with no more than punctuation lost. Returns its offset, else text.len. */
+/* The rest of the line may also stand inside the text, with more behind it: "a)  # the sum" before
+ * ")". Such a place is taken where the line comes out better balanced than with `best_score`, or as
+ * well with no more than punctuation lost. Returns its offset, else text.len. */
 static size_t find_rest(const struct trim_hole *h, struct span text, struct span rest,
                         size_t best_score, bool line_ended)
 {
@@ -45,8 +45,10 @@ static size_t find_rest(const struct trim_hole *h, struct span text, struct span
     return best;
 }
 
-/* Where the longest piece of the rest's start stands in the text, at a word's start; else text.len. */
-static size_t find_start(const struct trim_hole *h, struct span text, struct span rest, size_t score)
+/* Where the longest piece of the rest's start stands in the text, at a word's start; else text.len.
+ */
+static size_t find_start(const struct trim_hole *h, struct span text, struct span rest,
+                         size_t score)
 {
     size_t best = text.len, longest = 0;
     for (size_t at = 0; at < text.len; at++) {
@@ -60,7 +62,8 @@ static size_t find_start(const struct trim_hole *h, struct span text, struct spa
     return best;
 }
 
-/* Where the longest end that text and rest have in common begins, at a word's start; else text.len. */
+/* Where the longest end that text and rest have in common begins, at a word's start; else text.len.
+ */
 static size_t find_end(const struct trim_hole *h, struct span text, struct span rest, size_t score)
 {
     size_t n = 0;
@@ -76,8 +79,8 @@ static size_t find_end(const struct trim_hole *h, struct span text, struct span 
     return text.len;
 }
 
-/* The model wrote a whole line of its own that says part of the rest: "is None:" before "not None:".
- * What both have tells where it leaves the hole. Returns that offset, else text.len. */
+/* The model wrote a whole line of its own that says part of the rest: "is None:" before "not
+ * None:". What both have tells where it leaves the hole. Returns that offset, else text.len. */
 static size_t find_shared(const struct trim_hole *h, struct span text, struct span rest)
 {
     size_t score = imbalance(h, text);
@@ -85,7 +88,8 @@ static size_t find_shared(const struct trim_hole *h, struct span text, struct sp
     return at < text.len ? at : find_end(h, text, rest, score);
 }
 
-/* Where the text's end is the rest's start; of several readings the best balanced, else text.len. */
+/* Where the text's end is the rest's start; of several readings the best balanced, else text.len.
+ */
 static size_t find_overlap(const struct trim_hole *h, struct span text, struct span rest,
                            bool line_ended, size_t *score)
 {

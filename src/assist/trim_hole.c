@@ -66,8 +66,8 @@ static void resolve_blank_line(struct trim_hole *h, struct span line)
         h->mode = TRIM_SINGLE; /* what is missing opens the block below */
         return;
     }
-    bool gap_below = h->below > h->suffix + h->rest_len + 1 &&
-                     (size_t)(h->below - h->suffix) > h->rest_len + 1;
+    bool gap_below =
+        h->below > h->suffix + h->rest_len + 1 && (size_t)(h->below - h->suffix) > h->rest_len + 1;
     bool top_level = (line.len ? h->floor == 0 : above_indent == 0) && h->below_indent == 0;
     h->one_statement = !(top_level && gap_below);
 }
@@ -80,10 +80,19 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
     struct span line = span_of(prefix + start, prefix_len - start);
     struct span rest = span_line(span_of(suffix, suffix_len), 0);
     *h = (struct trim_hole){
-        .prefix = prefix, .prefix_len = prefix_len, .suffix = suffix, .suffix_len = suffix_len,
-        .line = line.data, .line_len = line.len, .line_blank = span_blank(line),
-        .rest = rest.data, .rest_len = rest.len, .rest_blank = span_blank(rest),
-        .below_indent = -1, .floor = -1, .opener_indent = -1,
+        .prefix = prefix,
+        .prefix_len = prefix_len,
+        .suffix = suffix,
+        .suffix_len = suffix_len,
+        .line = line.data,
+        .line_len = line.len,
+        .line_blank = span_blank(line),
+        .rest = rest.data,
+        .rest_len = rest.len,
+        .rest_blank = span_blank(rest),
+        .below_indent = -1,
+        .floor = -1,
+        .opener_indent = -1,
     };
     find_below(h);
     if (!h->rest_blank) {
@@ -100,7 +109,8 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
     } else {
         resolve_line_end(h, line);
     }
-    if (!h->line_blank) h->has_blanks = line.data[line.len - 1] == ' ' || line.data[line.len - 1] == '\t';
+    if (!h->line_blank)
+        h->has_blanks = line.data[line.len - 1] == ' ' || line.data[line.len - 1] == '\t';
     if (mode != TRIM_AUTO) {
         h->mode = mode;
         h->one_statement = false;

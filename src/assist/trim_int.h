@@ -11,7 +11,7 @@ struct span {
 };
 
 struct span span_of(const char *data, size_t len);
-struct span span_strip(struct span s);  /* without blanks (space, tab, CR, FF) at both ends */
+struct span span_strip(struct span s); /* without blanks (space, tab, CR, FF) at both ends */
 struct span span_rstrip(struct span s);
 bool span_blank(struct span s);
 bool span_eq(struct span a, struct span b);
@@ -44,8 +44,8 @@ struct brackets brackets_count(struct span code);
 /* Offset of the (skip + 1)-th closing bracket `c` that `code` does not open itself, or code.len. */
 size_t brackets_find_close(struct span code, char c, size_t skip);
 
-/* Where a finished text begins to repeat the rest of the cursor's line, or text.len. `line_ended`: the
- * model went on past the line. */
+/* Where a finished text begins to repeat the rest of the cursor's line, or text.len. `line_ended`:
+ * the model went on past the line. */
 size_t trim_overlap(const struct trim_hole *h, struct span text, bool line_ended);
 /* Where it closes brackets that the line below closes, or text.len. */
 size_t trim_closers(const struct trim_hole *h, struct span text);

@@ -59,9 +59,12 @@ int line_indent(struct span line)
 {
     int column = 0;
     for (size_t i = 0; i < line.len && column < 10000; i++) {
-        if (line.data[i] == ' ') column++;
-        else if (line.data[i] == '\t') column = (column / 8 + 1) * 8;
-        else break;
+        if (line.data[i] == ' ')
+            column++;
+        else if (line.data[i] == '\t')
+            column = (column / 8 + 1) * 8;
+        else
+            break;
     }
     return column;
 }
@@ -102,13 +105,16 @@ bool has_words(struct span s, size_t n)
     return have >= n;
 }
 
-/* Offset of the quote that ends the string starting at `at`, or `at` where none does on its line. */
+/* Offset of the quote that ends the string starting at `at`, or `at` where none does on its line.
+ */
 static size_t skip_string(struct span code, size_t at)
 {
     char quote = code.data[at];
     for (size_t i = at + 1; i < code.len && code.data[i] != '\n'; i++) {
-        if (code.data[i] == '\\') i++;
-        else if (code.data[i] == quote) return i;
+        if (code.data[i] == '\\')
+            i++;
+        else if (code.data[i] == quote)
+            return i;
     }
     return at;
 }
@@ -145,7 +151,8 @@ struct brackets brackets_count(struct span code)
         if (stack_take(&s, c) && b.unmatched_close++ == 0) b.first_close = i;
     }
     b.unmatched_open = s.depth;
-    for (size_t i = 0; i < s.depth; i++) b.open_of[s.open[i] == '(' ? 0 : s.open[i] == '[' ? 1 : 2]++;
+    for (size_t i = 0; i < s.depth; i++)
+        b.open_of[s.open[i] == '(' ? 0 : s.open[i] == '[' ? 1 : 2]++;
     return b;
 }
 
@@ -166,8 +173,12 @@ size_t trim_utf8_prefix(const char *text, size_t len)
     const unsigned char *p = (const unsigned char *)text;
     size_t i = 0;
     while (i < len) {
-        size_t n = p[i] < 0x80 ? 1 : p[i] < 0xC2 ? 0 : p[i] < 0xE0 ? 2 : p[i] < 0xF0 ? 3
-                 : p[i] < 0xF5 ? 4 : 0;
+        size_t n = p[i] < 0x80   ? 1
+                   : p[i] < 0xC2 ? 0
+                   : p[i] < 0xE0 ? 2
+                   : p[i] < 0xF0 ? 3
+                   : p[i] < 0xF5 ? 4
+                                 : 0;
         if (n == 0 || len - i < n) break;
         if (n > 1) {
             unsigned char low = p[i] == 0xE0 ? 0xA0 : p[i] == 0xF0 ? 0x90 : 0x80;

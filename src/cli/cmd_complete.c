@@ -26,8 +26,8 @@ extern const struct command cmd_complete;
 
 static const struct option options[] = {
     {"at", 0, OPTION_STRING, "LINE:COL",
-     "Where: lines and columns count from 1, a column is a character. Without it the file must hold "
-     CURSOR_MARKER " once.",
+     "Where: lines and columns count from 1, a column is a character. Without it the file must "
+     "hold " CURSOR_MARKER " once.",
      offsetof(struct complete_options, at)},
     {"model", 'm', OPTION_STRING, "MODEL", "Model name, or path to a GGUF file",
      offsetof(struct complete_options, model)},
@@ -42,7 +42,8 @@ static const struct option options[] = {
      offsetof(struct complete_options, raw)},
     {"show", 0, OPTION_FLAG, NULL, "Print the lines around the cursor with the completion in them",
      offsetof(struct complete_options, show)},
-    {"json", 0, OPTION_FLAG, NULL, "Print a JSON object: the text, why it ended, token counts, timings",
+    {"json", 0, OPTION_FLAG, NULL,
+     "Print a JSON object: the text, why it ended, token counts, timings",
      offsetof(struct complete_options, json)},
     {"deadline", 0, OPTION_FLOAT, "MS",
      "Stop after this many milliseconds with what there is, the model's loading not counted",
@@ -64,7 +65,8 @@ static const struct option options[] = {
     {"min-p", 0, OPTION_FLOAT, "P",
      "Drop tokens less probable than P times the most probable one (0: off)",
      offsetof(struct complete_options, min_p), 0, 1},
-    {"seed", 's', OPTION_INT, "N", "Seed of the draw (default 0): the same seed gives the same text",
+    {"seed", 's', OPTION_INT, "N",
+     "Seed of the draw (default 0): the same seed gives the same text",
      offsetof(struct complete_options, seed), 0, 9e18},
     {"force", 0, OPTION_FLAG, NULL, "Also read files that by their name hold keys or passwords",
      offsetof(struct complete_options, force)},
@@ -82,13 +84,14 @@ static void init(void *p)
                                    .min_p = (double)s.min_p};
 }
 
-/* ---- the file and the position ------------------------------------------------------------------ */
+/* ---- the file and the position ------------------------------------------------------------------
+ */
 
 struct document {
-    const char *name;     /* for messages and for the model */
+    const char *name; /* for messages and for the model */
     struct buf text;
-    size_t prefix_len;    /* the cursor */
-    size_t suffix_start;  /* after the marker, where there is one */
+    size_t prefix_len;   /* the cursor */
+    size_t suffix_start; /* after the marker, where there is one */
     uint64_t line, column;
 };
 
@@ -142,16 +145,17 @@ static enum status read_document(const struct complete_options *o, const char *p
     return OK;
 }
 
-/* ---- one completion ----------------------------------------------------------------------------- */
+/* ---- one completion -----------------------------------------------------------------------------
+ */
 
 struct job {
     const struct complete_options *o;
-    const char *model;    /* as named on the command line; NULL = the default */
+    const char *model; /* as named on the command line; NULL = the default */
     struct engine *engine;
     struct session *session;
     struct completer completer;
-    bool first;           /* of the files */
-    bool compact;         /* one line of JSON for each */
+    bool first;   /* of the files */
+    bool compact; /* one line of JSON for each */
     double load_ms, start_to_prefill_ms, total_ms;
     struct document doc;
     struct complete_result res;
@@ -211,7 +215,8 @@ static enum status complete(struct job *j, struct error *err)
     return st;
 }
 
-/* ---- output ------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------
+ */
 
 static double per_second(double n, double ms)
 {
@@ -225,19 +230,19 @@ static double prefill_rate(const struct complete_result *r)
 
 static double decode_rate(const struct complete_result *r)
 {
-    return r->completion_tokens > 1 ? per_second((double)(r->completion_tokens - 1), r->decode_ms) : 0;
+    return r->completion_tokens > 1 ? per_second((double)(r->completion_tokens - 1), r->decode_ms)
+                                    : 0;
 }
 
 static json_t *timings(const struct job *j)
 {
     const struct complete_result *r = &j->res;
-    json_t *t = json_pack("{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "load_ms",
-                          cli_round(j->load_ms), "start_to_prefill_ms",
-                          cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
-                          "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
-                          cli_round(r->decode_ms), "total_ms", cli_round(j->total_ms),
-                          "prefill_tokens_per_second", prefill_rate(r),
-                          "decode_tokens_per_second", decode_rate(r));
+    json_t *t = json_pack(
+        "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "load_ms", cli_round(j->load_ms),
+        "start_to_prefill_ms", cli_round(j->start_to_prefill_ms), "prefill_ms",
+        cli_round(r->prefill_ms), "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
+        cli_round(r->decode_ms), "total_ms", cli_round(j->total_ms), "prefill_tokens_per_second",
+        prefill_rate(r), "decode_tokens_per_second", decode_rate(r));
     if (t && !j->first) { /* the model was there already */
         json_object_del(t, "load_ms");
         json_object_del(t, "start_to_prefill_ms");
@@ -264,10 +269,14 @@ static enum status print_json(const struct job *j, struct error *err)
     char *out = NULL;
     json_t *times = root ? timings(j) : NULL;
     if (times && json_object_set_new(root, "timings", times) == 0)
-        out = json_dumps(root, JSON_REAL_PRECISION(12) | (j->compact ? JSON_COMPACT : JSON_INDENT(2)));
+        out = json_dumps(root,
+                         JSON_REAL_PRECISION(12) | (j->compact ? JSON_COMPACT : JSON_INDENT(2)));
     enum status st;
-    if (!out) st = error_set(err, ERR_NOMEM, "no memory for the result, or a file name that is not UTF-8");
-    else if ((st = cli_write(out, strlen(out), err)) == OK) st = cli_write("\n", 1, err);
+    if (!out)
+        st =
+            error_set(err, ERR_NOMEM, "no memory for the result, or a file name that is not UTF-8");
+    else if ((st = cli_write(out, strlen(out), err)) == OK)
+        st = cli_write("\n", 1, err);
     free(out);
     json_decref(root);
     return st;
@@ -296,8 +305,8 @@ static size_t lines_down(const char *text, size_t len, size_t at, int n)
 
 struct painter {
     bool color;
-    bool inserted;   /* painting the completion */
-    bool marked;     /* some of this line is new */
+    bool inserted; /* painting the completion */
+    bool marked;   /* some of this line is new */
     uint64_t line;
     struct buf body; /* of the line so far */
     struct buf out;
@@ -306,9 +315,9 @@ struct painter {
 static enum status paint_line(struct painter *p)
 {
     const char *mark = p->marked ? "+" : " ";
-    enum status st = p->color
-        ? buf_printf(&p->out, "\033[2m%5llu %s\033[0m ", (unsigned long long)p->line, mark)
-        : buf_printf(&p->out, "%5llu %s ", (unsigned long long)p->line, mark);
+    enum status st =
+        p->color ? buf_printf(&p->out, "\033[2m%5llu %s\033[0m ", (unsigned long long)p->line, mark)
+                 : buf_printf(&p->out, "%5llu %s ", (unsigned long long)p->line, mark);
     if (!st) st = buf_append(&p->out, p->body.data ? p->body.data : "", p->body.len);
     if (!st && p->color && p->inserted) st = buf_append_str(&p->out, "\033[0m");
     if (!st) st = buf_append_str(&p->out, "\n");
@@ -325,10 +334,14 @@ static enum status paint(struct painter *p, const char *text, size_t len)
     enum status st = OK;
     for (size_t i = 0; i < len && !st; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (c == '\n') st = paint_line(p);
-        else if (c == '\r' && i + 1 < len && text[i + 1] == '\n') continue;
-        else if ((c < 0x20 && c != '\t') || c == 0x7F) st = buf_append_str(&p->body, "?");
-        else st = buf_append(&p->body, text + i, 1);
+        if (c == '\n')
+            st = paint_line(p);
+        else if (c == '\r' && i + 1 < len && text[i + 1] == '\n')
+            continue;
+        else if ((c < 0x20 && c != '\t') || c == 0x7F)
+            st = buf_append_str(&p->body, "?");
+        else
+            st = buf_append(&p->body, text + i, 1);
     }
     return st;
 }
@@ -363,8 +376,10 @@ static enum status print_shown(const struct job *j, struct error *err)
                         p.color ? "\033[2m" : "", d->name, r->len ? "" : ": no completion",
                         r->completion_tokens, r->first_token_ms, decode_rate(r),
                         p.color ? "\033[0m" : "");
-    if (st) st = error_set(err, st, "no memory for the text around the completion");
-    else st = cli_write(p.out.data, p.out.len, err);
+    if (st)
+        st = error_set(err, st, "no memory for the text around the completion");
+    else
+        st = cli_write(p.out.data, p.out.len, err);
     buf_fini(&p.body);
     buf_fini(&p.out);
     return st;
@@ -374,11 +389,12 @@ static void note_truncation(const struct job *j)
 {
     const struct complete_result *r = &j->res;
     if (!r->truncated) return;
-    fprintf(stderr,
-            "hearth: %s does not fit into a context of %zu tokens: %zu lines (%zu tokens) at its start "
-            "and %zu lines (%zu tokens) at its end were left out; --ctx makes room for more\n",
-            j->doc.name, session_n_ctx(j->session), r->prefix_lines_dropped, r->prefix_tokens_dropped,
-            r->suffix_lines_dropped, r->suffix_tokens_dropped);
+    fprintf(
+        stderr,
+        "hearth: %s does not fit into a context of %zu tokens: %zu lines (%zu tokens) at its start "
+        "and %zu lines (%zu tokens) at its end were left out; --ctx makes room for more\n",
+        j->doc.name, session_n_ctx(j->session), r->prefix_lines_dropped, r->prefix_tokens_dropped,
+        r->suffix_lines_dropped, r->suffix_tokens_dropped);
 }
 
 static enum status print(const struct job *j, struct error *err)
@@ -392,7 +408,8 @@ static enum status print(const struct job *j, struct error *err)
     return st;
 }
 
-/* ---- the command -------------------------------------------------------------------------------- */
+/* ---- the command --------------------------------------------------------------------------------
+ */
 
 static enum status run_file(struct job *j, const char *path, struct error *err)
 {
@@ -408,10 +425,13 @@ static enum status run_file(struct job *j, const char *path, struct error *err)
 static int check_options(const struct complete_options *o, int argc)
 {
     if (o->at && argc > 1)
-        return cli_usage_error(&cmd_complete, "--at is a position in one file, and %d were given", argc);
-    if (o->json && o->show) return cli_usage_error(&cmd_complete, "--json and --show exclude each other");
+        return cli_usage_error(&cmd_complete, "--at is a position in one file, and %d were given",
+                               argc);
+    if (o->json && o->show)
+        return cli_usage_error(&cmd_complete, "--json and --show exclude each other");
     if (o->single_line + o->multiline + o->raw > 1)
-        return cli_usage_error(&cmd_complete, "--single-line, --multiline and --raw exclude each other");
+        return cli_usage_error(&cmd_complete,
+                               "--single-line, --multiline and --raw exclude each other");
     return EXIT_OK;
 }
 
@@ -442,7 +462,8 @@ const struct command cmd_complete = {
     .description =
         "Prints the code that belongs at a position in FILE, given what stands before and after\n"
         "it. FILE is not changed; - is standard input. Instead of --at, the text may hold the\n"
-        "marker " CURSOR_MARKER " where the completion should go. Several files with markers may be\n"
+        "marker " CURSOR_MARKER
+        " where the completion should go. Several files with markers may be\n"
         "given: the model is loaded once.\n"
         "\n"
         "The model must know fill-in-the-middle; its template is found from its vocabulary. What\n"

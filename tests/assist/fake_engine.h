@@ -8,9 +8,9 @@ struct session {
     size_t n_ctx;
     const int32_t *script; /* tokens to generate, stop tokens among them */
     size_t n_script;
-    bool repeat;           /* start the script again at its end instead of stopping */
-    double token_ms;       /* pretended time for a token, against the deadline */
-    enum status fail;      /* returned instead of generating */
+    bool repeat;      /* start the script again at its end instead of stopping */
+    double token_ms;  /* pretended time for a token, against the deadline */
+    enum status fail; /* returned instead of generating */
     /* seen */
     int32_t prompt[8192];
     size_t n_prompt, n_given;

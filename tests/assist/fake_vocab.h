@@ -21,8 +21,9 @@ struct fake_vocab {
     struct tokenizer *tokenizer;
 };
 
-/* Byte-level BPE without merges. A byte's id is fake_byte(v, byte); the extra tokens, ended by a NULL
- * text, follow from id 256 on. bos and eos are indices into extra, or -1. Fails the test on error. */
+/* Byte-level BPE without merges. A byte's id is fake_byte(v, byte); the extra tokens, ended by a
+ * NULL text, follow from id 256 on. bos and eos are indices into extra, or -1. Fails the test on
+ * error. */
 void fake_vocab_bpe(struct fake_vocab *v, const struct fake_token *extra, int bos, int eos);
 /* SentencePiece with byte fallback, the word mark as id 256 and extra from 257 on. */
 void fake_vocab_spm(struct fake_vocab *v, const struct fake_token *extra, int bos, int eos);

@@ -1,5 +1,5 @@
-/* complete_run against an engine that says what each test wrote down. In the vocabulary a byte's id is
- * the byte. */
+/* complete_run against an engine that says what each test wrote down. In the vocabulary a byte's id
+ * is the byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,11 +15,18 @@
 
 #define C TOKEN_CONTROL
 static const struct fake_token qwen[] = {
-    {"<|endoftext|>", C}, {"<|im_end|>", C}, {"<|fim_prefix|>", C}, {"<|fim_middle|>", C},
-    {"<|fim_suffix|>", C}, {"<|fim_pad|>", C}, {"<|repo_name|>", C}, {"<|file_sep|>", C},
-    {"<|image|>", C}, {NULL, C},
+    {"<|endoftext|>", C},  {"<|im_end|>", C},  {"<|fim_prefix|>", C}, {"<|fim_middle|>", C},
+    {"<|fim_suffix|>", C}, {"<|fim_pad|>", C}, {"<|repo_name|>", C},  {"<|file_sep|>", C},
+    {"<|image|>", C},      {NULL, C},
 };
-enum { END = 256 + 0, PRE = 256 + 2, MID = 256 + 3, SUF = 256 + 4, FILE_SEP = 256 + 7, IMAGE = 256 + 8 };
+enum {
+    END = 256 + 0,
+    PRE = 256 + 2,
+    MID = 256 + 3,
+    SUF = 256 + 4,
+    FILE_SEP = 256 + 7,
+    IMAGE = 256 + 8
+};
 
 struct fixture {
     struct fake_vocab vocab;
@@ -37,8 +44,8 @@ static int setup(void **state)
     fake_vocab_bpe(&f->vocab, qwen, -1, 1);
     f->session.n_ctx = 256;
     struct error err = {0};
-    assert_int_equal(
-        completer_init(&f->completer, f->vocab.tokenizer, &f->session, "fake", &err), OK);
+    assert_int_equal(completer_init(&f->completer, f->vocab.tokenizer, &f->session, "fake", &err),
+                     OK);
     f->req.max_tokens = 64;
     *state = f;
     return 0;
@@ -149,7 +156,8 @@ static void keeps_crlf(void **state)
     say(f, "a()\n    b()", END);
     run(f);
     assert_string_equal(f->res.text, "a()\r\n    b()");
-    for (size_t i = 0; i < f->session.n_prompt; i++) assert_int_not_equal(f->session.prompt[i], '\r');
+    for (size_t i = 0; i < f->session.n_prompt; i++)
+        assert_int_not_equal(f->session.prompt[i], '\r');
     /* One such line among others is an accident. */
     hole(f, "a\ndef f():\r\n    ", "\n\ndef g():\n");
     run(f);

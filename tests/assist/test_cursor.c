@@ -17,21 +17,11 @@ static void inside(void **state)
         uint64_t line, column;
         size_t offset;
     } list[] = {
-        {"", 1, 1, 0},
-        {"abc", 1, 1, 0},
-        {"abc", 1, 4, 3},
-        {"abc\n", 1, 4, 3},
-        {"abc\n", 2, 1, 4},
-        {"a\n\nb", 2, 1, 2},
-        {"a\n\nb", 3, 2, 4},
-        {"\t\tx", 1, 3, 2},
-        {"é€😀x", 1, 4, 9},
-        {"é\né", 2, 2, 5},
-        {"ab\r\ncd\r\n", 1, 3, 2},
-        {"ab\r\ncd\r\n", 2, 3, 6},
-        {"a\rb", 1, 4, 3},
-        {"\xEF\xBB\xBFx", 1, 1, 3},
-        {"\xEF\xBB\xBFx\ny", 2, 1, 5},
+        {"", 1, 1, 0},       {"abc", 1, 1, 0},           {"abc", 1, 4, 3},
+        {"abc\n", 1, 4, 3},  {"abc\n", 2, 1, 4},         {"a\n\nb", 2, 1, 2},
+        {"a\n\nb", 3, 2, 4}, {"\t\tx", 1, 3, 2},         {"é€😀x", 1, 4, 9},
+        {"é\né", 2, 2, 5},   {"ab\r\ncd\r\n", 1, 3, 2},  {"ab\r\ncd\r\n", 2, 3, 6},
+        {"a\rb", 1, 4, 3},   {"\xEF\xBB\xBFx", 1, 1, 3}, {"\xEF\xBB\xBFx\ny", 2, 1, 5},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         size_t at = 999;
@@ -108,10 +98,12 @@ static void text_checks(void **state)
 static void secrets(void **state)
 {
     (void)state;
-    static const char *const yes[] = {".env", "a/.env", ".env.local", "/x/server.pem", "SERVER.PEM",
-                                      "tls.key", "id_rsa", "/home/a/.ssh/id_ed25519", ".netrc"};
-    static const char *const no[] = {"env.c", "main.c", "keys.py", "id_rsa.pub", "pem", "key.c",
-                                     "environment.ts", "a.env/main.c", "monkey.go"};
+    static const char *const yes[] = {
+        ".env",       "a/.env",  ".env.local", "/x/server.pem",
+        "SERVER.PEM", "tls.key", "id_rsa",     "/home/a/.ssh/id_ed25519",
+        ".netrc"};
+    static const char *const no[] = {"env.c", "main.c",         "keys.py",      "id_rsa.pub", "pem",
+                                     "key.c", "environment.ts", "a.env/main.c", "monkey.go"};
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++) assert_true(cursor_is_secret(yes[i]));
     for (size_t i = 0; i < sizeof no / sizeof *no; i++) assert_false(cursor_is_secret(no[i]));
 }

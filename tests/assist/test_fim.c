@@ -17,39 +17,49 @@
 enum { X = 256 }; /* the first extra token's id */
 
 static const struct fake_token qwen[] = {
-    {"<|endoftext|>", C}, {"<|im_end|>", C}, {"<|fim_prefix|>", C}, {"<|fim_middle|>", C},
-    {"<|fim_suffix|>", C}, {"<|fim_pad|>", C}, {"<|repo_name|>", C}, {"<|file_sep|>", C},
-    {NULL, C},
+    {"<|endoftext|>", C},  {"<|im_end|>", C},     {"<|fim_prefix|>", C},
+    {"<|fim_middle|>", C}, {"<|fim_suffix|>", C}, {"<|fim_pad|>", C},
+    {"<|repo_name|>", C},  {"<|file_sep|>", C},   {NULL, C},
 };
 static const struct fake_token deepseek[] = {
     {"<｜begin▁of▁sentence｜>", C}, {"<｜end▁of▁sentence｜>", C}, {"<｜fim▁hole｜>", U},
-    {"<｜fim▁begin｜>", U}, {"<｜fim▁end｜>", U}, {NULL, C},
+    {"<｜fim▁begin｜>", U},         {"<｜fim▁end｜>", U},         {NULL, C},
 };
 static const struct fake_token llama[] = {
     {"<s>", C}, {"</s>", C}, {"▁<PRE>", U}, {"▁<SUF>", U}, {"▁<MID>", U}, {"▁<EOT>", U}, {NULL, C},
 };
 static const struct fake_token starcoder2[] = {
     {"<|endoftext|>", C}, {"<fim_prefix>", C}, {"<fim_middle>", C}, {"<fim_suffix>", C},
-    {"<fim_pad>", C}, {"<repo_name>", C}, {"<file_sep>", C}, {NULL, C},
+    {"<fim_pad>", C},     {"<repo_name>", C},  {"<file_sep>", C},   {NULL, C},
 };
 static const struct fake_token starcoder[] = {
     {"<|endoftext|>", C}, {"<fim_prefix>", C}, {"<fim_middle>", C}, {"<fim_suffix>", C},
-    {"<fim_pad>", C}, {"<filename>", C}, {"<reponame>", C}, {NULL, C},
+    {"<fim_pad>", C},     {"<filename>", C},   {"<reponame>", C},   {NULL, C},
 };
 static const struct fake_token santacoder[] = {
-    {"<|endoftext|>", C}, {"<fim-prefix>", C}, {"<fim-middle>", C}, {"<fim-suffix>", C},
-    {"<fim-pad>", C}, {NULL, C},
+    {"<|endoftext|>", C}, {"<fim-prefix>", C}, {"<fim-middle>", C},
+    {"<fim-suffix>", C},  {"<fim-pad>", C},    {NULL, C},
 };
 static const struct fake_token codestral[] = {
     {"<s>", C}, {"</s>", C}, {"[PREFIX]", C}, {"[MIDDLE]", C}, {"[SUFFIX]", C}, {NULL, C},
 };
 static const struct fake_token codegemma[] = {
-    {"<bos>", C}, {"<eos>", C}, {"<|fim_prefix|>", C}, {"<|fim_middle|>", C}, {"<|fim_suffix|>", C},
-    {"<|file_separator|>", C}, {NULL, C},
+    {"<bos>", C},
+    {"<eos>", C},
+    {"<|fim_prefix|>", C},
+    {"<|fim_middle|>", C},
+    {"<|fim_suffix|>", C},
+    {"<|file_separator|>", C},
+    {NULL, C},
 };
 static const struct fake_token granite[] = {
-    {"<|end_of_text|>", C}, {"<|fim_prefix|>", C}, {"<|fim_middle|>", C}, {"<|fim_suffix|>", C},
-    {"<|fim_pad|>", C}, {"<|filename|>", C}, {NULL, C},
+    {"<|end_of_text|>", C},
+    {"<|fim_prefix|>", C},
+    {"<|fim_middle|>", C},
+    {"<|fim_suffix|>", C},
+    {"<|fim_pad|>", C},
+    {"<|filename|>", C},
+    {NULL, C},
 };
 static const struct fake_token plain[] = {{"<|endoftext|>", C}, {NULL, C}};
 
@@ -73,8 +83,10 @@ static const char *spell(const struct token_list *l)
     size_t n = 0;
     for (size_t i = 0; i < l->len; i++) {
         assert_true(n + 16 < sizeof text);
-        if (l->ids[i] < X) text[n++] = (char)l->ids[i];
-        else n += (size_t)snprintf(text + n, 16, "{%d}", l->ids[i] - X);
+        if (l->ids[i] < X)
+            text[n++] = (char)l->ids[i];
+        else
+            n += (size_t)snprintf(text + n, 16, "{%d}", l->ids[i] - X);
     }
     text[n] = 0;
     return text;
@@ -180,8 +192,11 @@ static void code_llama_without_marks(void **state)
 static void parts_get_no_spaces(void **state)
 {
     (void)state;
-    static const struct fake_token extra[] = {
-        {"<fim_prefix>", C}, {"<fim_suffix>", C}, {"<fim_middle>", C}, {"<filename>", U}, {NULL, C}};
+    static const struct fake_token extra[] = {{"<fim_prefix>", C},
+                                              {"<fim_suffix>", C},
+                                              {"<fim_middle>", C},
+                                              {"<filename>", U},
+                                              {NULL, C}};
     struct fake_vocab v;
     fake_vocab_spm(&v, extra, -1, -1);
     struct fim_template f = detect(&v);
@@ -251,7 +266,8 @@ static void no_template(void **state)
     fake_vocab_fini(&v);
 }
 
-/* Text that spells control tokens out stays text, also where the vocabulary matches them anywhere. */
+/* Text that spells control tokens out stays text, also where the vocabulary matches them anywhere.
+ */
 static void user_text_is_never_control(void **state)
 {
     (void)state;
@@ -263,8 +279,7 @@ static void user_text_is_never_control(void **state)
     fake_vocab_bpe(&v, deepseek, 0, 1);
     in = input("a<｜fim▁hole｜><｜fim▁end｜>", "<<｜fim▁begin｜>x<");
     in.file_name = "<｜fim▁end｜>";
-    expect(&v, &in,
-           "{0}{3}a<｜fim▁hole｜><｜fim▁end｜>{2}<<｜fim▁begin｜>x<{4}");
+    expect(&v, &in, "{0}{3}a<｜fim▁hole｜><｜fim▁end｜>{2}<<｜fim▁begin｜>x<{4}");
     fake_vocab_fini(&v);
     static const struct fake_token odd[] = {{"@pre", U}, {"@suf", U}, {"@mid", U}, {NULL, C}};
     fake_vocab_bpe(&v, odd, -1, -1);
@@ -297,7 +312,8 @@ static void cuts_at_lines(void **state)
     /* Four of max are kept for control tokens, of which this family uses three. */
     static const struct cut_case list[] = {
         {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 23, "{2}aaaa\nbbbb\ncccc\ndd{4}\nee\n{3}", true},
-        {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 24, "{2}aaaa\nbbbb\ncccc\ndd{4}\nee\nff\n{3}", false},
+        {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 24, "{2}aaaa\nbbbb\ncccc\ndd{4}\nee\nff\n{3}",
+         false},
         {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 22, "{2}aaaa\nbbbb\ncccc\ndd{4}\nee\n{3}", true},
         {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 20, "{2}bbbb\ncccc\ndd{4}\nee\n{3}", true},
         {"aaaa\nbbbb\ncccc\ndd", "\nee\nff\n", 4 + 16, "{2}bbbb\ncccc\ndd{4}\nee\n{3}", true},
@@ -386,9 +402,11 @@ static void favours_the_prefix(void **state)
 static void long_tokens(void **state)
 {
     (void)state;
-    static const struct fake_token extra[] = {
-        {"<|fim_prefix|>", C}, {"<|fim_middle|>", C}, {"<|fim_suffix|>", C},
-        {"========================================", U}, {NULL, C}};
+    static const struct fake_token extra[] = {{"<|fim_prefix|>", C},
+                                              {"<|fim_middle|>", C},
+                                              {"<|fim_suffix|>", C},
+                                              {"========================================", U},
+                                              {NULL, C}};
     struct fake_vocab v;
     fake_vocab_bpe(&v, extra, -1, -1);
     struct fim_template f = detect(&v);
@@ -416,7 +434,8 @@ static void any_budget_fits(void **state)
     struct fake_vocab v;
     fake_vocab_spm(&v, llama, 0, 1);
     struct fim_template f = detect(&v);
-    static const char text[] = "a\n\n<s>bé\n  \xE2\x82\xAC\xE2\x82\xAC\xFF\xFF\n\nlonger line here\nx\n";
+    static const char text[] =
+        "a\n\n<s>bé\n  \xE2\x82\xAC\xE2\x82\xAC\xFF\xFF\n\nlonger line here\nx\n";
     for (size_t max = 20; max < 130; max++) {
         for (size_t cut = 0; cut <= sizeof text - 1; cut += 3) {
             struct fim_input in = {text, cut, text + cut, sizeof text - 1 - cut, NULL, max};

@@ -66,8 +66,8 @@ static void ends_with_the_line(void **state)
         {"text after the cursor", "foo(", ")\n", "\nbar", false, TRIM_LINE_END, ""},
         {"behind an opener with its block", "if x:", "\n    a()\n", "  # why\n    b()\n", false,
          TRIM_LINE_END, "  # why"},
-        {"opens the block below", "for (;;)\n    ", "\n        go();\n", "if (x)\n        stop();\n",
-         false, TRIM_LINE_END, "if (x)"},
+        {"opens the block below", "for (;;)\n    ", "\n        go();\n",
+         "if (x)\n        stop();\n", false, TRIM_LINE_END, "if (x)"},
     };
     CHECK_ALL(list);
 }
@@ -92,10 +92,12 @@ static void drops_what_the_line_has_already(void **state)
         {"part of the rest", "f(", ") + g(x)\n", "a)\n", false, TRIM_SUFFIX_OVERLAP, "a"},
         {"a blank on both sides", "x = ", " + 1\n", "y ", true, TRIM_NONE, "y"},
         {"comma", "{\"a\": ", ",\n", "1,\n", false, TRIM_SUFFIX_OVERLAP, "1"},
-        {"the same end", "if task ", "not None:\n", "is None:\n    go()", false, TRIM_SUFFIX_OVERLAP, "is "},
-        {"the same closing", "def f", ", b=None):\n", "(self):\n", false, TRIM_SUFFIX_OVERLAP, "(self"},
-        {"the same start", "# memory is ", "the byte 0xCB, then\n", "filled with the byte 0xDB.\n", false,
-         TRIM_SUFFIX_OVERLAP, "filled with "},
+        {"the same end", "if task ", "not None:\n", "is None:\n    go()", false,
+         TRIM_SUFFIX_OVERLAP, "is "},
+        {"the same closing", "def f", ", b=None):\n", "(self):\n", false, TRIM_SUFFIX_OVERLAP,
+         "(self"},
+        {"the same start", "# memory is ", "the byte 0xCB, then\n", "filled with the byte 0xDB.\n",
+         false, TRIM_SUFFIX_OVERLAP, "filled with "},
         {"too little in common", "x = ", "2;\n", "a * 4;\n", false, TRIM_LINE_END, "a * 4;"},
         {"a comment behind it", "print(add(", "))\n", "2, 3))  # Output: 5\n", false,
          TRIM_SUFFIX_OVERLAP, "2, 3"},
@@ -135,20 +137,20 @@ static void leaves_no_block(void **state)
     static const struct example list[] = {
         {"next method", "class A:\n    def f(self):\n        ", "\n\n    def h(self):\n",
          "return 1\n\n    def g(self):\n        pass", false, TRIM_BLOCK_END, "return 1"},
-        {"body behind the opener", "def f():", "\n\ndef h():\n", "\n    return 1\n\ndef g():\n", false,
-         TRIM_BLOCK_END, "\n    return 1"},
-        {"nothing deeper came", "def f():", "\n\ndef h():\n", "\ndef g():\n", false,
-         TRIM_BLOCK_END, ""},
+        {"body behind the opener", "def f():", "\n\ndef h():\n", "\n    return 1\n\ndef g():\n",
+         false, TRIM_BLOCK_END, "\n    return 1"},
+        {"nothing deeper came", "def f():", "\n\ndef h():\n", "\ndef g():\n", false, TRIM_BLOCK_END,
+         ""},
         {"a brace that nobody else writes", "int main(void)\n{\n    ", "",
          "return 0;\n}\n\nint other(void)\n", false, TRIM_BLOCK_END, "return 0;\n}"},
-        {"a brace that follows", "int main(void)\n{\n    ", "\n}\n",
-         "go();\n    return 0;\n}\n", false, TRIM_SUFFIX_LINE, "go();\n    return 0;"},
+        {"a brace that follows", "int main(void)\n{\n    ", "\n}\n", "go();\n    return 0;\n}\n",
+         false, TRIM_SUFFIX_LINE, "go();\n    return 0;"},
         {"a brace that follows differently", "static int v[] = {\n    ", "\n}, *w;\n",
          "1,\n    2,\n};\n", false, TRIM_BLOCK_END, "1,\n    2,"},
         {"between braces", "if (x) {", "}\n", "\n    y();\n}\nz();", false, TRIM_BLOCK_END,
          "\n    y();"},
-        {"dedent", "    if x:\n        a()\n        ", "\n\n    b()\n",
-         "c()\n    return\n", false, TRIM_DEDENT, "c()"},
+        {"dedent", "    if x:\n        a()\n        ", "\n\n    b()\n", "c()\n    return\n", false,
+         TRIM_DEDENT, "c()"},
         {"dedent below column 1's guess", "class A:\n    x = 1\n", "\n\nclass B:\n",
          "    y = 2\n\nclass C:\n", false, TRIM_DEDENT, "    y = 2"},
         {"tabs", "\tif x {\n\t\t", "\n\t}\n", "a()\n\t\tb()\n\tc()\n", false, TRIM_BLOCK_END,
@@ -182,15 +184,17 @@ static void stops_repetition(void **state)
     static const struct example list[] = {
         {"one line", "def f():\n    ", "", "a += 1\n    a += 1\n    a += 1\n    a += 1\n", false,
          TRIM_REPEAT, "a += 1"},
-        {"two lines", "def f():\n    ", "", "xa()\n    ya()\n    xa()\n    ya()\n    xa()\n    ya()\n", false,
-         TRIM_REPEAT, "xa()\n    ya()"},
+        {"two lines", "def f():\n    ", "",
+         "xa()\n    ya()\n    xa()\n    ya()\n    xa()\n    ya()\n", false, TRIM_REPEAT,
+         "xa()\n    ya()"},
         {"two are fine", "def f():\n    ", "", "a += 1\n    a += 1", true, TRIM_NONE,
          "a += 1\n    a += 1"},
         {"other indentation is another line", "if a then\n    ", "",
          "for b do\n        for c do\n            d()\n            end\n        end\n    end", true,
-         TRIM_NONE, "for b do\n        for c do\n            d()\n            end\n        end\n    end"},
-        {"closing brackets are not counted", "f(\n    ", "", "[\n    {\n    }\n    }\n    }\n", true,
-         TRIM_NONE, "[\n    {\n    }\n    }\n    }"},
+         TRIM_NONE,
+         "for b do\n        for c do\n            d()\n            end\n        end\n    end"},
+        {"closing brackets are not counted", "f(\n    ", "", "[\n    {\n    }\n    }\n    }\n",
+         true, TRIM_NONE, "[\n    {\n    }\n    }\n    }"},
     };
     CHECK_ALL(list);
     char line[2048] = "x = [";
@@ -240,8 +244,8 @@ static void blanks_in_front(void **state)
     static const struct example list[] = {
         {"indented by the editor", "def f():\n    a = 1\n    ", "\n", "    b = 2", true, TRIM_NONE,
          "b = 2"},
-        {"indented twice", "def f():\n    ", "\n", "    if b:\n        c()\n    d()", true, TRIM_NONE,
-         "if b:\n        c()\n    d()"},
+        {"indented twice", "def f():\n    ", "\n", "    if b:\n        c()\n    d()", true,
+         TRIM_NONE, "if b:\n        c()\n    d()"},
         {"not yet deep enough", "    def f():\n    ", "\n", "    a()", true, TRIM_NONE, "    a()"},
         {"column 1", "def f():\n    a = 1\n", "\n", "    b = 2", true, TRIM_NONE, "    b = 2"},
         {"after an equals sign", "x = ", "\n", " 1", true, TRIM_NONE, "1"},
@@ -255,13 +259,14 @@ static void blanks_in_front(void **state)
 static void modes_override(void **state)
 {
     (void)state;
-    const struct example multi = {"multi", "y = ", "\nz = 3\n", "[\n  1,\n]\nx", false, TRIM_NONE,
-                                  "[\n  1,\n]\nx"};
+    const struct example multi = {"multi", "y = ",    "\nz = 3\n",    "[\n  1,\n]\nx",
+                                  false,   TRIM_NONE, "[\n  1,\n]\nx"};
     check(&multi, TRIM_MULTI);
-    const struct example single = {"single", "def f():\n    ", "\n", "a()\n    b()", false,
-                                   TRIM_LINE_END, "a()"};
+    const struct example single = {"single", "def f():\n    ", "\n", "a()\n    b()",
+                                   false,    TRIM_LINE_END,    "a()"};
     check(&single, TRIM_SINGLE);
-    const struct example raw = {"raw", "f(", ")\n", "a)\n)\n\n\n\n", false, TRIM_NONE, "a)\n)\n\n\n\n"};
+    const struct example raw = {"raw", "f(",      ")\n",          "a)\n)\n\n\n\n",
+                                false, TRIM_NONE, "a)\n)\n\n\n\n"};
     check(&raw, TRIM_RAW);
 }
 
@@ -272,12 +277,26 @@ static void utf8_prefix(void **state)
         const char *text;
         size_t len, valid;
     } list[] = {
-        {"", 0, 0},          {"abc", 3, 3},        {"\xC3\xA9", 2, 2},      {"a\xC3", 2, 1},
-        {"\xE2\x82\xAC", 3, 3}, {"\xE2\x82", 2, 0},   {"\xF0\x9F\x98\x80", 4, 4},
-        {"x\xF0\x9F\x98", 4, 1}, {"\x80", 1, 0},      {"\xC0\x80", 2, 0},      {"\xC1\xBF", 2, 0},
-        {"\xE0\x9F\xBF", 3, 0}, {"\xED\xA0\x80", 3, 0}, {"\xED\x9F\xBF", 3, 3},
-        {"\xF0\x8F\xBF\xBF", 4, 0}, {"\xF4\x8F\xBF\xBF", 4, 4}, {"\xF4\x90\x80\x80", 4, 0},
-        {"\xF5\x80\x80\x80", 4, 0}, {"a\0b", 3, 3},   {"\xFF", 1, 0},
+        {"", 0, 0},
+        {"abc", 3, 3},
+        {"\xC3\xA9", 2, 2},
+        {"a\xC3", 2, 1},
+        {"\xE2\x82\xAC", 3, 3},
+        {"\xE2\x82", 2, 0},
+        {"\xF0\x9F\x98\x80", 4, 4},
+        {"x\xF0\x9F\x98", 4, 1},
+        {"\x80", 1, 0},
+        {"\xC0\x80", 2, 0},
+        {"\xC1\xBF", 2, 0},
+        {"\xE0\x9F\xBF", 3, 0},
+        {"\xED\xA0\x80", 3, 0},
+        {"\xED\x9F\xBF", 3, 3},
+        {"\xF0\x8F\xBF\xBF", 4, 0},
+        {"\xF4\x8F\xBF\xBF", 4, 4},
+        {"\xF4\x90\x80\x80", 4, 0},
+        {"\xF5\x80\x80\x80", 4, 0},
+        {"a\0b", 3, 3},
+        {"\xFF", 1, 0},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         assert_int_equal(trim_utf8_prefix(list[i].text, list[i].len), list[i].valid);
@@ -304,9 +323,10 @@ static void never_cuts_a_character(void **state)
 static void random_texts(void **state)
 {
     (void)state;
-    static const char *const pieces[] = {"\n", "\n", "    ", "  ", "\t", "a", "foo(", ")", "}", "{",
-                                         "]", "[", ":", "return x", "\"", "'", "\\", ";", ",",
-                                         "\xC3\xA9", "\xE2\x82", "\xFF", "\r\n", "x = 1", "def f():"};
+    static const char *const pieces[] = {
+        "\n", "\n",       "    ",     "  ",   "\t",       "a",     "foo(",    ")",  "}",
+        "{",  "]",        "[",        ":",    "return x", "\"",    "'",       "\\", ";",
+        ",",  "\xC3\xA9", "\xE2\x82", "\xFF", "\r\n",     "x = 1", "def f():"};
     const size_t n_pieces = sizeof pieces / sizeof *pieces;
     uint32_t seed = 12345;
     char part[3][512];
