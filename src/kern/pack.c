@@ -3,13 +3,9 @@
 #include <string.h>
 
 #include "kern/kern.h"
+#include "quant/blocks.h"
 
-/* ---- blocks taken apart; the file formats are those that src/quant decodes -------------------- */
-
-static uint16_t load_u16(const uint8_t *p)
-{
-    return (uint16_t)(p[0] | p[1] << 8);
-}
+/* ---- blocks taken apart: the file formats of quant/blocks.h ------------------------------------ */
 
 static void split_nibbles32(const uint8_t *qs, uint8_t *q)
 {
@@ -19,44 +15,17 @@ static void split_nibbles32(const uint8_t *qs, uint8_t *q)
     }
 }
 
+/* Bit i of qh becomes bit 4 of q[i]: a byte is copied into eight, each keeps its own bit, and adding
+ * 127 carries it to the top. */
 static void split_high32(const uint8_t *qh, uint8_t *q)
 {
-    for (int i = 0; i < 4; i++)
-        for (int bit = 0; bit < 8; bit++) q[8 * i + bit] |= (uint8_t)((qh[i] >> bit & 1) << 4);
-}
-
-static void split_q4_0(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    split_nibbles32(b + 2, o->q);
-}
-
-static void split_q4_1(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    o->m = load_u16(b + 2);
-    split_nibbles32(b + 4, o->q);
-}
-
-static void split_q5_0(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    split_nibbles32(b + 6, o->q);
-    split_high32(b + 2, o->q);
-}
-
-static void split_q5_1(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    o->m = load_u16(b + 2);
-    split_nibbles32(b + 8, o->q);
-    split_high32(b + 4, o->q);
-}
-
-static void split_q8_0(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    for (int i = 0; i < 32; i++) o->q[i] = b[2 + i] ^ 0x80;
+    for (int i = 0; i < 4; i++) {
+        uint64_t bits = (qh[i] * 0x0101010101010101u) & 0x8040201008040201u, low;
+        bits = ((bits + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+        memcpy(&low, q + 8 * i, 8);
+        low |= bits;
+        memcpy(q + 8 * i, &low, 8);
+    }
 }
 
 /* Each 32 bytes hold four runs of 32 values of two bits. */
@@ -75,38 +44,6 @@ static void split_bits_k(const uint8_t *bits, int shift, uint8_t *q)
         for (int l = 0; l < 32; l++) q[32 * s + l] |= (uint8_t)((bits[l] >> s & 1) << shift);
 }
 
-static void split_q2_k(const uint8_t *b, struct pack_row *o)
-{
-    memcpy(o->codes, b, 16);
-    split_pairs_k(b + 16, o->q);
-    o->d = load_u16(b + 80);
-    o->m = load_u16(b + 82);
-}
-
-static void split_q3_k(const uint8_t *b, struct pack_row *o)
-{
-    const uint8_t *hmask = b, *qs = b + 32, *sc = b + 96;
-    split_pairs_k(qs, o->q);
-    split_bits_k(hmask, 2, o->q);
-    for (int i = 0; i < 16; i++) {
-        int lo = i < 8 ? sc[i] & 15 : sc[i - 8] >> 4;
-        int hi = sc[8 + i % 4] >> (i / 4 * 2) & 3;
-        o->codes[i] = (uint8_t)(lo | hi << 4);
-    }
-    o->d = load_u16(b + 108);
-}
-
-/* Twelve bytes hold eight scales and eight minima of six bits. */
-static void split_codes_k4(const uint8_t *s, uint8_t *codes)
-{
-    for (int j = 0; j < 4; j++) {
-        codes[j] = s[j] & 63;
-        codes[8 + j] = s[j + 4] & 63;
-        codes[j + 4] = (uint8_t)((s[j + 8] & 15) | (s[j] >> 6) << 4);
-        codes[12 + j] = (uint8_t)(s[j + 8] >> 4 | (s[j + 4] >> 6) << 4);
-    }
-}
-
 static void split_nibbles_k(const uint8_t *qs, uint8_t *q)
 {
     for (int run = 0; run < 4; run++)
@@ -116,34 +53,47 @@ static void split_nibbles_k(const uint8_t *qs, uint8_t *q)
         }
 }
 
-static void split_q4_k(const uint8_t *b, struct pack_row *o)
+static void split_codes_k4(const uint8_t *scales, uint8_t *codes)
 {
-    o->d = load_u16(b);
-    o->m = load_u16(b + 2);
-    split_codes_k4(b + 4, o->codes);
-    split_nibbles_k(b + 16, o->q);
+    for (int j = 0; j < 8; j++) quant_k4_scale_min(scales, j, &codes[j], &codes[8 + j]);
 }
 
-static void split_q5_k(const uint8_t *b, struct pack_row *o)
-{
-    o->d = load_u16(b);
-    o->m = load_u16(b + 2);
-    split_codes_k4(b + 4, o->codes);
-    split_nibbles_k(b + 48, o->q);
-    split_bits_k(b + 16, 4, o->q);
-}
+/* Defines split_TYPE, whose body sees the block as b. */
+#define SPLIT(TYPE, ...)                                                                           \
+    static void split_##TYPE(const uint8_t *bytes, struct pack_row *o)                             \
+    {                                                                                              \
+        const struct block_##TYPE *b = (const struct block_##TYPE *)bytes;                         \
+        o->d = quant_load_u16(b->d);                                                               \
+        __VA_ARGS__                                                                                \
+    }
 
-static void split_q6_k(const uint8_t *b, struct pack_row *o)
+SPLIT(q4_0, split_nibbles32(b->qs, o->q);)
+SPLIT(q4_1, o->m = quant_load_u16(b->m); split_nibbles32(b->qs, o->q);)
+SPLIT(q5_0, split_nibbles32(b->qs, o->q); split_high32(b->qh, o->q);)
+SPLIT(q5_1, o->m = quant_load_u16(b->m); split_nibbles32(b->qs, o->q); split_high32(b->qh, o->q);)
+SPLIT(q8_0, for (int i = 0; i < 32; i++) o->q[i] = (uint8_t)(b->qs[i] + 128);)
+SPLIT(q2_k, o->m = quant_load_u16(b->dmin); memcpy(o->codes, b->scales, 16);
+      split_pairs_k(b->qs, o->q);)
+SPLIT(q3_k, int8_t scales[16]; quant_q3_k_scales(b->scales, scales);
+      for (int i = 0; i < 16; i++) o->codes[i] = (uint8_t)(scales[i] + 32);
+      split_pairs_k(b->qs, o->q); split_bits_k(b->hmask, 2, o->q);)
+SPLIT(q4_k, o->m = quant_load_u16(b->dmin); split_codes_k4(b->scales, o->codes);
+      split_nibbles_k(b->qs, o->q);)
+SPLIT(q5_k, o->m = quant_load_u16(b->dmin); split_codes_k4(b->scales, o->codes);
+      split_nibbles_k(b->qs, o->q); split_bits_k(b->qh, 4, o->q);)
+
+static void split_q6_k(const uint8_t *bytes, struct pack_row *o)
 {
+    const struct block_q6_k *b = (const struct block_q6_k *)bytes;
     for (int half = 0; half < 2; half++)
         for (int run = 0; run < 4; run++) {
-            const uint8_t *lo = b + 64 * half + 32 * (run % 2), *hi = b + 128 + 32 * half;
+            const uint8_t *lo = b->ql + 64 * half + 32 * (run % 2), *hi = b->qh + 32 * half;
             for (int l = 0; l < 32; l++)
                 o->q[128 * half + 32 * run + l] =
                     (uint8_t)((lo[l] >> (run / 2 * 4) & 15) | (hi[l] >> (2 * run) & 3) << 4);
         }
-    memcpy(o->codes, b + 192, 16);
-    o->d = load_u16(b + 208);
+    memcpy(o->codes, b->scales, 16);
+    o->d = quant_load_u16(b->d);
 }
 
 /* ---- registry --------------------------------------------------------------------------------- */
