@@ -66,6 +66,30 @@ const volatile int *watch_flag(const struct watch *w);
 /* Whether to stop now, and why. */
 enum watch_cause watch_poll(const struct watch *w);
 
+/* ---- session: one timeline of tokens -----------------------------------------------------------
+ */
+
+struct session {
+    struct engine *e;
+    size_t n_ctx, n_vocab;
+    struct kv_pool *pool;
+    struct kv_seq *seq;
+    int32_t *tokens;          /* [n_ctx]: what seq holds; its length is kv_seq_len(seq) */
+    float *logits;            /* [n_vocab] */
+    struct forward_row *rows; /* [INFER_CHUNK] */
+};
+
+/* ERR_INVALID where a token is not of the vocabulary. */
+enum status session_check_tokens(const struct session *s, const int32_t *tokens, size_t n,
+                                 struct error *err);
+/* Appends n <= INFER_CHUNK tokens by one forward pass; all rows or only the last get logits. */
+enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
+                         float *logits, const volatile int *cancel, struct error *err);
+/* Appends tokens chunk by chunk; s->logits are then the last token's. Stops between chunks when `w`
+ * says so, with ERR_CANCELLED. */
+enum status session_extend(struct session *s, const int32_t *tokens, size_t n,
+                           const struct watch *w, struct error *err);
+
 /* ---- numbers that are the same on every machine -----------------------------------------------
  */
 
