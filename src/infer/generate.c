@@ -92,10 +92,7 @@ enum status session_generate(struct session *s, const struct generate_request *r
     if (st != OK) return st;
     for (size_t i = 0; i < req->n_prompt; i++) sampler_accept(sampler, req->prompt[i]);
 
-    /* The last token is always evaluated, since its logits are not kept. */
-    size_t held = kv_seq_len(s->seq), keep = 0;
-    while (keep < held && keep + 1 < req->n_prompt && s->tokens[keep] == req->prompt[keep]) keep++;
-    kv_seq_truncate(s->seq, keep);
+    size_t keep = session_rewind(s, req->prompt, req->n_prompt);
     res->n_cached = keep;
 
     struct watch w;

@@ -82,6 +82,9 @@ struct session {
 /* ERR_INVALID where a token is not of the vocabulary. */
 enum status session_check_tokens(const struct session *s, const int32_t *tokens, size_t n,
                                  struct error *err);
+/* Forgets what the timeline holds beyond its longest common prefix with `tokens`, the last of which
+ * never counts: its logits are not kept, so it is always evaluated. Returns that prefix's length. */
+size_t session_rewind(struct session *s, const int32_t *tokens, size_t n);
 /* Appends n <= INFER_CHUNK tokens by one forward pass; all rows or only the last get logits. */
 enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
                          float *logits, const volatile int *cancel, struct error *err);

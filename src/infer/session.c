@@ -69,6 +69,14 @@ enum status session_check_tokens(const struct session *s, const int32_t *tokens,
     return OK;
 }
 
+size_t session_rewind(struct session *s, const int32_t *tokens, size_t n)
+{
+    size_t held = kv_seq_len(s->seq), keep = 0;
+    while (keep < held && keep + 1 < n && s->tokens[keep] == tokens[keep]) keep++;
+    kv_seq_truncate(s->seq, keep);
+    return keep;
+}
+
 enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
                          float *logits, const volatile int *cancel, struct error *err)
 {
