@@ -45,12 +45,3 @@ enum status kern_select(const char *force, const struct kern_ops **out, struct e
                      "HEARTH_CPU=%s names no kernels; use avx512, avxvnni, avx2, sse2 or scalar",
                      force);
 }
-
-size_t kern_matmul_scratch_bytes(size_t n_cols)
-{
-    /* Unpacked records of two panels, then one correction of four bytes for each 16 activations of
-     * the rows that are worked on together: see cpu/matmul_tmpl.h. */
-    size_t records = 2 * (n_cols / 32 * 768);
-    size_t corr = n_cols * KERN_TILE_MAX > 512 * 1024 ? n_cols * KERN_TILE_MAX : 512 * 1024;
-    return records + corr / 16 * 4 + 64;
-}

@@ -21,6 +21,7 @@
 #define KERN_PANEL 16      /* rows per panel */
 #define KERN_KV_PAGE 32    /* positions per page of the KV cache */
 #define KERN_TILE_MAX 12   /* activation rows that one kernel call interleaves */
+#define KERN_MATMUL_SCRATCH (96 * 1024)
 
 /* ---- packed weights --------------------------------------------------------------------------- */
 
@@ -52,13 +53,15 @@ enum kern_act_format { KERN_ACT_32, KERN_ACT_16, KERN_ACT_FLOAT };
 
 struct kern_act_q {
     int8_t *q;      /* [n_rows * n_cols] */
-    float *scale;   /* [n_rows * n_cols / block] */
-    int32_t *sum;   /* [n_rows * n_cols / block]: sums of the block's quantized values */
+    /* [n_rows * n_cols / block] each */
+    float *scale;
+    int32_t *neg_sum; /* minus the sum of the block's quantized values */
+    float *bias;      /* scale times that sum */
 };
 
 /* n_rows vectors of n_cols floats, prepared once and shared by all matrices that read them. Rows are
  * grouped in tiles of up to KERN_TILE_MAX rows; within a tile of width w the int8 values stand as
- * [n_cols/4][w][4], the scales and sums as [n_cols/block][w]. Tile t starts at row
+ * [n_cols/4][w][4], the others as [n_cols/block][w]. Tile t starts at row
  * t * KERN_TILE_MAX. n_cols is a multiple of 32 when int8 is used. */
 struct kern_act {
     size_t n_rows, n_cols;
@@ -83,8 +86,11 @@ struct kern_attn {
     float scale;
     const uint8_t *const *pages; /* page p of the sequence; K and V at the offsets below */
     size_t k_offset, v_offset;
+    void *scratch; /* kern_attn_scratch_bytes(head_dim) bytes, 64-byte aligned, one per thread */
 };
-#define KERN_ATTN_MAX_Q 64
+#define KERN_ATTN_MAX_Q 192
+
+size_t kern_attn_scratch_bytes(size_t head_dim);
 
 /* ---- operations ------------------------------------------------------------------------------- */
 
@@ -96,7 +102,7 @@ struct kern_ops {
                          size_t tile1);
 
     /* y[r * y_stride + o] for all rows r of `act` and the outputs o of panels [panel0, panel1).
-     * `scratch`: kern_matmul_scratch_bytes(n_cols) bytes, 64-byte aligned, one per thread. */
+     * `scratch`: KERN_MATMUL_SCRATCH bytes, 64-byte aligned, one per thread. */
     void (*matmul)(const struct kern_matrix *w, const struct kern_act *act, float *y,
                    size_t y_stride, size_t panel0, size_t panel1, void *scratch);
 
@@ -111,8 +117,6 @@ struct kern_ops {
     void (*rope)(float *x, const float *cs, size_t n_dims, bool neox);
     void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
 };
-
-size_t kern_matmul_scratch_bytes(size_t n_cols);
 
 /* The best table for this CPU, or the one that `force` names (NULL: the HEARTH_CPU environment
  * variable, and without it the best). ERR_UNSUPPORTED where the CPU lacks it. */

@@ -34,7 +34,8 @@ static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t 
     for (int k = 0; k < KERN_ACT_FORMATS; k++) {
         a->fmt[k].q = place(l, rows, cols);
         a->fmt[k].scale = place(l, rows, cols / 16 * sizeof(float));
-        a->fmt[k].sum = place(l, rows, cols / 16 * sizeof(int32_t));
+        a->fmt[k].neg_sum = place(l, rows, cols / 16 * sizeof(int32_t));
+        a->fmt[k].bias = place(l, rows, cols / 16 * sizeof(float));
     }
 }
 
@@ -60,7 +61,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->logit_rows = place(l, rows, sizeof *f->logit_rows);
     for (int t = 0; t < n; t++) {
         struct forward_thread th = {0};
-        th.matmul = place(l, 1, kern_matmul_scratch_bytes(cols));
+        th.matmul = place(l, 1, KERN_MATMUL_SCRATCH);
         th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
         th.out = place(l, KERN_ATTN_MAX_Q, hd * 4);
         th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);

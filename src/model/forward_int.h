@@ -22,7 +22,7 @@ struct attn_unit {
 
 /* What one thread needs for itself. */
 struct forward_thread {
-    void *matmul;       /* kern_matmul_scratch_bytes */
+    void *matmul;       /* KERN_MATMUL_SCRATCH bytes */
     float *q, *out;     /* [KERN_ATTN_MAX_Q][head_dim] */
     uint32_t *n_kv;     /* [KERN_ATTN_MAX_Q] */
     /* A single row's input is prepared by every thread for itself: this saves a barrier, and

@@ -93,7 +93,7 @@ static void act_alloc(struct kern_act *a)
 {
     size_t n = a->n_rows * a->n_cols;
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
-        a->fmt[k] = (struct kern_act_q){alloc(n), alloc(n / 4), alloc(n / 4)};
+        a->fmt[k] = (struct kern_act_q){alloc(n), alloc(n / 4), alloc(n / 4), alloc(n / 4)};
 }
 
 static void act_free(struct kern_act *a)
@@ -101,7 +101,8 @@ static void act_free(struct kern_act *a)
     for (int k = 0; k < KERN_ACT_FORMATS; k++) {
         free(a->fmt[k].q);
         free(a->fmt[k].scale);
-        free(a->fmt[k].sum);
+        free(a->fmt[k].neg_sum);
+        free(a->fmt[k].bias);
     }
 }
 
@@ -163,7 +164,7 @@ static bool same(const struct kern_ops *ops, const float *a, const float *ref, s
 
 static void run(const struct kern_ops *ops, struct setup *s, float *y, size_t split)
 {
-    void *scratch = alloc(kern_matmul_scratch_bytes(s->w.n_cols));
+    void *scratch = alloc(KERN_MATMUL_SCRATCH);
     enum kern_act_format fmt = kern_act_format(s->w.type);
     if (fmt != KERN_ACT_FLOAT)
         ops->act_quantize(&s->act, fmt, 0, (s->act.n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);

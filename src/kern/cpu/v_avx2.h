@@ -15,6 +15,7 @@ typedef struct { __m256i a, b; } vb;
 #define V_PANELS 1
 #define V_ROWS_MAX 4
 #define V_FLOAT_ROWS 4
+#define V_FEW_MAX 4
 
 #define VF2(expr_a, expr_b) ((vf){expr_a, expr_b})
 static inline vf vf_zero(void) { return VF2(_mm256_setzero_ps(), _mm256_setzero_ps()); }
@@ -103,6 +104,10 @@ static inline vi vi_set1(int32_t x) { return VI2(_mm256_set1_epi32(x), _mm256_se
 static inline vi vi_add(vi x, vi y)
 {
     return VI2(_mm256_add_epi32(x.a, y.a), _mm256_add_epi32(x.b, y.b));
+}
+static inline vi vi_shl(vi x, int n)
+{
+    return VI2(_mm256_slli_epi32(x.a, n), _mm256_slli_epi32(x.b, n));
 }
 static inline vf vi_to_vf(vi x) { return VF2(_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)); }
 static inline vi vf_round(vf x) { return VI2(_mm256_cvtps_epi32(x.a), _mm256_cvtps_epi32(x.b)); }

@@ -15,6 +15,7 @@ typedef __m512i vb;
 #define V_PANELS 2
 #define V_ROWS_MAX 6
 #define V_FLOAT_ROWS 8
+#define V_FEW_MAX 8
 
 static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }
@@ -75,6 +76,7 @@ static inline float vf_hmax(vf a)
 static inline vi vi_zero(void) { return _mm512_setzero_si512(); }
 static inline vi vi_set1(int32_t x) { return _mm512_set1_epi32(x); }
 static inline vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
+#define vi_shl(a, n) _mm512_slli_epi32(a, n)
 static inline vf vi_to_vf(vi a) { return _mm512_cvtepi32_ps(a); }
 static inline vi vf_round(vf a) { return _mm512_cvtps_epi32(a); }
 static inline int32_t vi_hsum(vi a) { return _mm512_reduce_add_epi32(a); }

@@ -24,6 +24,7 @@ typedef struct { uint8_t v[64]; } vb;
 #define V_PANELS 1
 #define V_ROWS_MAX 1
 #define V_FLOAT_ROWS 1
+#define V_FEW_MAX 1
 
 #define V_EACH for (int l = 0; l < 16; l++)
 #define V_MAP(type, expr)                                                                          \
@@ -85,6 +86,7 @@ static inline float vf_hmax(vf a)
 static inline vi vi_zero(void) { V_MAP(vi, 0); }
 static inline vi vi_set1(int32_t x) { V_MAP(vi, x); }
 static inline vi vi_add(vi a, vi b) { V_MAP(vi, a.v[l] + b.v[l]); }
+static inline vi vi_shl(vi a, int n) { V_MAP(vi, (int32_t)((uint32_t)a.v[l] << n)); }
 static inline vf vi_to_vf(vi a) { V_MAP(vf, (float)a.v[l]); }
 /* To nearest, ties to even; |a| < 2^31. */
 static inline vi vf_round(vf a) { V_MAP(vi, (int32_t)lrintf(a.v[l])); }

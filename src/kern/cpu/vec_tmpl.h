@@ -35,8 +35,8 @@ static inline vf vf_exp(vf x)
 }
 
 /* n vectors of 16 floats share a scale; value g of four goes to q + 4 * w * g. */
-INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale, int32_t *sum,
-                           size_t w)
+INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale, int32_t *neg_sum,
+                           float *bias, size_t w)
 {
     vf a[2], top = vf_zero();
     for (int i = 0; i < n; i++) {
@@ -59,17 +59,19 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
         *scale = 0;
     }
     for (int g = 0; g < 4 * n; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
-    *sum = s;
+    *neg_sum = -s;
+    *bias = *scale * (float)s;
 }
 
 INLINE void quantize_row(const int n, const float *x, size_t n_cols, int8_t *q, float *scale,
-                         int32_t *sum, size_t w)
+                         int32_t *neg_sum, float *bias, size_t w)
 {
     /* The blocks' maxima skip a NaN, but 0 * x is NaN for it and for an infinity. */
     vf broken = vf_zero();
     for (size_t b = 0; b < n_cols / (16 * (size_t)n); b++) {
         const float *block = x + b * 16 * (size_t)n;
-        quantize_block(n, block, q + b * 16 * (size_t)n * w, scale + b * w, sum + b * w, w);
+        quantize_block(n, block, q + b * 16 * (size_t)n * w, scale + b * w, neg_sum + b * w,
+                       bias + b * w, w);
         for (int i = 0; i < n; i++) broken = vf_fma(vf_load(block + 16 * i), vf_zero(), broken);
     }
     if (isnan(vf_hsum(broken))) *scale = NAN; /* shows in the logits */
@@ -87,11 +89,12 @@ static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, 
             const float *x = act->f32 + (r0 + i) * act->f32_stride;
             int8_t *q = o->q + r0 * n + 4 * i;
             float *scale = o->scale + r0 * ns + i;
-            int32_t *sum = o->sum + r0 * ns + i;
+            int32_t *neg_sum = o->neg_sum + r0 * ns + i;
+            float *bias = o->bias + r0 * ns + i;
             if (format == KERN_ACT_16)
-                quantize_row(1, x, n, q, scale, sum, w);
+                quantize_row(1, x, n, q, scale, neg_sum, bias, w);
             else
-                quantize_row(2, x, n, q, scale, sum, w);
+                quantize_row(2, x, n, q, scale, neg_sum, bias, w);
         }
     }
 }

@@ -1,0 +1,152 @@
+/* Template: attention for the few queries of a decoding step. Lanes are positions for the scores and
+ * dimensions for the values; keys and values are converted on their way into the multiplication. */
+
+enum { ATTN_ROWS = 8 };
+
+struct attn_rows {
+    float top[ATTN_ROWS], sum[ATTN_ROWS]; /* running maximum and sum of exponentials */
+    float fade[ATTN_ROWS];                /* what this page multiplies the past by */
+    float p[ATTN_ROWS][KERN_KV_PAGE];     /* scores, then weights */
+};
+
+INLINE void rows_scores(const int n, const uint8_t *k, const float *q, size_t q_stride, size_t hd,
+                        float (*p)[KERN_KV_PAGE])
+{
+    vf s0[V_FLOAT_ROWS], s1[V_FLOAT_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) s0[i] = s1[i] = vf_zero();
+    for (size_t d = 0; d < hd; d++) {
+        vf k0 = load_key(k, d, 0), k1 = load_key(k, d, 16);
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) {
+            vf x = vf_set1(q[(size_t)i * q_stride + d]);
+            s0[i] = vf_fma(k0, x, s0[i]);
+            s1[i] = vf_fma(k1, x, s1[i]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        vf_store(p[i], s0[i]);
+        vf_store(p[i] + 16, s1[i]);
+    }
+}
+
+/* Scores of query i to weights; `seen` positions of this page are visible. */
+static void rows_softmax(struct attn_rows *st, int i, size_t seen, float scale)
+{
+    float *p = st->p[i];
+    for (size_t j = seen; j < KERN_KV_PAGE; j++) p[j] = -INFINITY;
+    vf k = vf_set1(scale);
+    vf a = vf_mul(vf_load(p), k), b = vf_mul(vf_load(p + 16), k);
+    float page = vf_hmax(vf_max(a, b));
+    float top = st->top[i] > page ? st->top[i] : page;
+    vf t = vf_set1(top);
+    a = vf_exp(vf_sub(a, t));
+    b = vf_exp(vf_sub(b, t));
+    float fade[16];
+    vf_store(fade, vf_exp(vf_sub(vf_set1(st->top[i]), t)));
+    st->fade[i] = fade[0];
+    st->sum[i] = st->sum[i] * fade[0] + vf_hsum(vf_add(a, b));
+    st->top[i] = top;
+    vf_store(p, a);
+    vf_store(p + 16, b);
+}
+
+/* Adds dimensions [d, d + 16 * strips) of the first `seen` positions' weighted values. */
+INLINE void rows_strips(const int n, const int strips, const uint8_t *v, size_t seen, size_t hd,
+                        size_t d, const float *fade, const float (*p)[KERN_KV_PAGE], float *out,
+                        size_t out_stride)
+{
+    vf o[2][V_FLOAT_ROWS];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++)
+            o[s][i] = vf_mul(vf_load(out + (size_t)i * out_stride + d + 16 * s), vf_set1(fade[i]));
+    for (size_t j = 0; j < seen; j++) {
+        vf x[2];
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++) x[s] = load_value(v, hd, j, d + 16 * s);
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) {
+            vf w = vf_set1(p[i][j]);
+#pragma GCC unroll 2
+            for (int s = 0; s < strips; s++) o[s][i] = vf_fma(x[s], w, o[s][i]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++)
+            vf_store(out + (size_t)i * out_stride + d + 16 * s, o[s][i]);
+}
+
+/* One page for n queries from q0 on. */
+INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *st, size_t page,
+                      size_t q0)
+{
+    const size_t hd = a->head_dim;
+    const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
+    float *out = a->out + q0 * a->out_stride;
+    size_t most = 0, d = 0;
+    rows_scores(n, k, a->q + q0 * a->q_stride, a->q_stride, hd, st->p + q0);
+    for (int i = 0; i < n; i++) {
+        size_t seen = seen_in_page(a->n_kv[q0 + i], page);
+        rows_softmax(st, (int)q0 + i, seen, a->scale);
+        if (seen > most) most = seen;
+    }
+    const float(*p)[KERN_KV_PAGE] = (const float(*)[KERN_KV_PAGE])(st->p + q0);
+    for (; d + 32 <= hd; d += 32)
+        rows_strips(n, 2, v, most, hd, d, st->fade + q0, p, out, a->out_stride);
+    if (d < hd) rows_strips(n, 1, v, most, hd, d, st->fade + q0, p, out, a->out_stride);
+}
+
+#define DEFINE_ROWS(N)                                                                             \
+    static void rows_page_##N(const struct kern_attn *a, struct attn_rows *st, size_t page,        \
+                              size_t q0)                                                           \
+    {                                                                                              \
+        rows_page(N, a, st, page, q0);                                                             \
+    }
+DEFINE_ROWS(1)
+#if V_FLOAT_ROWS >= 4
+DEFINE_ROWS(2)
+DEFINE_ROWS(3)
+DEFINE_ROWS(4)
+#endif
+#if V_FLOAT_ROWS >= 8
+DEFINE_ROWS(5)
+DEFINE_ROWS(6)
+DEFINE_ROWS(7)
+DEFINE_ROWS(8)
+#endif
+
+static void (*const rows_page_n[])(const struct kern_attn *, struct attn_rows *, size_t, size_t) = {
+    rows_page_1,
+#if V_FLOAT_ROWS >= 4
+    rows_page_2, rows_page_3, rows_page_4,
+#endif
+#if V_FLOAT_ROWS >= 8
+    rows_page_5, rows_page_6, rows_page_7, rows_page_8,
+#endif
+};
+
+/* At most ATTN_ROWS queries. */
+static void attention_rows(const struct kern_attn *a)
+{
+    const size_t hd = a->head_dim;
+    struct attn_rows st;
+    uint32_t longest = 0;
+    for (size_t i = 0; i < a->n_q; i++) {
+        st.top[i] = -INFINITY;
+        st.sum[i] = 0;
+        memset(a->out + i * a->out_stride, 0, hd * sizeof *a->out);
+        if (a->n_kv[i] > longest) longest = a->n_kv[i];
+    }
+    for (size_t page = 0; page * KERN_KV_PAGE < longest; page++)
+        for (size_t q = 0; q < a->n_q; q += V_FLOAT_ROWS) {
+            size_t n = a->n_q - q < V_FLOAT_ROWS ? a->n_q - q : V_FLOAT_ROWS;
+            rows_page_n[n - 1](a, &st, page, q);
+        }
+    for (size_t i = 0; i < a->n_q; i++)
+        attn_finish(a->out + i * a->out_stride, a->out + i * a->out_stride, hd, st.sum[i]);
+}

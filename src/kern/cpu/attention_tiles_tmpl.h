@@ -1,0 +1,191 @@
+/* Template: attention for the many queries of a prompt. Sixteen queries are the lanes of a vector, so
+ * that the softmax needs no sum or maximum across lanes; a page is converted to floats once for all
+ * queries. Scores are built in tiles of TILE_POS positions by TILE_VECS vectors of queries, values
+ * in tiles of 8 queries by 2 vectors of dimensions. */
+
+#if V_FLOAT_ROWS >= 8
+enum { TILE_VECS = 3, TILE_POS = 8, TILE_ROWS = 8, TILE_STRIPS = 2 };
+#elif V_FLOAT_ROWS >= 4
+enum { TILE_VECS = 1, TILE_POS = 4, TILE_ROWS = 4, TILE_STRIPS = 1 };
+#else
+enum { TILE_VECS = 1, TILE_POS = 1, TILE_ROWS = 1, TILE_STRIPS = 1 };
+#endif
+enum { TILE_Q = 16 * TILE_VECS };
+
+/* In the caller's scratch memory. */
+struct attn_tiles {
+    float top[KERN_ATTN_MAX_Q + TILE_Q], sum[KERN_ATTN_MAX_Q + TILE_Q];
+    uint32_t n_kv[KERN_ATTN_MAX_Q + TILE_Q];
+    float s[KERN_KV_PAGE * TILE_Q]; /* one block's scores, then weights: [position][query] */
+    float fade[TILE_Q];
+    float *keys, *values; /* the page: [head_dim][32], [32][head_dim] */
+    float *q;             /* blocks of up to TILE_Q queries: [head_dim][query] */
+    float *out;           /* [query][head_dim] */
+};
+
+/* Scores of 16 * nv queries against a page. */
+INLINE void tile_scores(const int nv, const float *keys, const float *q, size_t hd, float *s)
+{
+    for (size_t j = 0; j < KERN_KV_PAGE; j += TILE_POS) {
+        vf acc[TILE_POS][TILE_VECS];
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_POS; i++)
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++) acc[i][v] = vf_zero();
+        for (size_t d = 0; d < hd; d++) {
+            vf x[TILE_VECS];
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++) x[v] = vf_load(q + d * 16 * nv + 16 * v);
+#pragma GCC unroll 8
+            for (int i = 0; i < TILE_POS; i++) {
+                vf k = vf_set1(keys[d * KERN_KV_PAGE + j + i]);
+#pragma GCC unroll 3
+                for (int v = 0; v < nv; v++) acc[i][v] = vf_fma(k, x[v], acc[i][v]);
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_POS; i++)
+#pragma GCC unroll 3
+            for (int v = 0; v < nv; v++) vf_store(s + (j + i) * TILE_Q + 16 * v, acc[i][v]);
+    }
+}
+
+/* Scores of 16 queries to weights. The sum takes its terms in the order of vf_hsum. */
+static void tile_softmax(float *s, float *top, float *sum, float *fade, float scale)
+{
+    vf k = vf_set1(scale), old = vf_load(top), page = vf_mul(vf_load(s), k);
+    for (int j = 1; j < KERN_KV_PAGE; j++) page = vf_max(vf_mul(vf_load(s + j * TILE_Q), k), page);
+    vf t = vf_max(old, page), part[16];
+    for (int j = 0; j < 16; j++) {
+        float *lo = s + j * TILE_Q, *hi = s + (j + 16) * TILE_Q;
+        vf a = vf_exp(vf_sub(vf_mul(vf_load(lo), k), t));
+        vf b = vf_exp(vf_sub(vf_mul(vf_load(hi), k), t));
+        vf_store(lo, a);
+        vf_store(hi, b);
+        part[j] = vf_add(a, b);
+    }
+    for (int n = 8; n > 0; n /= 2)
+        for (int i = 0; i < n; i++) part[i] = vf_add(part[i], part[i + n]);
+    vf f = vf_exp(vf_sub(old, t));
+    vf_store(top, t);
+    vf_store(sum, vf_add(vf_mul(vf_load(sum), f), part[0]));
+    vf_store(fade, f);
+}
+
+/* Adds the page's weighted values to TILE_ROWS queries, 16 * strips dimensions of them. */
+INLINE void tile_values(const int strips, const float *values, size_t seen, size_t hd,
+                        const float *w, const float *fade, float *out)
+{
+    vf o[TILE_ROWS][TILE_STRIPS];
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++)
+            o[i][s] = vf_mul(vf_load(out + (size_t)i * hd + 16 * s), vf_set1(fade[i]));
+    for (size_t j = 0; j < seen; j++) {
+        vf x[TILE_STRIPS];
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++) x[s] = vf_load(values + j * hd + 16 * s);
+#pragma GCC unroll 8
+        for (int i = 0; i < TILE_ROWS; i++) {
+            vf p = vf_set1(w[j * TILE_Q + i]);
+#pragma GCC unroll 2
+            for (int s = 0; s < strips; s++) o[i][s] = vf_fma(x[s], p, o[i][s]);
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < TILE_ROWS; i++)
+#pragma GCC unroll 2
+        for (int s = 0; s < strips; s++) vf_store(out + (size_t)i * hd + 16 * s, o[i][s]);
+}
+
+/* Where some of the block's queries do not see all of the page. */
+static void tile_mask(struct attn_tiles *t, size_t q0, size_t n, size_t page)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = seen_in_page(t->n_kv[q0 + i], page); j < KERN_KV_PAGE; j++)
+            t->s[j * TILE_Q + i] = -INFINITY;
+}
+
+/* One page for the block of n queries (a multiple of 16) from q0 on. */
+static void tile_block(const struct kern_attn *a, struct attn_tiles *t, size_t q0, size_t n,
+                       size_t page)
+{
+    size_t hd = a->head_dim, least = KERN_KV_PAGE, most = 0;
+    for (size_t i = q0; i < q0 + n; i++) {
+        size_t seen = seen_in_page(t->n_kv[i], page);
+        if (seen < least) least = seen;
+        if (seen > most) most = seen;
+    }
+    if (!most) return;
+    const float *q = t->q + q0 * hd;
+#if V_FLOAT_ROWS >= 8
+    if (n == 48) tile_scores(3, t->keys, q, hd, t->s);
+    if (n == 32) tile_scores(2, t->keys, q, hd, t->s);
+#endif
+    if (n == 16) tile_scores(1, t->keys, q, hd, t->s);
+    if (least < KERN_KV_PAGE) tile_mask(t, q0, n, page);
+    for (size_t i = 0; i < n; i += 16)
+        tile_softmax(t->s + i, t->top + q0 + i, t->sum + q0 + i, t->fade + i, a->scale);
+    for (size_t i = 0; i < n; i += TILE_ROWS) {
+        float *out = t->out + (q0 + i) * hd;
+        size_t d = 0;
+        for (; d + 16 * TILE_STRIPS <= hd; d += 16 * TILE_STRIPS)
+            tile_values(TILE_STRIPS, t->values + d, most, hd, t->s + i, t->fade + i, out + d);
+        for (; d < hd; d += 16)
+            tile_values(1, t->values + d, most, hd, t->s + i, t->fade + i, out + d);
+    }
+}
+
+static void tile_convert(const struct kern_attn *a, struct attn_tiles *t, size_t page)
+{
+    const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
+    for (size_t d = 0; d < a->head_dim; d++)
+        for (size_t l = 0; l < KERN_KV_PAGE; l += 16)
+            vf_store(t->keys + d * KERN_KV_PAGE + l, load_key(k, d, l));
+    for (size_t j = 0; j < KERN_KV_PAGE; j++)
+        for (size_t d = 0; d < a->head_dim; d += 16)
+            vf_store(t->values + j * a->head_dim + d, load_value(v, a->head_dim, j, d));
+}
+
+static size_t tile_width(size_t n_padded, size_t q0)
+{
+    return n_padded - q0 < TILE_Q ? n_padded - q0 : TILE_Q;
+}
+
+/* Lanes without a query of their own repeat the last one. */
+static size_t tile_setup(const struct kern_attn *a, struct attn_tiles *t)
+{
+    size_t hd = a->head_dim, n = (a->n_q + 15) / 16 * 16;
+    float *p = (float *)((uint8_t *)a->scratch + (sizeof *t + 63) / 64 * 64);
+    t->keys = p;
+    t->values = t->keys + hd * KERN_KV_PAGE;
+    t->q = t->values + hd * KERN_KV_PAGE;
+    t->out = t->q + n * hd;
+    memset(t->out, 0, n * hd * sizeof *t->out);
+    for (size_t i = 0; i < n; i++) {
+        size_t from = i < a->n_q ? i : a->n_q - 1;
+        size_t q0 = i / TILE_Q * TILE_Q, w = tile_width(n, q0);
+        const float *q = a->q + from * a->q_stride;
+        float *to = t->q + q0 * hd + (i - q0);
+        for (size_t d = 0; d < hd; d++) to[d * w] = q[d];
+        t->n_kv[i] = a->n_kv[from];
+        t->top[i] = -INFINITY;
+        t->sum[i] = 0;
+    }
+    return n;
+}
+
+static void attention_tiles(const struct kern_attn *a)
+{
+    struct attn_tiles *t = a->scratch;
+    size_t n = tile_setup(a, t), longest = 0;
+    for (size_t i = 0; i < a->n_q; i++)
+        if (a->n_kv[i] > longest) longest = a->n_kv[i];
+    for (size_t page = 0; page * KERN_KV_PAGE < longest; page++) {
+        tile_convert(a, t, page);
+        for (size_t q0 = 0; q0 < n; q0 += TILE_Q) tile_block(a, t, q0, tile_width(n, q0), page);
+    }
+    for (size_t i = 0; i < a->n_q; i++)
+        attn_finish(a->out + i * a->out_stride, t->out + i * a->head_dim, a->head_dim, t->sum[i]);
+}

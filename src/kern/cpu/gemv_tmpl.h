@@ -1,0 +1,90 @@
+/* Template: a few rows of activations times a matrix, straight from the packed panels. Memory is the
+ * limit of one row; up to V_FEW_MAX rows cost little more. */
+
+/* How far ahead of the arithmetic the panel's bytes are asked for: hardware prefetchers stop at the
+ * end of a page. */
+enum { PREFETCH_AHEAD = 4096 };
+
+/* One block times n rows. */
+INLINE void block_rows(const int n, const struct wblock *o, const struct tile *t, size_t block,
+                       int subs, int has_min, int shift, int full, vf *f)
+{
+    const int groups = 8 / subs, chains = n < 3 ? 2 : 1;
+    const int8_t *q = t->q + block * 32 * t->w;
+    for (int h = 0; h < subs; h++) {
+        const size_t at = (block * (size_t)subs + (size_t)h) * t->w;
+        vi s[V_FEW_MAX], s1[V_FEW_MAX];
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) {
+            s[i] = sum_start(has_min, shift, full, t->neg_sum + at + i);
+            s1[i] = vi_zero();
+        }
+#pragma GCC unroll 8
+        for (int g = 0; g < groups; g++) {
+            const vb w = o->w[h * groups + g];
+            const int8_t *a = q + 4 * (size_t)(h * groups + g) * t->w;
+#pragma GCC unroll 8
+            for (int i = 0; i < n; i++) {
+                if (chains == 2 && g % 2)
+                    s1[i] = dot_any(full, s1[i], w, vi_load4(a + 4 * i));
+                else
+                    s[i] = dot_any(full, s[i], w, vi_load4(a + 4 * i));
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++) {
+            vi sum = chains == 2 ? vi_add(s[i], s1[i]) : s[i];
+            f[i] = vf_fma(vf_mul(vi_to_vf(sum), o->d[h]), vf_set1(t->scale[at + i]), f[i]);
+            if (has_min) f[i] = vf_fma(o->m[h], vf_set1(t->bias[at + i]), f[i]);
+        }
+    }
+}
+
+typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t, float *out);
+
+#define DEFINE_FEW(N, ID, NAME, BLOCKS, SUBS, MIN, SHIFT, FULL, UNIT)                              \
+    static void few_##NAME##_##N(const uint8_t *p, size_t n_blocks, const struct tile *t,          \
+                                 float *out)                                                       \
+    {                                                                                              \
+        enum { UNIT_BYTES = KERN_PANEL * sizeof(struct block_##NAME) };                            \
+        vf f[N];                                                                                   \
+        for (int i = 0; i < N; i++) f[i] = vf_zero();                                              \
+        for (size_t b = 0; b < n_blocks; b += BLOCKS, p += UNIT_BYTES) {                           \
+            struct wunit u;                                                                        \
+            UNIT(p, &u);                                                                           \
+            for (int j = 0; j < BLOCKS; j++) {                                                     \
+                struct wblock o;                                                                   \
+                for (int c = 0; c < UNIT_BYTES / BLOCKS; c += 64)                                  \
+                    __builtin_prefetch(p + j * (UNIT_BYTES / BLOCKS) + c + PREFETCH_AHEAD);        \
+                block_##NAME(p, &u, j, &o);                                                        \
+                block_rows(N, &o, t, b + (size_t)j, SUBS, MIN, SHIFT, FULL, f);                    \
+            }                                                                                      \
+        }                                                                                          \
+        for (int i = 0; i < N; i++) vf_store(out + KERN_PANEL * i, f[i]);                          \
+    }
+#if V_FEW_MAX == 8
+#define EACH_FEW(X, ...)                                                                           \
+    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__)      \
+    X(6, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__)
+#elif V_FEW_MAX == 4
+#define EACH_FEW(X, ...)                                                                           \
+    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
+#else
+#define EACH_FEW(X, ...) X(1, __VA_ARGS__)
+#endif
+#define DEFINE_TYPE_FEW(...) EACH_FEW(DEFINE_FEW, __VA_ARGS__)
+EACH_TYPE(DEFINE_TYPE_FEW)
+
+static void matmul_few(few_fn *fn, const struct kern_matrix *w, const struct kern_act *act,
+                       int subs, float *y, size_t y_stride, size_t panel0, size_t panel1)
+{
+    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
+    struct tile t = tile_at(act, subs, 0, 0);
+    for (size_t p = panel0; p < panel1; p++) {
+        float out[V_FEW_MAX * KERN_PANEL];
+        fn(w->data + p * bytes, w->n_cols / 32, &t, out);
+        for (size_t i = 0; i < act->n_rows; i++)
+            store_outputs(y + i * y_stride + p * KERN_PANEL, out + KERN_PANEL * i,
+                          panel_rows(w, p));
+    }
+}

@@ -1,0 +1,70 @@
+/* Template: what the integer kernels have in common, after unpack_tmpl.h.
+ *
+ * Per output all of them add the same terms in the same order:
+ *
+ *   for each block of 32 columns, or 16 where the activations have a scale for each 16, ascending:
+ *       sum = fma(float(integer dot product) * d, activation scale, sum)
+ *       sum = fma(m, activation scale * activation sum, sum)       types with a minimum
+ *
+ * and so give the same bits. Types whose values have an offset of 2^n start the integer sum at -2^n
+ * times the sum of the activations. */
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* X(id, name, 32-column blocks a unit, scales a block, has minimum, log2 of the offset, eight-bit,
+ *   unit reader) */
+#define EACH_TYPE(X)                                                                               \
+    X(QUANT_Q4_0, q4_0, 1, 1, 0, 3, 0, unit_d)                                                     \
+    X(QUANT_Q4_1, q4_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
+    X(QUANT_Q5_0, q5_0, 1, 1, 0, 4, 0, unit_d)                                                     \
+    X(QUANT_Q5_1, q5_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
+    X(QUANT_Q8_0, q8_0, 1, 2, 0, 7, 1, unit_d)                                                     \
+    X(QUANT_Q2_K, q2_k, 8, 2, 1, 0, 0, unit_q2_k)                                                  \
+    X(QUANT_Q3_K, q3_k, 8, 2, 0, 2, 0, unit_q3_k)                                                  \
+    X(QUANT_Q4_K, q4_k, 8, 1, 1, 0, 0, unit_k4)                                                    \
+    X(QUANT_Q5_K, q5_k, 8, 1, 1, 0, 0, unit_k4)                                                    \
+    X(QUANT_Q6_K, q6_k, 8, 2, 0, 5, 0, unit_d)
+
+/* Rows of one tile of activations from some column on; `w` rows are interleaved. */
+struct tile {
+    const int8_t *q;
+    const float *scale, *bias;
+    const int32_t *neg_sum;
+    size_t w;
+};
+
+INLINE struct tile tile_at(const struct kern_act *act, int subs, size_t row, size_t block)
+{
+    const struct kern_act_q *a = &act->fmt[subs - 1];
+    size_t left = act->n_rows - row, w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
+    size_t at = (row * (act->n_cols / 32) + block * w) * (size_t)subs;
+    return (struct tile){a->q + row * act->n_cols + block * 32 * w, a->scale + at, a->bias + at,
+                         a->neg_sum + at, w};
+}
+
+/* What row i's integer sum over a block starts with. */
+INLINE vi sum_start(int has_min, int shift, int full, const int32_t *neg_sum)
+{
+    if (has_min || (full && !V_FULL_OFFSET)) return vi_zero();
+    return vi_shl(vi_set1(*neg_sum), shift);
+}
+
+INLINE vi dot_any(int full, vi acc, vb w, vi a)
+{
+    return full ? v_dot_full(acc, w, a) : v_dot(acc, w, a);
+}
+
+static size_t panel_rows(const struct kern_matrix *w, size_t panel)
+{
+    size_t left = w->n_rows - panel * KERN_PANEL;
+    return left < KERN_PANEL ? left : KERN_PANEL;
+}
+
+/* The n outputs of a panel for one row. */
+INLINE void store_outputs(float *y, const float *out, size_t n)
+{
+    if (n == KERN_PANEL)
+        vf_store(y, vf_load(out));
+    else
+        memcpy(y, out, n * sizeof *y);
+}
