@@ -20,6 +20,12 @@ static const struct {
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
+size_t kern_attn_scratch_bytes(size_t head_dim)
+{
+    /* A page's keys and values, queries and outputs as floats. */
+    return KERN_ATTN_STATE_BYTES + 2 * (KERN_KV_PAGE + KERN_ATTN_MAX_Q) * head_dim * sizeof(float);
+}
+
 size_t kern_available(const struct kern_ops **out, size_t max)
 {
     size_t n = 0;

@@ -25,6 +25,7 @@ struct forward_thread {
     void *matmul;       /* KERN_MATMUL_SCRATCH bytes */
     float *q, *out;     /* [KERN_ATTN_MAX_Q][head_dim] */
     uint32_t *n_kv;     /* [KERN_ATTN_MAX_Q] */
+    void *attn;         /* kern_attn_scratch_bytes */
     /* A single row's input is prepared by every thread for itself: this saves a barrier, and
      * preparing costs less than waiting. */
     float *norm;

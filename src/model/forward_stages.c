@@ -232,6 +232,7 @@ static void attend(struct thread_ctx *c, const struct stage *in, const struct at
             .n_kv = c->own->n_kv, .n_q = n, .head_dim = hd, .scale = f->m->attn_scale,
             .pages = (const uint8_t *const *)kv_seq_pages(u->span->seq),
             .k_offset = kv_k_offset(info, in->layer, h), .v_offset = kv_v_offset(info, in->layer, h),
+            .scratch = c->own->attn,
         };
         f->ops->attention(&a);
         n = 0;

@@ -288,67 +288,9 @@ static void check_vectors(const struct kern_ops *ops)
     }
 }
 
-static void check_attention(const struct kern_ops *ops, size_t hd)
-{
-    enum { PAGES = 4, NQ = 21 };
-    size_t page_bytes = hd * KERN_KV_PAGE * 2 * 2;
-    uint8_t *pages[PAGES];
-    for (int p = 0; p < PAGES; p++) {
-        pages[p] = alloc(page_bytes);
-        uint16_t *h = (uint16_t *)pages[p];
-        for (size_t i = 0; i < page_bytes / 2; i++) h[i] = quant_f32_to_f16(rng_float());
-    }
-    float *q = alloc(NQ * hd * 4), *o0 = alloc(NQ * hd * 4), *o1 = alloc(NQ * hd * 4);
-    float *t = alloc(NQ * hd * 4);
-    uint32_t n_kv[NQ];
-    for (int i = 0; i < NQ; i++) n_kv[i] = i < 4 ? 1 + (uint32_t)i * 32 : 1 + rng() % (PAGES * 32);
-    for (size_t i = 0; i < NQ * hd; i++) q[i] = rng_float() * 3;
-    float scale = 1 / sqrtf((float)hd);
-    struct kern_attn a = {q, o0, hd, hd, n_kv, NQ, hd, scale, (const uint8_t *const *)pages, 0,
-                          hd * KERN_KV_PAGE * 2};
-    kern_scalar->attention(&a);
-    a.out = o1;
-    ops->attention(&a);
-    expect(same(ops, o1, o0, NQ * hd), "attention", ops->name, "", hd, 0);
-    for (int i = 0; i < NQ && exact(ops); i++) {
-        struct kern_attn one = a;
-        one.q = q + (size_t)i * hd;
-        one.out = o1;
-        one.n_kv = n_kv + i;
-        one.n_q = 1;
-        ops->attention(&one);
-        expect(memcmp(o1, o0 + (size_t)i * hd, hd * 4) == 0, "attention alone", ops->name, "", hd,
-               (size_t)i);
-    }
-    for (int i = 0; i < NQ; i++) {
-        double p[PAGES * 32], sum = 0, top = -1e300;
-        for (uint32_t j = 0; j < n_kv[i]; j++) {
-            const uint16_t *k = (const uint16_t *)pages[j / 32] + j % 32;
-            double s = 0;
-            for (size_t d = 0; d < hd; d++) s += (double)q[(size_t)i * hd + d] * quant_f16_to_f32(k[d * 32]);
-            p[j] = s * scale;
-            if (p[j] > top) top = p[j];
-        }
-        for (uint32_t j = 0; j < n_kv[i]; j++) sum += p[j] = exp(p[j] - top);
-        for (size_t d = 0; d < hd; d++) {
-            double s = 0;
-            for (uint32_t j = 0; j < n_kv[i]; j++)
-                s += p[j] * quant_f16_to_f32(
-                               ((const uint16_t *)pages[j / 32])[hd * 32 + j % 32 * hd + d]);
-            t[(size_t)i * hd + d] = (float)(s / sum);
-        }
-    }
-    expect(close_enough(o0, t, NQ * hd, 1e-5f), "attention truth", "scalar", "", hd, 0);
-    for (int p = 0; p < PAGES; p++) free(pages[p]);
-    free(q);
-    free(o0);
-    free(o1);
-    free(t);
-}
-
 static void bench_type(const struct kern_ops *ops, const struct quant_traits *t)
 {
-    enum { ROWS = 1024, COLS = 1536, BATCH = 128 };
+    enum { ROWS = 960, COLS = 1536, BATCH = 252, PANELS = 12 };
     struct setup s;
     setup_init(&s, t, ROWS, COLS, BATCH, 0);
     float *y = alloc((size_t)ROWS * BATCH * 4);
@@ -358,7 +300,7 @@ static void bench_type(const struct kern_ops *ops, const struct quant_traits *t)
         s.act.n_rows = ns[v];
         for (int rep = 0; rep < (v ? 5 : 20); rep++) {
             double t0 = clock_now();
-            run(ops, &s, y, 8);
+            run(ops, &s, y, PANELS);
             double dt = clock_now() - t0;
             if (dt < best[v]) best[v] = dt;
         }
@@ -405,8 +347,6 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < n; i++) {
         if (!bench) {
             check_vectors(tables[i]);
-            for (size_t hd = 16; hd <= 144; hd += 32) check_attention(tables[i], hd);
-            check_attention(tables[i], 128);
         }
         for (const struct quant_traits *const *t = quant_all(); *t; t++) {
             if (!kern_type_supported(*t)) continue;

@@ -22,6 +22,7 @@ struct attn_tiles {
     float *q;             /* blocks of up to TILE_Q queries: [head_dim][query] */
     float *out;           /* [query][head_dim] */
 };
+_Static_assert(sizeof(struct attn_tiles) + 63 <= KERN_ATTN_STATE_BYTES, "scratch too small");
 
 /* Scores of 16 * nv queries against a page. */
 INLINE void tile_scores(const int nv, const float *keys, const float *q, size_t hd, float *s)
