@@ -1,4 +1,5 @@
 #include "assist/complete.h"
+#include "assist/complete_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,19 @@ enum {
 enum status completer_init(struct completer *c, const struct tokenizer *t, struct session *s,
                            const char *model_name, struct error *err)
 {
-    *c = (struct completer){.tokenizer = t, .session = s};
+    *c = (struct completer){.tokenizer = t, .session = s, .max_typed = COMPLETE_TYPED_TOKENS};
     return fim_detect(t, model_name, &c->fim, err);
+}
+
+void completer_fini(struct completer *c)
+{
+    for (size_t i = 0; i < 2; i++) anchor_fini(&c->anchors[i]);
+}
+
+const char *complete_reuse_name(enum complete_reuse r)
+{
+    static const char *const names[] = {[REUSE_NONE] = "none", [REUSE_ANCHOR] = "anchor"};
+    return (size_t)r < sizeof names / sizeof *names ? names[r] : "none";
 }
 
 /* ---- line ends ---------------------------------------------------------------------------------
@@ -79,9 +91,12 @@ struct stream {
     const struct completer *c;
     const struct complete_request *req;
     struct trim_hole hole;
+    double started, first; /* clock_now() at the call and at the first text behind the cursor */
     struct buf text;
-    size_t n_tokens;
+    size_t given;        /* bytes at its start that stand before the cursor */
+    size_t n_tokens;     /* with text behind the cursor */
     size_t last_scan;    /* n_tokens at the last look */
+    bool full;           /* max_tokens of text behind the cursor are there */
     bool end_token;      /* the model said that the hole is full */
     enum trim_rule rule; /* that ended it */
     enum status st;
@@ -91,7 +106,6 @@ static bool on_token(void *ctx, int32_t token)
 {
     struct stream *s = ctx;
     const struct tokenizer *t = s->c->tokenizer;
-    s->n_tokens++;
     if (tokenizer_type(t, token) == TOKEN_CONTROL || tokenizer_is_end(t, token)) {
         s->end_token = true;
         return false;
@@ -103,10 +117,15 @@ static bool on_token(void *ctx, int32_t token)
     tokenizer_piece(t, token, false, piece, len);
     s->text.len += len;
     s->text.data[s->text.len] = 0;
-    if (!memchr(piece, '\n', len) && s->n_tokens - s->last_scan < SCAN_EVERY) return true;
-    s->last_scan = s->n_tokens;
-    s->rule = trim_scan(&s->hole, s->text.data, s->text.len).rule;
-    return s->rule == TRIM_NONE;
+    if (s->text.len <= s->given) return true;
+    s->n_tokens++;
+    if (s->first == 0) s->first = clock_now();
+    if (memchr(piece, '\n', len) || s->n_tokens - s->last_scan >= SCAN_EVERY) {
+        s->last_scan = s->n_tokens;
+        s->rule = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given).rule;
+    }
+    s->full = s->n_tokens == s->req->max_tokens;
+    return s->rule == TRIM_NONE && !s->full;
 }
 
 static void on_prefill(void *ctx)
@@ -146,27 +165,16 @@ static enum status set_text(struct complete_result *res, const char *text, size_
     return OK;
 }
 
-static enum status build_prompt(struct completer *c, const struct complete_request *req,
-                                struct fim_input *in, struct fim_prompt *prompt, struct error *err)
-{
-    size_t n_ctx = session_n_ctx(c->session);
-    if (req->max_tokens == 0 || req->max_tokens >= n_ctx)
-        return error_set(err, req->max_tokens ? ERR_LIMIT : ERR_INVALID,
-                         "%zu tokens to generate do not fit in a context of %zu tokens beside the "
-                         "prompt",
-                         req->max_tokens, n_ctx);
-    in->max_tokens = n_ctx - req->max_tokens;
-    return fim_build(&c->fim, c->tokenizer, in, prompt, err);
-}
-
 static enum status generate(struct completer *c, const struct complete_request *req,
-                            const struct fim_prompt *prompt, double started, struct stream *s,
+                            const struct complete_plan *plan, struct stream *s,
                             struct generate_result *gen, struct error *err)
 {
     struct generate_request g = {
-        .prompt = prompt->tokens.ids,
-        .n_prompt = prompt->tokens.len,
-        .max_tokens = req->max_tokens,
+        .prompt = plan->tokens.ids,
+        .n_prompt = plan->tokens.len,
+        .max_tokens = req->max_tokens + plan->n_begin, /* on_token counts */
+        .begin = plan->begin,
+        .n_begin = plan->n_begin,
         .sample = req->sample,
         .stop = c->fim.stop,
         .n_stop = c->fim.n_stop,
@@ -176,7 +184,7 @@ static enum status generate(struct completer *c, const struct complete_request *
         .ctx = s,
     };
     if (req->deadline_ms > 0) {
-        g.deadline_ms = req->deadline_ms - (clock_now() - started) * 1e3;
+        g.deadline_ms = req->deadline_ms - (clock_now() - s->started) * 1e3;
         if (g.deadline_ms == 0) g.deadline_ms = -1;
     }
     enum status st = session_generate(c->session, &g, gen, err);
@@ -185,48 +193,86 @@ static enum status generate(struct completer *c, const struct complete_request *
     return st;
 }
 
+static void set_counts(struct complete_result *res, const struct complete_plan *plan,
+                       const struct generate_result *gen, const struct stream *s)
+{
+    const struct anchor *a = plan->anchor;
+    res->reuse = plan->reuse;
+    res->prompt_tokens = gen->n_prompt;
+    res->cached_tokens = gen->n_cached;
+    res->typed_tokens = plan->tokens.len - a->prompt.tokens.len;
+    res->completion_tokens = s->n_tokens;
+    res->truncated = a->prompt.truncated;
+    res->prefix_lines_dropped = a->prompt.prefix_lines_dropped;
+    res->suffix_lines_dropped = a->prompt.suffix_lines_dropped;
+    res->prefix_tokens_dropped = a->prefix_tokens_dropped;
+    res->suffix_tokens_dropped = a->suffix_tokens_dropped;
+    res->prefill_ms = gen->prefill_ms;
+    res->first_token_ms = s->first > 0 ? 1e3 * (s->first - s->started) : 0;
+    res->decode_ms = gen->decode_ms;
+}
+
+/* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
+static enum status finish(const struct stream *s, const struct unix_text *u,
+                          const struct generate_result *gen, struct complete_result *res,
+                          struct error *err)
+{
+    size_t given = s->given < s->text.len ? s->given : s->text.len;
+    const char *text = s->text.len > given ? s->text.data + given : "";
+    bool ended = s->end_token || gen->finish == FINISH_STOP;
+    struct trim_cut end = trim_finish(&s->hole, text, s->text.len - given, ended);
+    set_finish(res, s->full ? FINISH_LENGTH : gen->finish, ended,
+               end.rule != TRIM_NONE ? end.rule : s->rule);
+    return set_text(res, text + end.skip, end.keep - end.skip, u->crlf, err);
+}
+
 enum status complete_run(struct completer *c, const struct complete_request *req,
                          struct complete_result *res, struct error *err)
 {
-    double started = clock_now();
     *res = (struct complete_result){0};
     struct unix_text u;
-    struct fim_prompt prompt = {0};
+    struct complete_plan plan = {0};
     struct generate_result gen = {0};
-    struct stream s = {.c = c, .req = req};
+    struct stream s = {.c = c, .req = req, .started = clock_now()};
     buf_init(&s.text, MAX_TEXT);
     enum status st = unix_text_init(&u, req, err);
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
     struct fim_input in = {u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->file_name, 0};
-    st = build_prompt(c, req, &in, &prompt, err);
+    st = complete_plan_make(c, &in, req->max_tokens, &plan, err);
     if (st) goto out;
-    res->prepare_ms = (clock_now() - started) * 1e3;
-    st = generate(c, req, &prompt, started, &s, &gen, err);
-    if (st) goto out;
-
-    s.end_token = s.end_token || gen.finish == FINISH_STOP;
-    const char *text = s.text.data ? s.text.data : "";
-    struct trim_cut end = trim_finish(&s.hole, text, s.text.len, s.end_token);
-    set_finish(res, gen.finish, s.end_token, end.rule != TRIM_NONE ? end.rule : s.rule);
-    st = set_text(res, text + end.skip, end.keep - end.skip, u.crlf, err);
-    if (st) goto out;
-    res->prompt_tokens = gen.n_prompt;
-    res->cached_tokens = gen.n_cached;
-    res->completion_tokens = s.n_tokens;
-    res->truncated = prompt.truncated;
-    res->prefix_lines_dropped = prompt.prefix_lines_dropped;
-    res->suffix_lines_dropped = prompt.suffix_lines_dropped;
-    res->prefill_ms = gen.prefill_ms;
-    res->first_token_ms = res->prepare_ms + gen.first_token_ms;
-    res->decode_ms = gen.decode_ms;
-    if (prompt.truncated)
-        st = fim_count_dropped(&c->fim, c->tokenizer, &in, &prompt, &res->prefix_tokens_dropped,
-                               &res->suffix_tokens_dropped, err);
+    s.given = plan.n_begin;
+    res->prepare_ms = (clock_now() - s.started) * 1e3;
+    st = generate(c, req, &plan, &s, &gen, err);
+    if (!st) st = finish(&s, &u, &gen, res, err);
+    if (!st) st = anchor_count_dropped(plan.anchor, &c->fim, c->tokenizer, &in, err);
+    if (!st) set_counts(res, &plan, &gen, &s);
 out:
     if (st) complete_result_fini(res);
-    fim_prompt_fini(&prompt);
+    complete_plan_fini(&plan);
     buf_fini(&s.text);
+    free(u.owned);
+    return st;
+}
+
+enum status complete_prepare(struct completer *c, const struct complete_request *req,
+                             struct complete_ahead *res, struct error *err)
+{
+    double started = clock_now();
+    *res = (struct complete_ahead){0};
+    struct unix_text u;
+    struct anchor *a;
+    enum status st = unix_text_init(&u, req, err);
+    if (st) return st;
+    struct fim_input in = {u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->file_name, 0};
+    st = complete_plan_ahead(c, &in, req->max_tokens, &a, err);
+    if (!st) {
+        res->prompt_tokens = a->prompt.tokens.len;
+        st = session_prepare(c->session, a->prompt.tokens.ids, a->prompt.tokens.len,
+                             req->deadline_ms, req->cancel, &res->ready_tokens, err);
+    }
+    res->ready = res->ready_tokens == res->prompt_tokens;
+    res->ms = (clock_now() - started) * 1e3;
     free(u.owned);
     return st;
 }

@@ -135,6 +135,12 @@ static enum status encode_user(const struct fim_template *f, const struct tokeni
     return st;
 }
 
+enum status fim_encode(const struct fim_template *f, const struct tokenizer *t, const char *text,
+                       size_t len, struct token_list *out, struct error *err)
+{
+    return encode_user(f, t, text, len, true, out, err);
+}
+
 /* ---- fitting a side into its share -------------------------------------------------------------
  */
 

@@ -59,6 +59,11 @@ enum status fim_build(const struct fim_template *f, const struct tokenizer *t,
                       const struct fim_input *in, struct fim_prompt *out, struct error *err);
 void fim_prompt_fini(struct fim_prompt *p);
 
+/* Appends the ids of text that goes on behind a prompt, which holds no control token whatever it
+ * spells out. */
+enum status fim_encode(const struct fim_template *f, const struct tokenizer *t, const char *text,
+                       size_t len, struct token_list *out, struct error *err);
+
 /* How many tokens were left out on each side. Counted, but for texts longer than a MiB, of which
  * the first MiB is counted and the rest estimated from it. Costs as much as encoding them. */
 enum status fim_count_dropped(const struct fim_template *f, const struct tokenizer *t,

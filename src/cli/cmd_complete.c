@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/complete_json.h"
+#include "cli/complete_stdio.h"
 #include "cli/load.h"
 #include "infer/engine.h"
 
@@ -19,7 +21,7 @@ struct complete_options {
     const char *at, *model;
     int64_t max_tokens, ctx, threads, top_k, seed;
     double deadline, temperature, top_p, min_p;
-    bool single_line, multiline, raw, force, json, show;
+    bool single_line, multiline, raw, force, json, show, stdio;
 };
 
 extern const struct command cmd_complete;
@@ -45,6 +47,9 @@ static const struct option options[] = {
     {"json", 0, OPTION_FLAG, NULL,
      "Print a JSON object: the text, why it ended, token counts, timings",
      offsetof(struct complete_options, json)},
+    {"stdio", 0, OPTION_FLAG, NULL,
+     "Read requests as lines of JSON and answer each with one, for editors and scripts",
+     offsetof(struct complete_options, stdio)},
     {"deadline", 0, OPTION_FLOAT, "MS",
      "Stop after this many milliseconds with what there is, the model's loading not counted",
      offsetof(struct complete_options, deadline), 0.001, 1e9},
@@ -186,29 +191,32 @@ static enum trim_mode mode_of(const struct complete_options *o)
     return o->multiline ? TRIM_MULTI : TRIM_AUTO;
 }
 
-static enum status complete(struct job *j, struct error *err)
+/* What the options say of a request. */
+static struct complete_request request_of(const struct complete_options *o)
 {
-    const struct complete_options *o = j->o;
-    const struct document *d = &j->doc;
     struct sample_params sample = sample_params_default();
     sample.temperature = (float)o->temperature;
     sample.top_k = o->top_k > INT32_MAX ? INT32_MAX : (int32_t)o->top_k;
     sample.top_p = (float)o->top_p;
     sample.min_p = (float)o->min_p;
     sample.seed = (uint64_t)o->seed;
-    struct complete_request req = {
-        .prefix = d->text.data,
-        .prefix_len = d->prefix_len,
-        .suffix = d->text.data + d->suffix_start,
-        .suffix_len = d->text.len - d->suffix_start,
-        .max_tokens = (size_t)o->max_tokens,
-        .deadline_ms = o->deadline,
-        .sample = sample,
-        .mode = mode_of(o),
-        .cancel = cli_catch_interrupt(),
-        .on_prefill = on_prefill,
-        .ctx = j,
-    };
+    return (struct complete_request){.max_tokens = (size_t)o->max_tokens,
+                                     .deadline_ms = o->deadline,
+                                     .sample = sample,
+                                     .mode = mode_of(o)};
+}
+
+static enum status complete(struct job *j, struct error *err)
+{
+    const struct document *d = &j->doc;
+    struct complete_request req = request_of(j->o);
+    req.prefix = d->text.data;
+    req.prefix_len = d->prefix_len;
+    req.suffix = d->text.data + d->suffix_start;
+    req.suffix_len = d->text.len - d->suffix_start;
+    req.cancel = cli_catch_interrupt();
+    req.on_prefill = on_prefill;
+    req.ctx = j;
     double t = clock_now();
     enum status st = complete_run(&j->completer, &req, &j->res, err);
     j->total_ms = 1e3 * (clock_now() - t);
@@ -218,68 +226,32 @@ static enum status complete(struct job *j, struct error *err)
 /* ---- output -------------------------------------------------------------------------------------
  */
 
-static double per_second(double n, double ms)
+/* Adds what the command knows besides. */
+static bool add_job(json_t *root, const struct job *j)
 {
-    return ms > 0 ? cli_round(1e3 * n / ms) : 0;
-}
-
-static double prefill_rate(const struct complete_result *r)
-{
-    return per_second((double)(r->prompt_tokens - r->cached_tokens), r->prefill_ms);
-}
-
-static double decode_rate(const struct complete_result *r)
-{
-    return r->completion_tokens > 1 ? per_second((double)(r->completion_tokens - 1), r->decode_ms)
-                                    : 0;
-}
-
-static json_t *timings(const struct job *j)
-{
-    const struct complete_result *r = &j->res;
-    json_t *t = json_pack(
-        "{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "load_ms", cli_round(j->load_ms),
-        "start_to_prefill_ms", cli_round(j->start_to_prefill_ms), "prefill_ms",
-        cli_round(r->prefill_ms), "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
-        cli_round(r->decode_ms), "total_ms", cli_round(j->total_ms), "prefill_tokens_per_second",
-        prefill_rate(r), "decode_tokens_per_second", decode_rate(r));
-    if (t && !j->first) { /* the model was there already */
-        json_object_del(t, "load_ms");
-        json_object_del(t, "start_to_prefill_ms");
-    }
-    return t;
+    const struct document *d = &j->doc;
+    json_t *times = json_object_get(root, "timings");
+    json_t *more = json_pack("{s:s, s:I, s:I, s:I, s:s, s:i}", "file", d->name, "line",
+                             (json_int_t)d->line, "column", (json_int_t)d->column, "context_tokens",
+                             (json_int_t)session_n_ctx(j->session), "template",
+                             j->completer.fim.name, "threads", engine_n_threads(j->engine));
+    bool ok = more && json_object_update(root, more) == 0;
+    json_decref(more);
+    if (!ok || !j->first) return ok; /* the model was there already */
+    return json_object_set_new(times, "load_ms", json_real(cli_round(j->load_ms))) == 0 &&
+           json_object_set_new(times, "start_to_prefill_ms",
+                               json_real(cli_round(j->start_to_prefill_ms))) == 0;
 }
 
 static enum status print_json(const struct job *j, struct error *err)
 {
-    const struct complete_result *r = &j->res;
-    const struct document *d = &j->doc;
-    json_t *root = json_pack(
-        "{s:s%, s:s, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:s, s:i}",
-        "text", r->text, r->len, "file", d->name, "line", (json_int_t)d->line, "column",
-        (json_int_t)d->column, "prompt_tokens", (json_int_t)r->prompt_tokens, "cached_tokens",
-        (json_int_t)r->cached_tokens, "completion_tokens", (json_int_t)r->completion_tokens,
-        "finish_reason", finish_reason_name(r->finish), "stopped_by", r->stopped_by, "truncated",
-        r->truncated, "prefix_tokens_dropped", (json_int_t)r->prefix_tokens_dropped,
-        "suffix_tokens_dropped", (json_int_t)r->suffix_tokens_dropped, "prefix_lines_dropped",
-        (json_int_t)r->prefix_lines_dropped, "suffix_lines_dropped",
-        (json_int_t)r->suffix_lines_dropped, "context_tokens",
-        (json_int_t)session_n_ctx(j->session), "template", j->completer.fim.name, "threads",
-        engine_n_threads(j->engine));
-    char *out = NULL;
-    json_t *times = root ? timings(j) : NULL;
-    if (times && json_object_set_new(root, "timings", times) == 0)
-        out = json_dumps(root,
-                         JSON_REAL_PRECISION(12) | (j->compact ? JSON_COMPACT : JSON_INDENT(2)));
-    enum status st;
-    if (!out)
-        st =
-            error_set(err, ERR_NOMEM, "no memory for the result, or a file name that is not UTF-8");
-    else if ((st = cli_write(out, strlen(out), err)) == OK)
-        st = cli_write("\n", 1, err);
-    free(out);
-    json_decref(root);
-    return st;
+    json_t *root = complete_json(&j->res, j->total_ms);
+    if (root && !add_job(root, j)) {
+        json_decref(root);
+        return error_set(err, ERR_NOMEM,
+                         "no memory for the result, or a file name that is not UTF-8");
+    }
+    return complete_json_print(root, j->compact, err);
 }
 
 /* Start of the line `n` lines above the one at `at`. */
@@ -374,7 +346,7 @@ static enum status print_shown(const struct job *j, struct error *err)
     if (!st)
         st = buf_printf(&p.out, "%s%s%s: %zu tokens, first after %.0f ms, then %.1f tokens/s%s\n",
                         p.color ? "\033[2m" : "", d->name, r->len ? "" : ": no completion",
-                        r->completion_tokens, r->first_token_ms, decode_rate(r),
+                        r->completion_tokens, r->first_token_ms, complete_decode_rate(r),
                         p.color ? "\033[0m" : "");
     if (st)
         st = error_set(err, st, "no memory for the text around the completion");
@@ -424,6 +396,12 @@ static enum status run_file(struct job *j, const char *path, struct error *err)
 
 static int check_options(const struct complete_options *o, int argc)
 {
+    if (o->stdio && (argc || o->at || o->json || o->show))
+        return cli_usage_error(&cmd_complete,
+                               "--stdio takes its texts from the requests: no FILE, --at, --json "
+                               "or --show");
+    if (!o->stdio && argc == 0)
+        return cli_usage_error(&cmd_complete, "which FILE? - is standard input");
     if (o->at && argc > 1)
         return cli_usage_error(&cmd_complete, "--at is a position in one file, and %d were given",
                                argc);
@@ -442,6 +420,11 @@ static int run(const void *p, int argc, char **argv)
     int code = check_options(p, argc);
     if (code != EXIT_OK) return code;
     enum status st = OK;
+    if (j.o->stdio) {
+        struct complete_request defaults = request_of(j.o);
+        st = load(&j, &err);
+        if (st == OK) st = complete_stdio(&j.completer, &defaults, j.o->force, &err);
+    }
     for (int i = 0; i < argc && st == OK; i++) {
         st = run_file(&j, argv[i], &err);
         if (st == OK && j.res.finish == FINISH_CANCELLED) code = EXIT_INTERRUPTED;
@@ -450,6 +433,7 @@ static int run(const void *p, int argc, char **argv)
         if (code != EXIT_OK) break;
     }
     if (st != OK) code = cli_fail(&err);
+    completer_fini(&j.completer);
     session_destroy(j.session);
     engine_close(j.engine);
     return code;
@@ -464,7 +448,8 @@ const struct command cmd_complete = {
         "it. FILE is not changed; - is standard input. Instead of --at, the text may hold the\n"
         "marker " CURSOR_MARKER
         " where the completion should go. Several files with markers may be\n"
-        "given: the model is loaded once.\n"
+        "given: the model is loaded once. With --stdio one process answers any number of\n"
+        "requests, and what was read for one is used for the next.\n"
         "\n"
         "The model must know fill-in-the-middle; its template is found from its vocabulary. What\n"
         "runs past the hole is dropped: what the text below says already, brackets that are\n"
@@ -474,11 +459,12 @@ const struct command cmd_complete = {
         "Examples:\n"
         "  hearth complete main.c --at 12:5\n"
         "  hearth complete main.c --at 12:5 --show\n"
-        "  hearth complete --json -m qwen2.5-coder:0.5b - < with-marker.py\n",
+        "  hearth complete --json -m qwen2.5-coder:0.5b - < with-marker.py\n"
+        "  hearth complete --stdio < requests.jsonl\n",
     .options = options,
     .options_size = sizeof(struct complete_options),
     .init = init,
-    .min_args = 1,
+    .min_args = 0,
     .max_args = -1,
     .arg_metavar = "FILE",
     .run = run,

@@ -2,6 +2,7 @@
  *
  * An engine is a loaded model with its tokenizer. A session is one mutable timeline of tokens with
  * its KV cache; a new prompt reuses the longest common prefix with what the session already holds.
+ * A second timeline can be prepared beside it.
  * One session is used by one thread at a time; an engine may be shared. */
 #ifndef HEARTH_INFER_ENGINE_H
 #define HEARTH_INFER_ENGINE_H
@@ -49,6 +50,10 @@ struct generate_request {
     size_t n_prompt;           /* >= 1; ERR_LIMIT when n_prompt + 1 > n_ctx, nothing is cut */
     size_t max_tokens;
     struct sample_params sample;
+    /* Bytes that the generated text has to begin with (token healing): until they are written, only
+     * tokens that agree with them are drawn. Needs the engine's tokenizer. */
+    const char *begin;
+    size_t n_begin;
     const int32_t *stop;       /* tokens that end generation besides the model's end tokens */
     size_t n_stop;
     double deadline_ms;        /* from the call; 0 = none, negative = already over */
@@ -71,10 +76,22 @@ struct generate_result {
     double decode_ms;     /* from the first token to the last */
 };
 
+/* How many of a prompt's tokens session_generate would take from the session's cache. */
+size_t session_cached(const struct session *s, const int32_t *tokens, size_t n);
+
 /* A passed deadline and a raised cancel flag are no errors: they return OK and a finish reason. After
  * any outcome the session can be used again. */
 enum status session_generate(struct session *s, const struct generate_request *req,
                              struct generate_result *res, struct error *err);
+
+/* Evaluates a prompt ahead of the request for it, beside what the session holds, which stays usable:
+ * session_generate takes from either, whatever holds the longer beginning. Stops within one stage
+ * when *cancel is raised (may be NULL) or the deadline has passed (0 = none, as in
+ * generate_request); what was evaluated by then is kept, but for the last 64 tokens at most. *ready
+ * is how many tokens the session holds. A session keeps one such prompt; its pages are shared with
+ * the other timeline as far as the texts agree. */
+enum status session_prepare(struct session *s, const int32_t *tokens, size_t n, double deadline_ms,
+                            const volatile int *cancel, size_t *ready, struct error *err);
 
 /* Natural-log probability of each token given those before it: out[0] is NaN, out[i] = ln p(t_i |
  * t_0..t_i-1). Starts from an empty timeline. ERR_LIMIT when n > n_ctx. */

@@ -34,6 +34,8 @@ static enum status check_request(const struct session *s, const struct generate_
                          "the prompt has %zu tokens, but the context holds %zu, one of them kept "
                          "for the answer",
                          req->n_prompt, s->n_ctx);
+    if (req->n_begin && !s->e->tok)
+        return error_set(err, ERR_INVALID, "text cannot be forced without a vocabulary");
     if (isnan(req->deadline_ms)) return error_set(err, ERR_INVALID, "the deadline is not a number");
     return session_check_tokens(s, req->prompt, req->n_prompt, err);
 }
@@ -51,8 +53,11 @@ static enum status decode(struct session *s, const struct generate_request *req,
     size_t room = s->n_ctx - req->n_prompt;
     size_t max = req->max_tokens < room ? req->max_tokens : room;
     double first = 0;
+    struct forced forced;
+    forced_init(&forced, s, req->begin, req->n_begin);
     res->finish = FINISH_LENGTH;
     while (res->n_generated < max) {
+        forced_mask(&forced, s->logits, s->n_vocab);
         int32_t token = sampler_draw(sampler, s->logits);
         if (token == TOKEN_NONE)
             return error_set(err, ERR_INVALID,
@@ -74,6 +79,7 @@ static enum status decode(struct session *s, const struct generate_request *req,
         }
         if (res->n_generated == max) return OK;
         sampler_accept(sampler, token);
+        forced_take(&forced, token);
         enum status st = session_extend(s, &token, 1, w, err);
         if (st != OK) return st;
     }

@@ -11,6 +11,7 @@
 #include "model/model.h"
 
 struct gguf_tensor;
+struct tokenizer;
 struct vocab;
 
 /* ---- engine ---------------------------------------------------------------------------------- */
@@ -66,7 +67,7 @@ const volatile int *watch_flag(const struct watch *w);
 /* Whether to stop now, and why. */
 enum watch_cause watch_poll(const struct watch *w);
 
-/* ---- session: one timeline of tokens -----------------------------------------------------------
+/* ---- session: one timeline of tokens, and a spare one ------------------------------------------
  */
 
 struct session {
@@ -75,6 +76,9 @@ struct session {
     struct kv_pool *pool;
     struct kv_seq *seq;
     int32_t *tokens;          /* [n_ctx]: what seq holds; its length is kv_seq_len(seq) */
+    struct kv_seq *spare;     /* what session_prepare evaluates; NULL until it is used */
+    int32_t *spare_tokens;    /* [n_ctx]: what spare holds */
+    uint16_t *first_bytes;    /* [n_vocab], see struct forced; NULL until it is used */
     float *logits;            /* [n_vocab] */
     struct forward_row *rows; /* [INFER_CHUNK] */
 };
@@ -82,8 +86,9 @@ struct session {
 /* ERR_INVALID where a token is not of the vocabulary. */
 enum status session_check_tokens(const struct session *s, const int32_t *tokens, size_t n,
                                  struct error *err);
-/* Forgets what the timeline holds beyond its longest common prefix with `tokens`, the last of which
- * never counts: its logits are not kept, so it is always evaluated. Returns that prefix's length. */
+/* Makes seq the timeline with the longest common prefix with `tokens` and forgets what it holds
+ * beyond that. The last token never counts: its logits are not kept, so it is always evaluated.
+ * Returns that prefix's length. */
 size_t session_rewind(struct session *s, const int32_t *tokens, size_t n);
 /* Appends n <= INFER_CHUNK tokens by one forward pass; all rows or only the last get logits. */
 enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
@@ -92,6 +97,24 @@ enum status session_feed(struct session *s, const int32_t *tokens, size_t n, boo
  * says so, with ERR_CANCELLED. */
 enum status session_extend(struct session *s, const int32_t *tokens, size_t n,
                            const struct watch *w, struct error *err);
+
+/* ---- forced: the beginning that a text has to have ---------------------------------------------
+ */
+
+struct forced {
+    const struct tokenizer *tok;
+    const char *left; /* bytes still to be written; borrowed */
+    size_t n_left;
+    const uint16_t *first; /* [n_vocab]: each token's first byte, 256 where it has none; or NULL */
+};
+
+/* `begin` is borrowed. The session keeps the table of first bytes once it was needed. */
+void forced_init(struct forced *f, struct session *s, const char *begin, size_t n);
+/* Bans every token that does not agree with the bytes left: one that is a beginning of them, or that
+ * they are a beginning of, stays. Does nothing once no byte is left. */
+void forced_mask(const struct forced *f, float *logits, size_t n_vocab);
+/* Takes the drawn token's bytes off what is left. */
+void forced_take(struct forced *f, int32_t token);
 
 /* ---- numbers that are the same on every machine -----------------------------------------------
  */

@@ -8,6 +8,8 @@
 
 /* Rows whose logits session_score holds at once: 39 MB with 152,000 tokens. */
 enum { SCORE_ROWS = 64, DEFAULT_CTX = 4096 };
+/* Two timelines may each end inside a page and copy one that they share. */
+enum { SPARE_ROOM = 128 };
 
 enum status session_create(struct engine *e, size_t n_ctx, struct session **out, struct error *err)
 {
@@ -24,7 +26,8 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
     s->e = e;
     s->n_ctx = n_ctx;
     s->n_vocab = info->n_vocab;
-    enum status st = kv_pool_create(e->model, n_ctx, &s->pool, err);
+    /* Memory for the second timeline is committed when it is first used, if ever. */
+    enum status st = kv_pool_create(e->model, 2 * n_ctx + SPARE_ROOM, &s->pool, err);
     if (st == OK) st = kv_seq_create(s->pool, &s->seq, err);
     if (st == OK) {
         s->tokens = calloc(n_ctx, sizeof *s->tokens);
@@ -45,8 +48,11 @@ void session_destroy(struct session *s)
 {
     if (!s) return;
     kv_seq_destroy(s->seq);
+    kv_seq_destroy(s->spare);
     kv_pool_destroy(s->pool);
     free(s->tokens);
+    free(s->spare_tokens);
+    free(s->first_bytes);
     free(s->logits);
     free(s->rows);
     free(s);
@@ -67,14 +73,6 @@ enum status session_check_tokens(const struct session *s, const int32_t *tokens,
             return error_set(err, ERR_INVALID, "token %zu is %d, but the vocabulary has 0 to %zu",
                              i, tokens[i], s->n_vocab - 1);
     return OK;
-}
-
-size_t session_rewind(struct session *s, const int32_t *tokens, size_t n)
-{
-    size_t held = kv_seq_len(s->seq), keep = 0;
-    while (keep < held && keep + 1 < n && s->tokens[keep] == tokens[keep]) keep++;
-    kv_seq_truncate(s->seq, keep);
-    return keep;
 }
 
 enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,

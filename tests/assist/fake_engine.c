@@ -21,6 +21,55 @@ static bool is_stop(const struct generate_request *req, int32_t token)
     return false;
 }
 
+static size_t common(const int32_t *held, size_t n_held, const int32_t *tokens, size_t n)
+{
+    size_t i = 0;
+    while (i < n_held && i < n && held[i] == tokens[i]) i++;
+    return i;
+}
+
+size_t session_cached(const struct session *s, const int32_t *tokens, size_t n)
+{
+    size_t a = common(s->held, s->n_held, tokens, n - 1);
+    size_t b = common(s->spare, s->n_spare, tokens, n - 1);
+    return a > b ? a : b;
+}
+
+enum status session_prepare(struct session *s, const int32_t *tokens, size_t n, double deadline_ms,
+                            const volatile int *cancel, size_t *ready, struct error *err)
+{
+    (void)deadline_ms;
+    if (s->fail) return error_set(err, s->fail, "as the test wants it");
+    *ready = common(s->held, s->n_held, tokens, n);
+    if (*ready == n) return OK;
+    s->n_spare = n;
+    if (s->prepare_limit && n > s->prepare_limit) s->n_spare = s->prepare_limit;
+    if (cancel && *cancel) s->n_spare = 0;
+    memcpy(s->spare, tokens, s->n_spare * sizeof *tokens);
+    *ready = s->n_spare;
+    return OK;
+}
+
+/* The next token of the beginning that is asked for, a byte each, or of the script. */
+static bool next_token(struct session *s, const struct generate_request *req, size_t *i,
+                       int32_t *token)
+{
+    if (s->n_given < req->n_begin) {
+        *token = (unsigned char)req->begin[s->n_given];
+        return true;
+    }
+    if (*i == s->n_script && s->repeat) *i = 0;
+    if (*i >= s->n_script) return false;
+    *token = s->script[(*i)++];
+    return !is_stop(req, *token);
+}
+
+static void hold(struct session *s, const struct generate_request *req)
+{
+    memcpy(s->held, req->prompt, req->n_prompt * sizeof *req->prompt);
+    s->n_held = req->n_prompt;
+}
+
 enum status session_generate(struct session *s, const struct generate_request *req,
                              struct generate_result *res, struct error *err)
 {
@@ -32,10 +81,17 @@ enum status session_generate(struct session *s, const struct generate_request *r
     s->n_prompt = req->n_prompt;
     s->n_given = 0;
     s->deadline_ms = req->deadline_ms;
+    s->begin[0] = 0;
+    if (req->n_begin < sizeof s->begin) {
+        if (req->n_begin) memcpy(s->begin, req->begin, req->n_begin);
+        s->begin[req->n_begin] = 0;
+    }
     if (req->on_prefill) req->on_prefill(req->ctx);
+    res->n_cached = session_cached(s, req->prompt, req->n_prompt);
+    hold(s, req);
     double ms = 0;
-    for (size_t i = 0; s->n_given < req->max_tokens; i++) {
-        if (i == s->n_script && s->repeat) i = 0;
+    for (size_t i = 0; s->n_given < req->max_tokens;) {
+        int32_t token;
         if (req->cancel && *req->cancel) {
             res->finish = FINISH_CANCELLED;
             break;
@@ -44,12 +100,13 @@ enum status session_generate(struct session *s, const struct generate_request *r
             res->finish = FINISH_DEADLINE;
             break;
         }
-        if (i >= s->n_script || is_stop(req, s->script[i])) {
+        if (!next_token(s, req, &i, &token)) {
             res->finish = FINISH_STOP;
             break;
         }
         s->n_given++;
-        if (req->on_token && !req->on_token(req->ctx, s->script[i])) {
+        s->held[s->n_held++] = token;
+        if (req->on_token && !req->on_token(req->ctx, token)) {
             res->finish = FINISH_CALLBACK;
             break;
         }

@@ -11,9 +11,14 @@ struct session {
     bool repeat;      /* start the script again at its end instead of stopping */
     double token_ms;  /* pretended time for a token, against the deadline */
     enum status fail; /* returned instead of generating */
+    /* what the session holds, and what session_prepare put beside it */
+    int32_t held[16384], spare[16384];
+    size_t n_held, n_spare;
+    size_t prepare_limit; /* tokens that session_prepare gets done; 0 = all */
     /* seen */
     int32_t prompt[8192];
     size_t n_prompt, n_given;
+    char begin[64];
     double deadline_ms;
 };
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,7 @@ static int teardown(void **state)
 {
     struct fixture *f = *state;
     complete_result_fini(&f->res);
+    completer_fini(&f->completer);
     fake_vocab_fini(&f->vocab);
     free(f);
     return 0;
@@ -100,11 +102,12 @@ static void stops_at_an_end_token(void **state)
         assert_string_equal(f->res.stopped_by, "end_token");
         assert_false(f->res.truncated);
     }
-    assert_int_equal(f->res.prompt_tokens, 3 + 3 + 2);
-    assert_int_equal(f->session.prompt[0], PRE);
-    assert_int_equal(f->session.prompt[4], SUF);
-    assert_int_equal(f->session.prompt[7], MID);
-    assert_true(f->res.first_token_ms >= 25);
+    /* The cursor's line stands behind the middle token, its last token left to the model. */
+    static const int32_t want[] = {PRE, SUF, '\n', 'y', MID, 'x', ' '};
+    assert_int_equal(f->res.prompt_tokens, sizeof want / sizeof *want);
+    assert_memory_equal(f->session.prompt, want, sizeof want);
+    assert_string_equal(f->session.begin, "=");
+    assert_true(f->res.first_token_ms > 0);
     assert_true(f->res.prefill_ms == 20 && f->res.decode_ms == 30);
 }
 
@@ -117,7 +120,7 @@ static void stops_generating_when_a_rule_fires(void **state)
     assert_string_equal(f->res.text, " 1");
     assert_int_equal(f->res.finish, FINISH_STOP);
     assert_string_equal(f->res.stopped_by, "line_end");
-    assert_int_equal(f->session.n_given, 3);
+    assert_int_equal(f->session.n_given, 1 + 3); /* the first is what the line ends with */
     assert_int_equal(f->res.completion_tokens, 3);
 }
 
@@ -239,6 +242,154 @@ static void empty_file(void **state)
     assert_int_equal(f->res.prompt_tokens, 3);
 }
 
+/* ---- anchors ------------------------------------------------------------------------------------
+ */
+
+static void typed_text_goes_behind_the_anchor(void **state)
+{
+    struct fixture *f = *state;
+    hole(f, "a\n  b", "\nc");
+    say(f, "XY", END);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    assert_int_equal(f->res.cached_tokens, 0);
+    hole(f, "a\n  b = 1 +", "\nc");
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    static const int32_t want[] = {PRE, 'a', '\n', SUF, '\n', 'c', MID, ' ',
+                                   ' ', 'b', ' ',  '=', ' ',  '1', ' '};
+    assert_int_equal(f->session.n_prompt, sizeof want / sizeof *want);
+    assert_memory_equal(f->session.prompt, want, sizeof want);
+    assert_string_equal(f->session.begin, "+");
+    assert_int_equal(f->res.cached_tokens, 10);
+    assert_string_equal(f->res.text, "XY");
+    /* What was typed was what the session said: its own tokens are there already. */
+    hole(f, "a\n  b = 1 +X", "\nc");
+    run(f);
+    assert_int_equal(f->res.cached_tokens, f->res.prompt_tokens - 1);
+    /* And back. */
+    hole(f, "a\n  ", "\nc");
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    assert_int_equal(f->res.cached_tokens, f->res.prompt_tokens - 1);
+}
+
+static void new_lines_stay_behind_the_anchor_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    f->completer.max_typed = 8;
+    hole(f, "a\n", "\nccccccccccccccccccccccccccc");
+    say(f, "X", END);
+    run(f);
+    hole(f, "a\nb\nc\nd\n", "\nccccccccccccccccccccccccccc");
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    assert_int_equal(f->res.typed_tokens, 5);
+    hole(f, "a\nb\nc\nd\nefgh", "\nccccccccccccccccccccccccccc");
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    assert_int_equal(f->session.prompt[9], SUF);
+}
+
+static void another_text_is_another_anchor(void **state)
+{
+    struct fixture *f = *state;
+    const char *below = "\nthe text below the cursor, of some length";
+    hole(f, "a\nb", below);
+    say(f, "X", END);
+    run(f);
+    hole(f, "a\nb", "\nThe text below the cursor, of some length");
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    hole(f, "A\nb", below);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    hole(f, "", below);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    f->req.file_name = "x.py";
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    assert_int_equal(f->session.prompt[0], FILE_SEP);
+}
+
+static void a_lost_anchor_is_no_anchor(void **state)
+{
+    struct fixture *f = *state;
+    const char *below = "\nthe text below the cursor, of some length";
+    hole(f, "a\nb\n", below);
+    say(f, "X", END);
+    run(f);
+    f->session.n_held = 6; /* the prompt was interrupted */
+    hole(f, "a\nb\nc\n", below);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_NONE);
+    assert_int_equal(f->session.prompt[7], SUF);
+}
+
+static void long_lines_and_full_contexts(void **state)
+{
+    struct fixture *f = *state;
+    static char line[400];
+    memset(line, 'x', sizeof line - 1);
+    say(f, "X", END);
+    f->session.n_ctx = 1024;
+    hole(f, line, "");
+    run(f); /* longer than ANCHOR_LINE_BYTES: the cursor is the point */
+    assert_int_equal(f->session.prompt[400], SUF);
+    assert_string_equal(f->session.begin, "");
+    /* A line that leaves too little room is in the prefix, too. */
+    f->session.n_ctx = 256;
+    hole(f, line + 200, line);
+    run(f);
+    assert_int_equal(f->session.prompt[f->session.n_prompt - 1], MID);
+    /* The anchor of a file that does not fit leaves room to type. */
+    static char text[4000];
+    for (size_t i = 0; i + 10 < sizeof text; i += 10) memcpy(text + i, "123456789\n", 10);
+    static char typed[4100];
+    snprintf(typed, sizeof typed, "%syy", text);
+    hole(f, text, text);
+    run(f);
+    hole(f, typed, text);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    assert_true(f->res.truncated && f->res.prefix_lines_dropped > 0);
+    assert_true(f->res.prompt_tokens + f->req.max_tokens <= 256);
+}
+
+static void the_next_anchor_is_prepared(void **state)
+{
+    struct fixture *f = *state;
+    const char *below = "\nthe text below the cursor, of some length";
+    struct complete_ahead ahead;
+    struct error err;
+    hole(f, "a\n", below);
+    say(f, "X", END);
+    run(f);
+    assert_int_equal(complete_prepare(&f->completer, &f->req, &ahead, &err), OK);
+    assert_true(ahead.ready); /* nothing is to do */
+    assert_int_equal(f->session.n_spare, 0);
+
+    hole(f, "a\nb\nc", below);
+    f->session.prepare_limit = 10;
+    assert_int_equal(complete_prepare(&f->completer, &f->req, &ahead, &err), OK);
+    assert_false(ahead.ready);
+    assert_int_equal(ahead.ready_tokens, 10);
+    run(f); /* the old one is still there */
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    assert_int_equal(f->session.prompt[3], SUF);
+
+    f->session.prepare_limit = 0;
+    assert_int_equal(complete_prepare(&f->completer, &f->req, &ahead, &err), OK);
+    assert_true(ahead.ready && ahead.ready_tokens == ahead.prompt_tokens);
+    run(f);
+    assert_int_equal(f->res.reuse, REUSE_ANCHOR);
+    assert_int_equal(f->session.prompt[5], SUF);
+    f->session.fail = ERR_IO;
+    hole(f, "z\n", below);
+    assert_int_equal(complete_prepare(&f->completer, &f->req, &ahead, &err), ERR_IO);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +402,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(refuses_what_cannot_be, setup, teardown),
         cmocka_unit_test_setup_teardown(endless_repetition, setup, teardown),
         cmocka_unit_test_setup_teardown(empty_file, setup, teardown),
+        cmocka_unit_test_setup_teardown(typed_text_goes_behind_the_anchor, setup, teardown),
+        cmocka_unit_test_setup_teardown(new_lines_stay_behind_the_anchor_for_a_while, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(another_text_is_another_anchor, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_lost_anchor_is_no_anchor, setup, teardown),
+        cmocka_unit_test_setup_teardown(long_lines_and_full_contexts, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_next_anchor_is_prepared, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,53 @@
+/* Token healing: text to be continued may end inside what the model would write as one token. Its
+ * last token is then left to the model, which may write any that begins with the same bytes. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "infer/infer_int.h"
+#include "text/tokenizer.h"
+
+enum {
+    MAX_PIECE = 512, /* a longer token is never drawn here */
+    NO_BYTE = 256,
+};
+
+void forced_init(struct forced *f, struct session *s, const char *begin, size_t n)
+{
+    *f = (struct forced){.tok = s->e->tok, .left = begin, .n_left = n};
+    if (n == 0) return;
+    if (!s->first_bytes) {
+        s->first_bytes = malloc(s->n_vocab * sizeof *s->first_bytes);
+        for (size_t i = 0; s->first_bytes && i < s->n_vocab; i++) {
+            unsigned char piece[MAX_PIECE];
+            size_t len = tokenizer_piece(f->tok, (int32_t)i, false, (char *)piece, sizeof piece);
+            s->first_bytes[i] = len > 0 && len <= sizeof piece ? *piece : NO_BYTE;
+        }
+    }
+    f->first = s->first_bytes; /* where there is no memory, every piece is looked at */
+}
+
+static bool agrees(const struct forced *f, int32_t token)
+{
+    char piece[MAX_PIECE];
+    if (f->first && f->first[token] != (unsigned char)*f->left) return false;
+    size_t n = tokenizer_piece(f->tok, token, false, piece, sizeof piece);
+    if (n == 0 || n > sizeof piece) return false;
+    return memcmp(piece, f->left, n < f->n_left ? n : f->n_left) == 0;
+}
+
+void forced_mask(const struct forced *f, float *logits, size_t n_vocab)
+{
+    if (f->n_left == 0) return;
+    for (size_t i = 0; i < n_vocab; i++)
+        if (!agrees(f, (int32_t)i)) logits[i] = -INFINITY;
+}
+
+void forced_take(struct forced *f, int32_t token)
+{
+    if (f->n_left == 0) return;
+    size_t n = tokenizer_piece(f->tok, token, false, NULL, 0);
+    if (n > f->n_left) n = f->n_left;
+    f->left += n;
+    f->n_left -= n;
+}
