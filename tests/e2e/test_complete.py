@@ -205,6 +205,9 @@ def test_usage(complete, tmp_path):
     path = write(tmp_path, "a\n")
     fails(complete(path, path, "--at", "1:1"), "--at", code=2)
     fails(complete(path, "--at", "1:1", "--json", "--show"), "--json and --show", code=2)
+    fails(complete(path, "--stdio"), "--stdio", code=2)
+    fails(complete("--stdio", "--json"), "--stdio", code=2)
+    fails(complete(), "FILE", code=2)
     fails(complete(path, "--at", "1:1", "--raw", "--multiline"), "exclude each other", code=2)
     fails(complete(path, "--at", "1:1", "--max-tokens", "0"), "--max-tokens", code=2)
     fails(complete(path, "--at", "1:1", "--temperature", "-1"), "--temperature", code=2)
@@ -226,7 +229,8 @@ def test_json(complete, tmp_path):
     assert done.returncode == 0 and done.stderr == ""
     got = json.loads(done.stdout)
     assert isinstance(got["text"], str)
-    assert got["prompt_tokens"] == len("def f():\n    return \n") + 3
+    # The text and three control tokens; what the line ends with is left to the model.
+    assert got["prompt_tokens"] == len("def f():\n    return \n") + 3 - 1
     assert 0 <= got["completion_tokens"] <= 5
     assert got["finish_reason"] in ("stop", "length")
     assert got["truncated"] is False and got["prefix_tokens_dropped"] == 0
@@ -268,7 +272,7 @@ def test_a_long_file_is_cut_and_that_is_said(complete, tmp_path):
     assert got["truncated"] is True and got["context_tokens"] == 512
     assert got["prompt_tokens"] + 10 <= 512
     dropped = got["prefix_tokens_dropped"] + got["suffix_tokens_dropped"]
-    assert dropped + got["prompt_tokens"] - 3 == len(text)
+    assert dropped + got["prompt_tokens"] - 3 + 1 == len(text)  # one is left to the model
     assert got["prefix_lines_dropped"] > 900 and got["suffix_lines_dropped"] > 900
     assert len(done.stderr.splitlines()) == 1 and "were left out" in done.stderr
     smaller = json.loads(complete(path, "--at", "1000:3", "--json", "--max-tokens", 10, "--ctx",

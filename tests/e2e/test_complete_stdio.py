@@ -1,0 +1,196 @@
+"""hearth complete --stdio: lines of JSON in, lines of JSON out.
+
+The model is the one of test_complete.py: a few kilobytes of random weights, one token a byte.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from test_complete import SPECIAL, write_tiny_model
+
+BELOW = "\n" + "".join(f"line {i} below the cursor\n" for i in range(8))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "fim.gguf"
+    write_tiny_model(path, SPECIAL)
+    return path
+
+
+class Server:
+    def __init__(self, binary, model, folder, *options):
+        env = {**os.environ, "HOME": str(folder), "XDG_CACHE_HOME": str(folder), "HEARTH_HOME": ""}
+        self.process = subprocess.Popen(
+            [binary, "complete", "--stdio", "-m", str(model), "-n", "8", *options], env=env,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def send(self, *requests):
+        lines = [r if isinstance(r, bytes) else json.dumps(r).encode() for r in requests]
+        self.process.stdin.write(b"".join(line + b"\n" for line in lines))
+        self.process.stdin.flush()
+
+    def answer(self):
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, prefix, suffix="", **more):
+        self.send({"prefix": prefix, "suffix": suffix, **more})
+        return self.answer()
+
+    def close(self):
+        out, err = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0 and err == b"", err
+        return out
+
+
+@pytest.fixture
+def server(hearth_bin, model, tmp_path):
+    running = []
+
+    def start(*options):
+        running.append(Server(hearth_bin, model, tmp_path, *options))
+        return running[-1]
+
+    yield start
+    for s in running:
+        s.process.kill()
+        s.process.communicate()
+
+
+def test_an_answer_says_what_json_says(server, hearth_bin, tmp_path):
+    s = server()
+    got = s.ask("def f():\n    return ", "\n", id={"any": 1})
+    assert got["id"] == {"any": 1} and isinstance(got["text"], str)
+    assert got["reuse"] == "none" and got["cached_tokens"] == 0
+    for name in ("prompt_tokens", "completion_tokens", "finish_reason", "stopped_by", "truncated"):
+        assert name in got
+    for name in ("prepare_ms", "prefill_ms", "first_token_ms", "decode_ms", "total_ms"):
+        assert got["timings"][name] >= 0
+    assert s.close() == b""
+
+
+def test_typing_costs_what_was_typed_and_changes_no_answer(server):
+    """Character by character, back, and on another way: each answer is that of a new process."""
+    s = server("--raw")
+    lines = ["x", "x ", "x =", "x = f", "x = fo", "x = foo(", "x = fo", "x", "", "y", "y*2"]
+    for i, line in enumerate(lines):
+        got = s.ask("import a\n" + line, BELOW)
+        assert got["reuse"] == ("anchor" if i else "none")
+        if i:
+            assert got["prompt_tokens"] - got["cached_tokens"] <= len(line) + 1
+        fresh = server("--raw")
+        assert fresh.ask("import a\n" + line, BELOW)["text"] == got["text"]
+        fresh.close()
+    s.close()
+
+
+def test_an_accepted_answer_is_cached(server):
+    s = server("--raw")
+    for seed in range(40):
+        first = s.ask("a\n", BELOW, temperature=1, seed=seed)["text"]
+        if len(first.strip("\n")) == len(first) > 2 and first.isascii():
+            break
+    else:
+        pytest.fail("the model says nothing; another one is needed")
+    got = s.ask("a\n" + first[:-1], BELOW)
+    assert got["prompt_tokens"] - got["cached_tokens"] == 1
+
+
+def test_lines_typed_move_the_anchor_when_idle(server):
+    s = server("--raw")
+    s.ask("a\n", BELOW)
+    prefix = "a\nb = 1\nc"
+    behind = s.ask(prefix, BELOW)
+    assert behind["reuse"] == "anchor" and behind["typed_tokens"] == len("b = 1\n")
+    ahead = s.ask(prefix, BELOW, idle=True, id=7)
+    assert ahead["idle"] is True and ahead["id"] == 7 and ahead["ready"] is True
+    assert ahead["ready_tokens"] == ahead["prompt_tokens"] > len(BELOW)
+    moved = s.ask(prefix, BELOW)
+    assert moved["reuse"] == "anchor" and moved["typed_tokens"] == 0
+    assert moved["prompt_tokens"] - moved["cached_tokens"] == 1
+    fresh = server("--raw")
+    assert fresh.ask(prefix, BELOW)["text"] == moved["text"]
+
+
+def test_idle_work_yields_to_a_request(server):
+    s = server()
+    s.send({"prefix": "a\n", "suffix": BELOW, "idle": True},
+           {"prefix": "a\n", "suffix": BELOW})
+    assert s.answer()["idle"] is True
+    assert isinstance(s.answer()["text"], str)
+
+
+def test_a_request_overrides_the_options(server):
+    s = server("--raw")
+    assert s.ask("a", max_tokens=2)["completion_tokens"] <= 2
+    texts = {s.ask("a", temperature=2, seed=i)["text"] for i in range(8)}
+    assert len(texts) > 1
+    assert s.ask("a", temperature=2, seed=3)["text"] == s.ask("a", temperature=2, seed=3)["text"]
+    assert s.ask("a", deadline_ms=0.001)["finish_reason"] in ("deadline", "stop", "length")
+    assert s.ask("def f():\n", "", mode="single-line")["text"].count("\n") == 0
+
+
+def test_bad_lines_are_answered_and_harmless(server):
+    s = server()
+    bad = [b"{", b"nonsense", b"[]", b"3", b'"x"', b"{}", b'{"prefix": 3}', b'{"prefix": "\xff"}',
+           b'{"prefix": "a\\u0000b"}', b'{"prefix": "a", "prefix": "b"}', b"[" * 5000,
+           b'{"prefix": "a", "max_tokens": 0}', b'{"prefix": "a", "max_tokens": 1e99}',
+           b'{"prefix": "a", "max_tokens": 512}', b'{"prefix": "a", "max_tokens": "x"}',
+           b'{"prefix": "a", "temperature": -1}', b'{"prefix": "a", "mode": "x"}',
+           b'{"prefix": "a", "mode": 1}', b'{"prefix": "a", "file": "id_rsa"}',
+           b'{"prefix": "a", "file": 1}', b'{"idle": true}', b'\0\0']
+    for line in bad:
+        s.send(line)
+        answer = s.answer()
+        assert set(answer) == {"error"} and answer["error"], line
+    s.send(b"", b"  ", b'{"prefix": "a", "id": 1, "deadline_ms": "x"}')
+    assert s.answer()["id"] == 1
+    assert s.ask("a\n", BELOW, id=None)["id"] is None
+    assert s.close() == b""
+
+
+def test_a_line_that_is_too_long_is_skipped(server):
+    s = server()
+    piece = b"a" * (1 << 20)
+    s.process.stdin.write(b'{"prefix": "')
+    for _ in range(161):
+        s.process.stdin.write(piece)
+    s.process.stdin.write(b'"}\n')
+    s.process.stdin.flush()
+    assert "MB" in s.answer()["error"]
+    assert "text" in s.ask("a")
+
+
+def test_the_end_of_the_input_ends_it(server):
+    s = server()
+    s.process.stdin.write(b'{"prefix": "a", "id": 1}')  # no line end
+    out = s.close()
+    assert json.loads(out)["id"] == 1
+
+
+def test_what_is_cancelled_is_answered(server):
+    s = server("--raw", "-n", "400")
+    s.send({"prefix": "a" * 60, "id": 1}, {"prefix": "b", "id": 2}, {"cancel": True},
+           {"prefix": "c", "id": 3, "max_tokens": 2})
+    answers = [s.answer() for _ in range(3)]
+    assert [a["id"] for a in answers] == [1, 2, 3]
+    assert answers[1]["finish_reason"] in ("cancelled", "stop")
+    assert answers[2]["finish_reason"] != "cancelled"
+
+
+def test_nobody_reads(server):
+    s = server()
+    s.process.stdout.close()
+    s.send({"prefix": "a"}, {"prefix": "b"})
+    assert s.process.wait(timeout=60) != 0
+
+
+def test_a_queue_of_requests(server):
+    """More than wait at once: the rest waits in the pipe, and all are answered in order."""
+    s = server("-n", "1")
+    s.send(*({"prefix": f"{i}\n", "id": i} for i in range(150)))
+    assert [s.answer()["id"] for _ in range(150)] == list(range(150))
+    s.close()
