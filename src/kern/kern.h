@@ -74,8 +74,25 @@ enum kern_act_format kern_act_format(const struct quant_traits *type);
 
 /* ---- attention -------------------------------------------------------------------------------- */
 
-/* Keys and values of one layer and one KV head, by page: K page [head_dim][32] halves, V page
- * [32][head_dim] halves. */
+/* How a page of the KV cache keeps the 32 keys or values of one layer and KV head. Keys stand as
+ * [head_dim][32 positions], so that a vector holds one dimension of 16 positions; values as
+ * [32 positions][head_dim]. The quantized formats have blocks of 32 dimensions of a position with a
+ * half as scale; the scales, [head_dim / 32][32 positions], follow the numbers. Four-bit numbers are
+ * two a byte: dimensions i and i + 16 of a block. */
+enum kern_kv_format {
+    KERN_KV_F16,
+    KERN_KV_Q8, /* int8 times the scale */
+    KERN_KV_Q4, /* (0..15) - 8 times the scale */
+};
+#define KERN_KV_FORMATS 3
+
+/* Bytes of 32 keys or values: a multiple of 64; 0 where the format cannot hold vectors of that size
+ * (Q8, Q4: head_dim is a multiple of 32). */
+size_t kern_kv_bytes(enum kern_kv_format f, size_t head_dim);
+/* Position `at` (0..31) of such keys or values as floats: plain C, the reference for the kernels. */
+void kern_kv_read(enum kern_kv_format f, bool keys, const uint8_t *data, size_t head_dim, size_t at,
+                  float *x);
+
 struct kern_attn {
     const float *q;          /* n_q query vectors, q_stride floats apart */
     float *out;              /* n_q output vectors, out_stride floats apart */
@@ -86,6 +103,7 @@ struct kern_attn {
     float scale;
     const uint8_t *const *pages; /* page p of the sequence; K and V at the offsets below */
     size_t k_offset, v_offset;
+    enum kern_kv_format k_format, v_format;
     void *scratch; /* kern_attn_scratch_bytes(head_dim) bytes, 64-byte aligned, one per thread */
 };
 #define KERN_ATTN_MAX_Q 192
@@ -109,6 +127,13 @@ struct kern_ops {
                    size_t y_stride, size_t panel0, size_t panel1, void *scratch);
 
     void (*attention)(const struct kern_attn *a);
+    /* Writes position `at` (0..31) of a page's keys or values, aligned to 64 bytes. */
+    void (*kv_write)(enum kern_kv_format f, bool keys, uint8_t *data, size_t head_dim, size_t at,
+                     const float *x);
+    /* x times the normalised Hadamard matrix of the largest power of two that divides n, block by
+     * block: its own inverse. n is a multiple of 32. Outliers spread over the block, so that four
+     * bits hold it better; products of two vectors stay the same. */
+    void (*hadamard)(float *x, size_t n);
 
     /* y = x / sqrt(mean(x^2) + eps) * w */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);

@@ -341,10 +341,12 @@ int main(int argc, char **argv)
     bool bench = argc > 1 && strcmp(argv[1], "--bench") == 0;
     if (bench)
         printf("%-8s %-6s %8s %10s %10s %10s\n", "table", "type", "GB/s x1", "Gop/s x1", "Gop/s x8",
-               "Gop/s x128");
-    for (const struct quant_traits *const *t = quant_all(); bench && *t; t++)
+               "Gop/s x252");
+    for (const struct quant_traits *const *t = quant_all(); bench && argc == 2 && *t; t++)
         if (kern_type_supported(*t)) bench_pack(*t);
+    /* checkkern [--bench [TYPE [TABLE]]] */
     for (size_t i = 0; i < n; i++) {
+        if (argc > 3 && strcmp(argv[3], tables[i]->name) != 0) continue;
         if (!bench) {
             check_vectors(tables[i]);
         }

@@ -9,19 +9,22 @@ struct attn_rows {
     float p[ATTN_ROWS][KERN_KV_PAGE];     /* scores, then weights */
 };
 
-INLINE void rows_scores(const int n, const uint8_t *k, const float *q, size_t q_stride, size_t hd,
-                        float (*p)[KERN_KV_PAGE])
+INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t *k, const float *q,
+                        size_t q_stride, size_t hd, float (*p)[KERN_KV_PAGE])
 {
     vf s0[V_FLOAT_ROWS], s1[V_FLOAT_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) s0[i] = s1[i] = vf_zero();
-    for (size_t d = 0; d < hd; d++) {
-        vf k0 = load_key(k, d, 0), k1 = load_key(k, d, 16);
+    for (size_t half = 0; half < hd; half += 16) {
+        vf m0 = key_scale(f, k, hd, half, 0), m1 = key_scale(f, k, hd, half, 16);
+        for (size_t d = half; d < half + 16; d++) {
+            vf k0 = load_key(f, k, half, d, 0, m0), k1 = load_key(f, k, half, d, 16, m1);
 #pragma GCC unroll 8
-        for (int i = 0; i < n; i++) {
-            vf x = vf_set1(q[(size_t)i * q_stride + d]);
-            s0[i] = vf_fma(k0, x, s0[i]);
-            s1[i] = vf_fma(k1, x, s1[i]);
+            for (int i = 0; i < n; i++) {
+                vf x = vf_set1(q[(size_t)i * q_stride + d]);
+                s0[i] = vf_fma(k0, x, s0[i]);
+                s1[i] = vf_fma(k1, x, s1[i]);
+            }
         }
     }
 #pragma GCC unroll 8
@@ -53,9 +56,9 @@ static void rows_softmax(struct attn_rows *st, int i, size_t seen, float scale)
 }
 
 /* Adds dimensions [d, d + 16 * strips) of the first `seen` positions' weighted values. */
-INLINE void rows_strips(const int n, const int strips, const uint8_t *v, size_t seen, size_t hd,
-                        size_t d, const float *fade, const float (*p)[KERN_KV_PAGE], float *out,
-                        size_t out_stride)
+INLINE void rows_strips(const enum kern_kv_format f, const int n, const int strips, const uint8_t *v,
+                        const float *scale, size_t seen, size_t hd, size_t d, const float *fade,
+                        const float (*p)[KERN_KV_PAGE], float *out, size_t out_stride)
 {
     vf o[2][V_FLOAT_ROWS];
 #pragma GCC unroll 8
@@ -66,7 +69,8 @@ INLINE void rows_strips(const int n, const int strips, const uint8_t *v, size_t 
     for (size_t j = 0; j < seen; j++) {
         vf x[2];
 #pragma GCC unroll 2
-        for (int s = 0; s < strips; s++) x[s] = load_value(v, hd, j, d + 16 * s);
+        for (int s = 0; s < strips; s++) 
+            x[s] = load_value(f, v, hd, j, d, s, scale);
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++) {
             vf w = vf_set1(p[i][j]);
@@ -81,24 +85,48 @@ INLINE void rows_strips(const int n, const int strips, const uint8_t *v, size_t 
             vf_store(out + (size_t)i * out_stride + d + 16 * s, o[s][i]);
 }
 
+INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t *v, size_t seen,
+                        size_t hd, const float *fade, const float (*p)[KERN_KV_PAGE], float *out,
+                        size_t out_stride)
+{
+    float scale[KERN_KV_PAGE];
+    size_t d = 0;
+    for (; d + 32 <= hd; d += 32) {
+        value_scales(f, v, hd, d, scale);
+        rows_strips(f, n, 2, v, scale, seen, hd, d, fade, p, out, out_stride);
+    }
+    /* Only halves come in vectors of an odd multiple of 16. */
+    if (d < hd && f == KERN_KV_F16)
+        rows_strips(f, n, 1, v, NULL, seen, hd, d, fade, p, out, out_stride);
+}
+
 /* One page for n queries from q0 on. */
 INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *st, size_t page,
                       size_t q0)
 {
-    const size_t hd = a->head_dim;
+    const size_t hd = a->head_dim, qs = a->q_stride;
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
+    const float *q = a->q + q0 * qs;
     float *out = a->out + q0 * a->out_stride;
-    size_t most = 0, d = 0;
-    rows_scores(n, k, a->q + q0 * a->q_stride, a->q_stride, hd, st->p + q0);
+    size_t most = 0;
+    switch (a->k_format) {
+    case KERN_KV_F16: rows_scores(KERN_KV_F16, n, k, q, qs, hd, st->p + q0); break;
+    case KERN_KV_Q8: rows_scores(KERN_KV_Q8, n, k, q, qs, hd, st->p + q0); break;
+    case KERN_KV_Q4: rows_scores(KERN_KV_Q4, n, k, q, qs, hd, st->p + q0); break;
+    }
     for (int i = 0; i < n; i++) {
         size_t seen = seen_in_page(a->n_kv[q0 + i], page);
         rows_softmax(st, (int)q0 + i, seen, a->scale);
         if (seen > most) most = seen;
     }
     const float(*p)[KERN_KV_PAGE] = (const float(*)[KERN_KV_PAGE])(st->p + q0);
-    for (; d + 32 <= hd; d += 32)
-        rows_strips(n, 2, v, most, hd, d, st->fade + q0, p, out, a->out_stride);
-    if (d < hd) rows_strips(n, 1, v, most, hd, d, st->fade + q0, p, out, a->out_stride);
+    const float *fade = st->fade + q0;
+    size_t os = a->out_stride;
+    switch (a->v_format) {
+    case KERN_KV_F16: rows_values(KERN_KV_F16, n, v, most, hd, fade, p, out, os); break;
+    case KERN_KV_Q8: rows_values(KERN_KV_Q8, n, v, most, hd, fade, p, out, os); break;
+    case KERN_KV_Q4: rows_values(KERN_KV_Q4, n, v, most, hd, fade, p, out, os); break;
+    }
 }
 
 #define DEFINE_ROWS(N)                                                                             \

@@ -138,15 +138,42 @@ static void tile_block(const struct kern_attn *a, struct attn_tiles *t, size_t q
     }
 }
 
+INLINE void tile_keys(const enum kern_kv_format f, const uint8_t *k, size_t hd, float *keys)
+{
+    for (size_t half = 0; half < hd; half += 16)
+        for (size_t l = 0; l < KERN_KV_PAGE; l += 16) {
+            vf m = key_scale(f, k, hd, half, l);
+            for (size_t d = half; d < half + 16; d++)
+                vf_store(keys + d * KERN_KV_PAGE + l, load_key(f, k, half, d, l, m));
+        }
+}
+
+INLINE void tile_page_values(const enum kern_kv_format f, const uint8_t *v, size_t hd, float *values)
+{
+    float scale[KERN_KV_PAGE];
+    for (size_t d = 0; d < hd; d += 32) {
+        value_scales(f, v, hd, d, scale);
+        for (size_t j = 0; j < KERN_KV_PAGE; j++) {
+            float *to = values + j * hd + d;
+            vf_store(to, load_value(f, v, hd, j, d, 0, scale));
+            if (d + 16 < hd) vf_store(to + 16, load_value(f, v, hd, j, d, 1, scale));
+        }
+    }
+}
+
 static void tile_convert(const struct kern_attn *a, struct attn_tiles *t, size_t page)
 {
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
-    for (size_t d = 0; d < a->head_dim; d++)
-        for (size_t l = 0; l < KERN_KV_PAGE; l += 16)
-            vf_store(t->keys + d * KERN_KV_PAGE + l, load_key(k, d, l));
-    for (size_t j = 0; j < KERN_KV_PAGE; j++)
-        for (size_t d = 0; d < a->head_dim; d += 16)
-            vf_store(t->values + j * a->head_dim + d, load_value(v, a->head_dim, j, d));
+    switch (a->k_format) {
+    case KERN_KV_F16: tile_keys(KERN_KV_F16, k, a->head_dim, t->keys); break;
+    case KERN_KV_Q8: tile_keys(KERN_KV_Q8, k, a->head_dim, t->keys); break;
+    case KERN_KV_Q4: tile_keys(KERN_KV_Q4, k, a->head_dim, t->keys); break;
+    }
+    switch (a->v_format) {
+    case KERN_KV_F16: tile_page_values(KERN_KV_F16, v, a->head_dim, t->values); break;
+    case KERN_KV_Q8: tile_page_values(KERN_KV_Q8, v, a->head_dim, t->values); break;
+    case KERN_KV_Q4: tile_page_values(KERN_KV_Q4, v, a->head_dim, t->values); break;
+    }
 }
 
 static size_t tile_width(size_t n_padded, size_t q0)

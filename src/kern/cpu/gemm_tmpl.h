@@ -41,7 +41,7 @@ EACH_TYPE(DEFINE_UNPACK)
 
 /* For each of the V_PANELS * n accumulators of a tile. */
 #define EACH_ACC                                                                                   \
-    _Pragma("GCC unroll 2") for (int p = 0; p < V_PANELS; p++)                                     \
+    _Pragma("GCC unroll 3") for (int p = 0; p < V_PANELS; p++)                                     \
         _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
 
 /* n rows of a tile, from row t0 on, times the unpacked panels. Two panels share each broadcast. */
@@ -56,29 +56,29 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
     vf f[V_PANELS][V_ROWS_MAX];
     EACH_ACC f[p][i] = first ? vf_zero() : vf_load(sums + SUMS_ROW * i + KERN_PANEL * p);
     for (size_t b = 0; b < n_blocks; b++, rec += REC_BYTES) {
-#pragma GCC unroll 2
+#pragma GCC unroll 3
         for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
             vi s[V_PANELS][V_ROWS_MAX];
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++) {
                 vi start = sum_start(has_min, shift, full, neg_sum + i);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
                 for (int p = 0; p < V_PANELS; p++) s[p][i] = start;
             }
 #pragma GCC unroll 8
             for (int g = 0; g < 8 / subs; g++, q += 4 * w) {
                 const uint8_t *at = rec + 64 * (h * (8 / subs) + g);
                 vb wv[V_PANELS];
-#pragma GCC unroll 2
+#pragma GCC unroll 3
                 for (int p = 0; p < V_PANELS; p++) wv[p] = vb_load(at + p * REC_PANEL);
 #pragma GCC unroll 8
                 for (int i = 0; i < n; i++) {
                     vi a = vi_load4(q + 4 * i);
-#pragma GCC unroll 2
+#pragma GCC unroll 3
                     for (int p = 0; p < V_PANELS; p++) s[p][i] = dot_any(full, s[p][i], wv[p], a);
                 }
             }
-#pragma GCC unroll 2
+#pragma GCC unroll 3
             for (int p = 0; p < V_PANELS; p++) {
                 const float *d = (const float *)(rec + p * REC_PANEL + REC_D);
                 vf dv = vf_load(d + 16 * h), mv = vf_load(d + 16 * (subs + h));

@@ -17,11 +17,15 @@
 
 #include "kern/cpu/attention_tmpl.h"
 
+#include "kern/cpu/kv_tmpl.h"
+
 const struct kern_ops KERN_TABLE = {
     .name = KERN_NAME,
     .act_quantize = ops_act_quantize,
     .matmul = ops_matmul,
     .attention = ops_attention,
+    .kv_write = ops_kv_write,
+    .hadamard = ops_hadamard,
     .rms_norm = ops_rms_norm,
     .add = ops_add,
     .silu_mul = ops_silu_mul,

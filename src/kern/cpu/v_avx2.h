@@ -83,6 +83,21 @@ static inline vf vf_load_i8(const uint8_t *p)
     return VF2(_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p))),
                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8)))));
 }
+static inline __m256i v_widen8(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+static inline vf vf_load_lo4(const uint8_t *p)
+{
+    const __m256i m = _mm256_set1_epi32(15);
+    return VF2(_mm256_cvtepi32_ps(_mm256_and_si256(v_widen8(p), m)),
+               _mm256_cvtepi32_ps(_mm256_and_si256(v_widen8(p + 8), m)));
+}
+static inline vf vf_load_hi4(const uint8_t *p)
+{
+    return VF2(_mm256_cvtepi32_ps(_mm256_srli_epi32(v_widen8(p), 4)),
+               _mm256_cvtepi32_ps(_mm256_srli_epi32(v_widen8(p + 8), 4)));
+}
 static inline float vf_hsum(vf x)
 {
     __m256 t = _mm256_add_ps(x.a, x.b);

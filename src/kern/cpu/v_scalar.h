@@ -69,6 +69,9 @@ static inline void vf_store_f16(uint16_t *p, vf a) { V_EACH p[l] = quant_f32_to_
 static inline vf vf_load_bf16(const uint16_t *p) { V_MAP(vf, quant_bf16_to_f32(p[l])); }
 static inline vf vf_load_u8(const uint8_t *p) { V_MAP(vf, (float)p[l]); }
 static inline vf vf_load_i8(const uint8_t *p) { V_MAP(vf, (float)(int8_t)p[l]); }
+/* The low or high four bits of 16 bytes. */
+static inline vf vf_load_lo4(const uint8_t *p) { V_MAP(vf, (float)(p[l] & 15)); }
+static inline vf vf_load_hi4(const uint8_t *p) { V_MAP(vf, (float)(p[l] >> 4)); }
 /* Lanes i and i+8, then i+4, i+2, i+1. */
 static inline float vf_hsum(vf a)
 {
