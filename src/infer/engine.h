@@ -45,11 +45,35 @@ size_t session_n_ctx(const struct session *s);
 enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_CALLBACK, FINISH_DEADLINE, FINISH_CANCELLED };
 const char *finish_reason_name(enum finish_reason r); /* "stop", "length", ... */
 
+struct token_span {
+    const int32_t *ids;
+    size_t n;
+};
+
+/* Several tokens from one pass over the weights: what is likely to come is drafted, and one pass
+ * checks all of it. The text is the same with and without. Zeroed: off. */
+enum speculate_mode {
+    SPECULATE_OFF,
+    SPECULATE_AUTO /* drafts where it has been paying */
+};
+
+struct speculate_options {
+    enum speculate_mode mode;
+    size_t max_draft; /* tokens checked by one pass at most; 0 = 47, never more than 63 */
+    /* Of a smaller model with the same vocabulary (ERR_INVALID where it is another), for this call
+     * alone; its timeline becomes that of the text. NULL = draft from earlier text only. */
+    struct session *draft;
+    /* Texts that parts of the answer may repeat, besides the prompt: other files, earlier answers. */
+    const struct token_span *corpus;
+    size_t n_corpus;
+};
+
 struct generate_request {
     const int32_t *prompt;
     size_t n_prompt;           /* >= 1; ERR_LIMIT when n_prompt + 1 > n_ctx, nothing is cut */
     size_t max_tokens;
     struct sample_params sample;
+    struct speculate_options speculate;
     /* Bytes that the generated text has to begin with (token healing): until they are written, only
      * tokens that agree with them are drawn. Needs the engine's tokenizer. */
     const char *begin;
@@ -74,6 +98,11 @@ struct generate_result {
     double prefill_ms;    /* the prompt's evaluation */
     double first_token_ms; /* from the call to the first token's on_token */
     double decode_ms;     /* from the first token to the last */
+    /* Speculation; 0 where it was off. */
+    size_t n_passes;   /* forward passes after the prompt's */
+    size_t n_drafted;  /* tokens that these checked ahead */
+    size_t n_accepted; /* of them those that the text went on with */
+    double draft_ms;   /* of decode_ms spent on drafting */
 };
 
 /* How many of a prompt's tokens session_generate would take from the session's cache. */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "infer/infer_int.h"
+#include "infer/speculate.h"
 #include "text/tokenizer.h"
 
 #define MAX_DEADLINE_MS 1e11 /* three years: later is never */
@@ -45,20 +46,22 @@ static enum finish_reason finish_of(enum watch_cause cause)
     return cause == WATCH_DEADLINE ? FINISH_DEADLINE : FINISH_CANCELLED;
 }
 
-/* From the prompt's logits to the end of the text. ERR_CANCELLED means that `w` said stop. */
+/* From the prompt's logits to the end of the text; `sp` may be NULL. ERR_CANCELLED means that `w`
+ * said stop. */
 static enum status decode(struct session *s, const struct generate_request *req,
-                          struct sampler *sampler, const struct watch *w, double start,
-                          struct generate_result *res, struct error *err)
+                          struct sampler *sampler, struct speculation *sp, const struct watch *w,
+                          double start, struct generate_result *res, struct error *err)
 {
     size_t room = s->n_ctx - req->n_prompt;
     size_t max = req->max_tokens < room ? req->max_tokens : room;
     double first = 0;
     struct forced forced;
     forced_init(&forced, s, req->begin, req->n_begin);
+    float *logits = s->logits;
     res->finish = FINISH_LENGTH;
     while (res->n_generated < max) {
-        forced_mask(&forced, s->logits, s->n_vocab);
-        int32_t token = sampler_draw(sampler, s->logits);
+        forced_mask(&forced, logits, s->n_vocab);
+        int32_t token = sampler_draw(sampler, logits);
         if (token == TOKEN_NONE)
             return error_set(err, ERR_INVALID,
                              "no token is left to choose from: the logit biases ban all, or the "
@@ -80,7 +83,9 @@ static enum status decode(struct session *s, const struct generate_request *req,
         if (res->n_generated == max) return OK;
         sampler_accept(sampler, token);
         forced_take(&forced, token);
-        enum status st = session_extend(s, &token, 1, w, err);
+        size_t left = max - res->n_generated;
+        enum status st = sp ? speculation_next(sp, token, left, w, &logits, err)
+                            : session_extend(s, &token, 1, w, err);
         if (st != OK) return st;
     }
     return OK;
@@ -96,6 +101,12 @@ enum status session_generate(struct session *s, const struct generate_request *r
     struct sampler *sampler;
     st = sampler_create(&req->sample, s->n_vocab, &sampler, err);
     if (st != OK) return st;
+    struct speculation *sp;
+    st = speculation_create(s, req, &sp, err);
+    if (st != OK) {
+        sampler_destroy(sampler);
+        return st;
+    }
     for (size_t i = 0; i < req->n_prompt; i++) sampler_accept(sampler, req->prompt[i]);
 
     size_t keep = session_rewind(s, req->prompt, req->n_prompt);
@@ -108,11 +119,12 @@ enum status session_generate(struct session *s, const struct generate_request *r
     double t = clock_now();
     st = session_extend(s, req->prompt + keep, req->n_prompt - keep, &w, err);
     res->prefill_ms = 1e3 * (clock_now() - t);
-    if (st == OK) st = decode(s, req, sampler, &w, start, res, err);
+    if (st == OK) st = decode(s, req, sampler, sp, &w, start, res, err);
     if (st == ERR_CANCELLED) {
         res->finish = finish_of(watch_poll(&w));
         st = OK;
     }
+    if (sp) speculation_end(sp, res);
     watch_stop(&w);
     sampler_destroy(sampler);
     return st;

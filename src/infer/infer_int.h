@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "infer/engine.h"
+#include "infer/pass_times.h"
 #include "model/model.h"
 
 struct gguf_tensor;
@@ -81,6 +82,7 @@ struct session {
     uint16_t *first_bytes;    /* [n_vocab], see struct forced; NULL until it is used */
     float *logits;            /* [n_vocab] */
     struct forward_row *rows; /* [INFER_CHUNK] */
+    struct pass_times times;  /* of passes that gave logits for all their rows */
 };
 
 /* ERR_INVALID where a token is not of the vocabulary. */

@@ -1,4 +1,5 @@
-/* The CPU backend's forward pass: buffers (forward.c) and stages (forward_stages.c). */
+/* The CPU backend's forward pass: buffers (forward.c), stages (forward_stages.c) and what surrounds
+ * attention (forward_attn.c). */
 #ifndef HEARTH_MODEL_FORWARD_INT_H
 #define HEARTH_MODEL_FORWARD_INT_H
 
@@ -61,6 +62,13 @@ struct forward {
 };
 
 enum { COUNTERS = 2 };
+
+/* Keys and values of a unit's rows and KV head h to the cache; `in` is the layer's ATTN_IN stage. */
+void forward_cache(struct forward *f, const struct stage *in, const struct attn_unit *u,
+                   uint32_t h);
+/* f->att of a unit's rows, for the heads that share KV head h. */
+void forward_attend(struct forward *f, const struct forward_thread *own, const struct stage *in,
+                    const struct attn_unit *u, uint32_t h);
 
 /* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */
 void forward_stages(void *ctx, int thread);

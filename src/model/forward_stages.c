@@ -165,36 +165,6 @@ static void qkv_panels(struct thread_ctx *c, const struct kern_act *act, size_t 
     }
 }
 
-/* Adds the bias and rotates one head of a query or key. */
-static void finish_head(const struct forward *f, float *x, const float *bias, size_t row)
-{
-    if (bias) f->ops->add(x, bias, f->m->info.head_dim);
-    f->ops->rope(x, f->cs + row * f->m->rope.n_dims, f->m->rope.n_dims, f->m->rope.neox);
-}
-
-/* Key and value of one row and KV head to the cache. */
-static void cache_write(struct thread_ctx *c, const struct stage *in, const struct span *sp,
-                        size_t row, uint32_t h)
-{
-    struct forward *f = c->f;
-    const struct model_info *info = &f->m->info;
-    size_t hd = info->head_dim, pos = sp->pos0 + row - sp->row0, at = (row * info->n_head_kv + h) * hd;
-    uint8_t *page = kv_seq_pages(sp->seq)[pos / KERN_KV_PAGE];
-    uint16_t *k = (uint16_t *)(page + kv_k_offset(info, in->layer, h)) + pos % KERN_KV_PAGE;
-    uint16_t *v = (uint16_t *)(page + kv_v_offset(info, in->layer, h)) + pos % KERN_KV_PAGE * hd;
-    uint16_t half[512];
-    finish_head(f, f->k + at, in->bias[1] ? in->bias[1] + h * hd : NULL, row);
-    f->ops->f32_to_f16(half, f->k + at, hd);
-    for (size_t d = 0; d < hd; d++) k[d * KERN_KV_PAGE] = half[d];
-    if (in->bias[2]) f->ops->add(f->v + at, in->bias[2] + h * hd, hd);
-    f->ops->f32_to_f16(v, f->v + at, hd);
-}
-
-static void cache_write_unit(struct thread_ctx *c, const struct attn_unit *u, uint32_t h)
-{
-    for (uint32_t i = 0; i < u->n_rows; i++) cache_write(c, c->s, u->span, u->row0 + i, h);
-}
-
 static void stage_attn_in(struct thread_ctx *c)
 {
     struct forward *f = c->f;
@@ -205,42 +175,8 @@ static void stage_attn_in(struct thread_ctx *c)
     barrier(c);
     uint32_t n_kv = f->m->info.n_head_kv;
     for (size_t u; (u = take(c, 1, 1)) < f->n_units * n_kv;)
-        cache_write_unit(c, &f->units[u / n_kv], (uint32_t)(u % n_kv));
+        forward_cache(f, c->s, &f->units[u / n_kv], (uint32_t)(u % n_kv));
     barrier(c);
-}
-
-/* The queries of a unit's rows that share KV head h. */
-static void attend(struct thread_ctx *c, const struct stage *in, const struct attn_unit *u,
-                   uint32_t h)
-{
-    struct forward *f = c->f;
-    const struct model_info *info = &f->m->info;
-    size_t hd = info->head_dim, group = info->n_head / info->n_head_kv;
-    /* A group larger than a call takes is walked through in parts. */
-    for (size_t g0 = 0; g0 < group; g0 += KERN_ATTN_MAX_Q) {
-        size_t g1 = min_size(group, g0 + KERN_ATTN_MAX_Q), n = 0;
-        for (uint32_t i = 0; i < u->n_rows; i++)
-            for (size_t g = g0; g < g1; g++, n++) {
-                size_t row = u->row0 + i, head = h * group + g;
-                float *q = c->own->q + n * hd;
-                memcpy(q, f->q + (row * info->n_head + head) * hd, hd * sizeof *q);
-                finish_head(f, q, in->bias[0] ? in->bias[0] + head * hd : NULL, row);
-                c->own->n_kv[n] = (uint32_t)(u->span->pos0 + row - u->span->row0 + 1);
-            }
-        struct kern_attn a = {
-            .q = c->own->q, .out = c->own->out, .q_stride = hd, .out_stride = hd,
-            .n_kv = c->own->n_kv, .n_q = n, .head_dim = hd, .scale = f->m->attn_scale,
-            .pages = (const uint8_t *const *)kv_seq_pages(u->span->seq),
-            .k_offset = kv_k_offset(info, in->layer, h), .v_offset = kv_v_offset(info, in->layer, h),
-            .scratch = c->own->attn,
-        };
-        f->ops->attention(&a);
-        n = 0;
-        for (uint32_t i = 0; i < u->n_rows; i++)
-            for (size_t g = g0; g < g1; g++, n++)
-                memcpy(f->att + ((u->row0 + i) * info->n_head + h * group + g) * hd,
-                       c->own->out + n * hd, hd * sizeof(float));
-    }
 }
 
 static void stage_attn(struct thread_ctx *c)
@@ -250,7 +186,7 @@ static void stage_attn(struct thread_ctx *c)
     size_t n_kv = f->m->info.n_head_kv;
     for (size_t u; (u = take(c, 0, 1)) < f->n_units * n_kv;)
         /* Late units see the most positions: take them first, so that the end is even. */
-        attend(c, in, &f->units[f->n_units - 1 - u / n_kv], (uint32_t)(u % n_kv));
+        forward_attend(f, c->own, in, &f->units[f->n_units - 1 - u / n_kv], (uint32_t)(u % n_kv));
     barrier(c);
 }
 

@@ -13,14 +13,14 @@
 #define REGION_ALIGN                                                                               \
     ((uint64_t)2 << 20) /* so that the kernel can back the region by huge pages                    \
                          */
-#define HALF_BYTES 2
 #define MAX_PAGES  ((size_t)1 << 24) /* caps the pool's own bookkeeping: half a billion tokens */
 
 struct kv_pool {
     uint8_t *map; /* the whole mapping, unaligned */
     uint64_t map_bytes;
     uint8_t *base; /* first page */
-    size_t page_bytes;
+    struct kv_layout layout;
+    size_t page_bytes; /* of layout */
     uint32_t n_pages;
     uint32_t n_free;
     uint32_t *free; /* [n_pages], a stack: the next page to hand out is free[n_free - 1] */
@@ -41,35 +41,16 @@ static size_t pages_for(size_t n_tokens)
     return n_tokens / KERN_KV_PAGE + (n_tokens % KERN_KV_PAGE != 0);
 }
 
-/* ---- layout of a page ------------------------------------------------------------------------ */
-
-static size_t half_page_bytes(const struct model_info *info)
-{
-    return (size_t)info->head_dim * KERN_KV_PAGE * HALF_BYTES;
-}
-
-size_t kv_k_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv)
-{
-    return ((size_t)layer * info->n_head_kv + head_kv) * 2 * half_page_bytes(info);
-}
-
-size_t kv_v_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv)
-{
-    return kv_k_offset(info, layer, head_kv) + half_page_bytes(info);
-}
-
-size_t kv_page_bytes(const struct model_info *info)
-{
-    return (size_t)info->n_layer * info->n_head_kv * 2 * half_page_bytes(info);
-}
-
 /* ---- pool ------------------------------------------------------------------------------------ */
 
 enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_pool **out,
                            struct error *err)
 {
     *out = NULL;
-    size_t page_bytes = kv_page_bytes(&m->info);
+    struct kv_layout layout;
+    enum status st = kv_layout_init(&layout, &m->info, m->info.kv_type, err);
+    if (st) return st;
+    size_t page_bytes = layout.page_bytes;
     size_t n_pages = pages_for(n_tokens);
     uint64_t bytes, map_bytes;
     if (n_tokens == 0 || page_bytes == 0)
@@ -83,6 +64,7 @@ enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_poo
     if (!p) return error_set(err, ERR_NOMEM, "out of memory for the KV cache");
     p->map = MAP_FAILED;
     p->map_bytes = map_bytes;
+    p->layout = layout;
     p->page_bytes = page_bytes;
     p->n_pages = p->n_free = (uint32_t)n_pages;
     p->free = malloc(n_pages * sizeof *p->free);
@@ -168,9 +150,19 @@ size_t kv_seq_len(const struct kv_seq *s)
     return s->len;
 }
 
+const struct kv_layout *kv_seq_layout(const struct kv_seq *s)
+{
+    return &s->pool->layout;
+}
+
 uint8_t *const *kv_seq_pages(const struct kv_seq *s)
 {
     return s->pages;
+}
+
+size_t kv_seq_page_bytes(const struct kv_seq *s)
+{
+    return s->pool->page_bytes;
 }
 
 void kv_seq_truncate(struct kv_seq *s, size_t n)

@@ -53,8 +53,15 @@ enum status model_open(const struct gguf *g, const struct model_options *opt, st
     struct model *m = calloc(1, sizeof *m);
     if (!m) return error_set(err, ERR_NOMEM, "out of memory for the model");
     m->g = g;
+    if (!opt) opt = &defaults;
+    struct kv_layout kv;
     enum status st = describe(m, g, err);
-    if (!st) st = weights_load(m, opt ? opt : &defaults, err);
+    if (!st) st = kv_layout_init(&kv, &m->info, opt->kv_type, err);
+    if (!st) {
+        m->info.kv_type = kv.type->name;
+        m->info.kv_bytes_per_page = kv.page_bytes;
+        st = weights_load(m, opt, err);
+    }
     if (st) {
         model_close(m);
         return st;

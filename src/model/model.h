@@ -26,12 +26,17 @@ struct model_info {
     uint64_t weight_bytes; /* of all tensors */
     uint64_t bytes_per_token; /* weights read to decode one token */
     uint64_t n_params;
+    const char *kv_type;      /* "f16" or what the options chose */
+    uint64_t kv_bytes_per_page; /* of the KV cache: 32 positions */
     uint32_t n_tensors_ignored; /* tensors of the file that the architecture does not use */
 };
 
 struct model_options {
     int n_threads;         /* for packing; 0 = all physical cores */
     const char *cache_dir; /* where packed weights are kept; NULL = in memory only */
+    /* How this model's KV caches keep keys and values: a kv_type_name; NULL = "f16". ERR_INVALID for
+     * another name, ERR_UNSUPPORTED where the model's heads do not fit the type. */
+    const char *kv_type;
     /* Called now and then, by the caller's thread, while weights are packed for the first time: bytes
      * so far and in all. May be NULL. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
@@ -48,6 +53,9 @@ const struct model_info *model_info(const struct model *m);
 /* Why the packed weights are not kept in options.cache_dir, one line for a log; NULL where they are
  * or where no folder was given. */
 const char *model_cache_note(const struct model *m);
+
+/* The i-th type of KV cache, best quality first; NULL past the last. */
+const char *kv_type_name(size_t i);
 
 /* A pool of KV pages for up to n_tokens positions in all. Memory is committed as pages are first
  * written. A pool, its sequences and whatever runs over them belong to one thread at a time. The

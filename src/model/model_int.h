@@ -87,8 +87,35 @@ const struct arch *arch_find(struct gguf_str name);
 
 /* ---- KV pages --------------------------------------------------------------------------------- */
 
-/* A page holds KERN_KV_PAGE positions of all layers: per layer and KV head first K
- * [head_dim][KERN_KV_PAGE], then V [KERN_KV_PAGE][head_dim], in halves. */
+/* A type of cache. Rotated: keys, queries and values are turned by a Hadamard matrix before they are
+ * stored or multiplied, and attention's output is turned back; scores do not change by it, but a
+ * few large channels no longer take all of a block's precision. */
+struct kv_type {
+    const char *name;
+    enum kern_kv_format k, v;
+    bool rotated;
+};
+
+/* A page holds KERN_KV_PAGE positions of all layers: per layer and KV head first K, then V, each as
+ * kern.h describes its format. Pages hold no addresses: saved as they are they can be loaded by
+ * a model of the same type->name, n_layer, n_head_kv and head_dim, on the same byte order. */
+struct kv_layout {
+    const struct kv_type *type;
+    uint32_t n_layer, n_head_kv, head_dim;
+    size_t k_bytes, v_bytes; /* of one layer and KV head in a page */
+    size_t page_bytes;
+};
+/* name: as in model_options.kv_type, with its errors. */
+enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, const char *name,
+                           struct error *err);
+/* Writes or reads position `at` (0..31) of a page for one layer and KV head: keys (RoPE applied) and
+ * values as they come from the model, head_dim floats each. Writing may change k and v. Reading gives
+ * what was written to within the type's rounding. */
+void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,
+              uint32_t head_kv, size_t at, float *k, float *v);
+void kv_read(const struct kv_layout *l, const struct kern_ops *ops, const uint8_t *page,
+             uint32_t layer, uint32_t head_kv, size_t at, float *k, float *v);
+
 struct kv_pool;
 
 /* Makes room for n more positions (whole pages; a shared last page is copied first) and makes the
@@ -101,9 +128,11 @@ void kv_seq_advance(struct kv_seq *s, size_t n);
 /* Addresses of the sequence's pages, position p in page p / KERN_KV_PAGE; 64-byte aligned. Valid
  * until the next reserve or truncate. */
 uint8_t *const *kv_seq_pages(const struct kv_seq *s);
+size_t kv_seq_page_bytes(const struct kv_seq *s);
 /* Byte offsets of one layer's and KV head's K and V inside a page. */
-size_t kv_k_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv);
-size_t kv_v_offset(const struct model_info *info, uint32_t layer, uint32_t head_kv);
-size_t kv_page_bytes(const struct model_info *info);
+size_t kv_k_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);
+size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);
+/* The same for all sequences of a pool. */
+const struct kv_layout *kv_seq_layout(const struct kv_seq *s);
 
 #endif

@@ -189,6 +189,7 @@ static enum status run(struct forward *f, const struct forward_row *rows, size_t
             return error_set(err, ERR_INVALID, "bad row %zu", i);
     if (s->pool->used + n_rows > s->pool->n_tokens)
         return error_set(err, ERR_LIMIT, "the pool is full");
+    if (m->opt.pass_us) usleep((useconds_t)m->opt.pass_us);
     for (size_t i = 0; i < n_rows; i++) {
         s->tokens[s->len + i] = rows[i].token;
         if (m->opt.row_us) usleep((useconds_t)m->opt.row_us);

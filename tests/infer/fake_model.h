@@ -15,6 +15,7 @@ struct fake_options {
     /* Where set, the logits of the row at position p favour script[p + 1] (p + 1 < n_script). */
     const int32_t *script;
     size_t n_script;
+    int pass_us;      /* microseconds that a pass takes besides its rows */
     int row_us;       /* microseconds that a row takes; cancel is polled after each */
     size_t fail_call; /* the forward_run call (from 1) that gives ERR_NOMEM; 0 = none */
     bool nan_logits;

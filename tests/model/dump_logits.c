@@ -1,4 +1,4 @@
-/* dump_logits MODEL IDS.i32 OUT.f32 [THREADS]: the logits of every position of one sequence, raw
+/* dump_logits MODEL IDS.i32 OUT.f32 [THREADS [KV_TYPE]]: the logits of every position of one sequence, raw
  * float32 [n_ids][n_vocab], for tools/eval/kl.py. */
 #include <errno.h>
 #include <stdio.h>
@@ -62,14 +62,15 @@ int main(int argc, char **argv)
     FILE *out = NULL;
     size_t n = 0;
     enum status st = ERR_IO;
-    if (argc < 4 || argc > 5) {
-        fprintf(stderr, "usage: dump_logits MODEL IDS.i32 OUT.f32 [THREADS]\n");
+    if (argc < 4 || argc > 6) {
+        fprintf(stderr, "usage: dump_logits MODEL IDS.i32 OUT.f32 [THREADS [KV_TYPE]]\n");
         return 2;
     }
-    int n_threads = argc == 5 ? atoi(argv[4]) : 0;
+    int n_threads = argc >= 5 ? atoi(argv[4]) : 0;
     int32_t *ids = read_ids(argv[2], &n);
     if (!ids) return 1;
     opt.n_threads = n_threads;
+    if (argc == 6) opt.kv_type = argv[5];
     if ((st = gguf_open(argv[1], &g, &err)) || (st = model_open(g, &opt, &m, &err)) ||
         (st = kv_pool_create(m, n, &pool, &err)) || (st = kv_seq_create(pool, &seq, &err)) ||
         (st = forward_create(m, n_threads, BATCH, &fw, &err)))

@@ -169,20 +169,84 @@ static void test_random_operations(void **state)
     kv_pool_destroy(p);
 }
 
+/* Type, and bytes of K and V of one head of 64 in a page. */
+static const struct {
+    const char *name;
+    size_t k, v;
+} sizes[] = {{"f16", 4096, 4096}, {"q8_0", 2176, 2176}, {"q8_0/q4_0", 2176, 1152}, {"q4_0", 1152, 1152}};
+enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
+
 static void test_layout(void **state)
 {
     (void)state;
     struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 64};
-    size_t half = 64 * KERN_KV_PAGE * 2; /* K or V of one head */
-    size_t at = 0;
-    for (uint32_t l = 0; l < 3; l++) {
-        for (uint32_t h = 0; h < 2; h++) {
-            assert_int_equal(kv_k_offset(&info, l, h), at);
-            assert_int_equal(kv_v_offset(&info, l, h), at + half);
-            at += 2 * half;
+    struct error err;
+    for (size_t i = 0; i < N_SIZES; i++) {
+        struct kv_layout l;
+        size_t at = 0;
+        assert_int_equal(kv_layout_init(&l, &info, sizes[i].name, &err), OK);
+        assert_string_equal(l.type->name, sizes[i].name);
+        assert_string_equal(kv_type_name(i), sizes[i].name);
+        for (uint32_t layer = 0; layer < 3; layer++) {
+            for (uint32_t h = 0; h < 2; h++) {
+                assert_int_equal(kv_k_offset(&l, layer, h), at);
+                assert_int_equal(kv_v_offset(&l, layer, h), at + sizes[i].k);
+                at += sizes[i].k + sizes[i].v;
+            }
         }
+        assert_int_equal(l.page_bytes, at);
     }
-    assert_int_equal(kv_page_bytes(&info), at);
+    assert_null(kv_type_name(N_SIZES));
+}
+
+static void test_layout_errors(void **state)
+{
+    (void)state;
+    struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 80};
+    struct kv_layout l;
+    struct error err;
+    assert_int_equal(kv_layout_init(&l, &info, NULL, &err), OK);
+    assert_string_equal(l.type->name, "f16");
+    assert_int_equal(kv_layout_init(&l, &info, "q8", &err), ERR_INVALID);
+    assert_non_null(strstr(err.msg, "q8_0/q4_0"));
+    assert_int_equal(kv_layout_init(&l, &info, "", &err), ERR_INVALID);
+    assert_int_equal(kv_layout_init(&l, &info, "q4_0", &err), ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.msg, "80"));
+}
+
+/* What stands in a page comes back, from where it was written and nowhere else. */
+static void test_read_back(void **state)
+{
+    (void)state;
+    static const float within[N_SIZES] = {0.002f, 0.012f, 0.4f, 0.4f};
+    struct model_info info = {.n_layer = 2, .n_head_kv = 2, .head_dim = 64};
+    const struct kern_ops *ops;
+    struct error err;
+    assert_int_equal(kern_select(NULL, &ops, &err), OK);
+    for (size_t t = 0; t < N_SIZES; t++) {
+        struct kv_layout l;
+        assert_int_equal(kv_layout_init(&l, &info, sizes[t].name, &err), OK);
+        uint8_t *page = aligned_alloc(64, l.page_bytes);
+        assert_non_null(page);
+        static float k[2 * 2 * KERN_KV_PAGE][64], v[2 * 2 * KERN_KV_PAGE][64];
+        for (uint32_t i = 0; i < 2 * 2 * KERN_KV_PAGE; i++) {
+            float wk[64], wv[64]; /* writing changes them */
+            for (uint32_t d = 0; d < 64; d++) {
+                wk[d] = k[i][d] = (float)rnd(2001) / 1000 - 1;
+                wv[d] = v[i][d] = (float)rnd(2001) / 1000 - 1;
+            }
+            kv_write(&l, ops, page, i & 1, i >> 1 & 1, i >> 2, wk, wv);
+        }
+        for (uint32_t i = 0; i < 2 * 2 * KERN_KV_PAGE; i++) {
+            float rk[64], rv[64];
+            kv_read(&l, ops, page, i & 1, i >> 1 & 1, i >> 2, rk, rv);
+            for (uint32_t d = 0; d < 64; d++) {
+                assert_true(rk[d] - k[i][d] < within[t] && k[i][d] - rk[d] < within[t]);
+                assert_true(rv[d] - v[i][d] < within[t] && v[i][d] - rv[d] < within[t]);
+            }
+        }
+        free(page);
+    }
 }
 
 static void test_copy_on_write(void **state)
@@ -253,6 +317,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_layout_errors),
+        cmocka_unit_test(test_read_back),
         cmocka_unit_test(test_copy_on_write),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_random_operations),
