@@ -26,6 +26,19 @@ static void show_packing(void *ctx, uint64_t done, uint64_t total)
     if (p->bar) progress_update(p->bar, done, total);
 }
 
+enum status cli_open_engine(const char *path, const char *cache_dir, int threads,
+                            struct engine **out, struct error *err)
+{
+    struct packing packing = {0};
+    struct engine_options opt = {.n_threads = threads,
+                                 .cache_dir = cache_dir,
+                                 .progress = show_packing,
+                                 .progress_ctx = &packing};
+    enum status st = engine_open(path, &opt, out, err);
+    progress_end(packing.bar);
+    return st;
+}
+
 enum status cli_load_engine(const char *model, int threads, struct engine **out, struct error *err)
 {
     *out = NULL;
@@ -36,13 +49,7 @@ enum status cli_load_engine(const char *model, int threads, struct engine **out,
     char *cache = cli_cache_dir(&why);
     if (!cache)
         fprintf(stderr, "hearth: prepared weights are not kept for the next start: %s\n", why.msg);
-    struct packing packing = {0};
-    struct engine_options opt = {.n_threads = threads,
-                                 .cache_dir = cache,
-                                 .progress = show_packing,
-                                 .progress_ctx = &packing};
-    st = engine_open(path, &opt, out, err);
-    progress_end(packing.bar);
+    st = cli_open_engine(path, cache, threads, out, err);
     free(cache);
     free(path);
     return st;

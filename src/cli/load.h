@@ -14,6 +14,10 @@ struct engine;
  * says so on standard error and goes on without. */
 enum status cli_load_engine(const char *model, int threads, struct engine **out, struct error *err);
 
+/* Opens a model file, showing progress where weights are packed. cache_dir NULL = they are not kept. */
+enum status cli_open_engine(const char *path, const char *cache_dir, int threads,
+                            struct engine **out, struct error *err);
+
 /* Appends the text of `path` ("-": standard input) to `out`, which needs buf_init. */
 enum status cli_read_text(const char *path, struct buf *out, struct error *err);
 

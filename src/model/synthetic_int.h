@@ -1,0 +1,58 @@
+/* What the files of synthetic models share: names and shapes (synthetic.c), types
+ * (synthetic_form.c), files (synthetic_write.c). */
+#ifndef HEARTH_MODEL_SYNTHETIC_INT_H
+#define HEARTH_MODEL_SYNTHETIC_INT_H
+
+#include "model/synthetic.h"
+#include "quant/quant.h"
+
+enum { SYNTHETIC_LABEL_SIZE = 64 };
+
+enum synthetic_part {
+    SYNTHETIC_QKV_BIAS = 1, /* queries, keys and values have biases */
+    SYNTHETIC_ALL_BIAS = 2, /* so do all other matrices but the output, and the norms */
+    SYNTHETIC_GATED = 4,    /* the feed-forward layer has a gate */
+    SYNTHETIC_TIED = 8,     /* the table of tokens is the output too */
+};
+
+struct synthetic_shape {
+    const char *name, *arch;
+    unsigned parts;
+    uint32_t n_layer, n_embd, n_ff, n_head, n_head_kv, n_vocab, n_ctx;
+    double rope_base, rope_scale, eps; /* rope_scale: linear; 1 = none */
+};
+
+/* The file's `general.name`; returns dst. */
+const char *synthetic_label(const struct synthetic *s, char dst[SYNTHETIC_LABEL_SIZE]);
+
+/* How random bytes become blocks of a type. */
+struct synthetic_form {
+    uint32_t type;
+    uint32_t file_type; /* general.file_type: which of llama.cpp's mixes comes nearest */
+    uint32_t output;    /* type of the output matrix */
+    uint32_t small;     /* type for rows that are not a whole number of this one's blocks */
+    /* Blocks: offsets of the two halves that scale them, -1 where there is none, and how much
+     * larger the second is, so that values have a mean of 0. */
+    int16_t scale_at, min_at;
+    float min_ratio;
+    /* Plain floats: where the exponent lies, its bias, and the other bits, in each 64. */
+    uint8_t exponent_at;
+    int16_t exponent_bias;
+    uint64_t keep;
+};
+
+/* By a type's id or by its name in any case; NULL for one that there is no form of. */
+const struct synthetic_form *synthetic_form_find(uint32_t type);
+const struct synthetic_form *synthetic_form_named(const char *name);
+/* "F32, F16, ..."; returns dst. */
+const char *synthetic_form_names(char *dst, size_t cap);
+
+/* The form that rows of n_cols elements can have: this one, or the one for small blocks. */
+const struct synthetic_form *synthetic_form_for(const struct synthetic_form *f, uint64_t n_cols);
+
+/* Fills n_blocks blocks with values of mean 0 and about this standard deviation. The same seed
+ * gives the same bytes. dst has room for 7 more bytes. */
+void synthetic_form_fill(const struct synthetic_form *f, double deviation, uint64_t seed, void *dst,
+                         size_t n_blocks);
+
+#endif
