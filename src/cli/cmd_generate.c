@@ -18,7 +18,7 @@
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_TEXT_BYTES = 256 << 20 };
 
 struct generate_options {
-    const char *model;
+    const char *model, *speculate, *draft;
     int64_t max_tokens, top_k, penalty_last_n, seed, threads, ctx;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct string_list logit_bias;
@@ -63,6 +63,13 @@ static const struct option options[] = {
      offsetof(struct generate_options, ctx), 1, 1e9},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct generate_options, threads), 1, 1024},
+    {"speculate", 0, OPTION_STRING, "MODE",
+     "auto (default): draft tokens that are likely to come and check many in one step, where that "
+     "pays; off: one at a time. The text is the same",
+     offsetof(struct generate_options, speculate)},
+    {"draft", 0, OPTION_STRING, "MODEL",
+     "Smaller model of the same vocabulary to draft with, besides what the prompt has",
+     offsetof(struct generate_options, draft)},
     {"special", 0, OPTION_FLAG, NULL, "The text of control tokens in the prompt becomes the token",
      offsetof(struct generate_options, special)},
     {"json", 0, OPTION_FLAG, NULL, "Print one JSON object at the end instead of the text",
@@ -74,7 +81,8 @@ static void init(void *p)
 {
     struct generate_options *o = p;
     struct sample_params s = sample_params_default();
-    *o = (struct generate_options){.max_tokens = 128,
+    *o = (struct generate_options){.speculate = "auto",
+                                   .max_tokens = 128,
                                    .temperature = (double)s.temperature,
                                    .top_k = s.top_k,
                                    .top_p = (double)s.top_p,
@@ -91,6 +99,8 @@ struct job {
     const struct generate_options *o;
     struct engine *engine;
     struct session *session;
+    struct engine *draft_engine; /* NULL without --draft */
+    struct session *draft;
     struct token_list prompt;
     struct logit_bias bias[64];
     struct text_stream stream;
@@ -175,6 +185,30 @@ static enum status fit_context(struct job *j, struct error *err)
                      n, n_ctx, want < train ? want : train);
 }
 
+static enum status check_speculate(const struct generate_options *o, struct error *err)
+{
+    bool off = strcmp(o->speculate, "off") == 0;
+    if (!off && strcmp(o->speculate, "auto") != 0)
+        return error_set(err, ERR_INVALID, "--speculate %s: use auto or off", o->speculate);
+    if (off && o->draft)
+        return error_set(err, ERR_INVALID,
+                         "--draft %s has nothing to do with --speculate off: leave one out",
+                         o->draft);
+    return OK;
+}
+
+/* Its context is that of the other session, or the model's own where that is shorter: what lies
+ * behind it is not drafted. */
+static enum status open_draft(struct job *j, struct error *err)
+{
+    if (!j->o->draft) return OK;
+    enum status st = cli_load_engine(j->o->draft, (int)j->o->threads, &j->draft_engine, err);
+    if (st != OK) return st;
+    size_t n_ctx = session_n_ctx(j->session);
+    size_t train = engine_model_info(j->draft_engine)->n_ctx_train;
+    return session_create(j->draft_engine, n_ctx < train ? n_ctx : train, &j->draft, err);
+}
+
 static enum status prepare(struct job *j, const struct buf *prompt, struct error *err)
 {
     double t = clock_now();
@@ -195,7 +229,8 @@ static enum status prepare(struct job *j, const struct buf *prompt, struct error
     st = session_create(j->engine, (size_t)j->o->ctx, &j->session, err);
     if (st != OK) return st;
     text_stream_init(&j->stream, tok, false);
-    return fit_context(j, err);
+    st = fit_context(j, err);
+    return st == OK ? open_draft(j, err) : st;
 }
 
 static enum status run_job(struct job *j, struct error *err)
@@ -207,24 +242,27 @@ static enum status run_job(struct job *j, struct error *err)
         if (getrandom(&seed, sizeof seed, 0) < 0) seed = (uint32_t)(1e9 * clock_now());
         j->seed = seed;
     }
-    struct generate_request req = {.prompt = j->prompt.ids,
-                                   .n_prompt = j->prompt.len,
-                                   .max_tokens = (size_t)o->max_tokens,
-                                   .sample = {.temperature = (float)o->temperature,
-                                              .top_k = (int32_t)o->top_k,
-                                              .top_p = (float)o->top_p,
-                                              .min_p = (float)o->min_p,
-                                              .repeat_penalty = (float)o->repeat_penalty,
-                                              .presence_penalty = (float)o->presence_penalty,
-                                              .frequency_penalty = (float)o->frequency_penalty,
-                                              .penalty_last_n = (int32_t)o->penalty_last_n,
-                                              .seed = j->seed,
-                                              .bias = j->bias,
-                                              .n_bias = o->logit_bias.len},
-                                   .cancel = cli_catch_interrupt(),
-                                   .on_token = on_token,
-                                   .on_prefill = on_prefill,
-                                   .ctx = j};
+    struct generate_request req = {
+        .prompt = j->prompt.ids,
+        .n_prompt = j->prompt.len,
+        .max_tokens = (size_t)o->max_tokens,
+        .sample = {.temperature = (float)o->temperature,
+                   .top_k = (int32_t)o->top_k,
+                   .top_p = (float)o->top_p,
+                   .min_p = (float)o->min_p,
+                   .repeat_penalty = (float)o->repeat_penalty,
+                   .presence_penalty = (float)o->presence_penalty,
+                   .frequency_penalty = (float)o->frequency_penalty,
+                   .penalty_last_n = (int32_t)o->penalty_last_n,
+                   .seed = j->seed,
+                   .bias = j->bias,
+                   .n_bias = o->logit_bias.len},
+        .speculate = {.mode = strcmp(o->speculate, "off") == 0 ? SPECULATE_OFF : SPECULATE_AUTO,
+                      .draft = j->draft},
+        .cancel = cli_catch_interrupt(),
+        .on_token = on_token,
+        .on_prefill = on_prefill,
+        .ctx = j};
     j->err = err;
     enum status st = session_generate(j->session, &req, &j->res, err);
     if (st == OK) st = j->st;
@@ -251,14 +289,17 @@ static enum status print_json(const struct job *j, struct error *err)
     char *out = NULL;
     if (st == OK)
         root = json_pack(
-            "{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f}}", "text",
-            valid.data ? valid.data : "", valid.len, "prompt_tokens", (json_int_t)r->n_prompt,
-            "completion_tokens", (json_int_t)r->n_generated, "finish_reason",
-            finish_reason_name(r->finish), "seed", (json_int_t)j->seed, "threads",
+            "{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:I, s:I, s:I}, "
+            "s:{s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}}",
+            "text", valid.data ? valid.data : "", valid.len, "prompt_tokens",
+            (json_int_t)r->n_prompt, "completion_tokens", (json_int_t)r->n_generated,
+            "finish_reason", finish_reason_name(r->finish), "seed", (json_int_t)j->seed, "threads",
             engine_n_threads(j->engine), "resident_bytes", (json_int_t)machine_resident_bytes(),
-            "timings", "load_ms", cli_round(j->load_ms), "start_to_prefill_ms",
-            cli_round(j->start_to_prefill_ms), "prefill_ms", cli_round(r->prefill_ms),
-            "first_token_ms", cli_round(r->first_token_ms), "decode_ms", cli_round(r->decode_ms),
+            "speculation", "passes", (json_int_t)r->n_passes, "drafted", (json_int_t)r->n_drafted,
+            "accepted", (json_int_t)r->n_accepted, "timings", "load_ms", cli_round(j->load_ms),
+            "start_to_prefill_ms", cli_round(j->start_to_prefill_ms), "prefill_ms",
+            cli_round(r->prefill_ms), "first_token_ms", cli_round(r->first_token_ms), "decode_ms",
+            cli_round(r->decode_ms), "draft_ms", cli_round(r->draft_ms),
             "prefill_tokens_per_second", per_second((double)evaluated, r->prefill_ms),
             "decode_tokens_per_second", per_second((double)steps, r->decode_ms));
     if (root) out = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
@@ -306,6 +347,7 @@ static int run(const void *p, int argc, char **argv)
     }
     j->o = o;
     buf_init(&j->text, MAX_TEXT_BYTES);
+    if ((st = check_speculate(o, &err)) != OK) goto out;
     if ((st = parse_biases(j, &err)) != OK) goto out;
     if ((st = read_prompt(argc ? argv[0] : NULL, &prompt, &err)) != OK) goto out;
     if ((st = prepare(j, &prompt, &err)) != OK) goto out;
@@ -320,7 +362,9 @@ out:;
     buf_fini(&prompt);
     if (j) {
         session_destroy(j->session);
+        session_destroy(j->draft);
         engine_close(j->engine);
+        engine_close(j->draft_engine);
         token_list_fini(&j->prompt);
         buf_fini(&j->text);
     }
