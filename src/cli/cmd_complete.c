@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/complete_cache.h"
 #include "cli/complete_json.h"
 #include "cli/complete_stdio.h"
 #include "cli/load.h"
@@ -21,7 +22,7 @@ struct complete_options {
     const char *at, *model;
     int64_t max_tokens, ctx, threads, top_k, seed;
     double deadline, temperature, top_p, min_p;
-    bool single_line, multiline, raw, force, json, show, stdio;
+    bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions;
 };
 
 extern const struct command cmd_complete;
@@ -50,6 +51,12 @@ static const struct option options[] = {
     {"stdio", 0, OPTION_FLAG, NULL,
      "Read requests as lines of JSON and answer each with one, for editors and scripts",
      offsetof(struct complete_options, stdio)},
+    {"cache-session", 0, OPTION_FLAG, NULL,
+     "Keep what was read of the file on disk, in a form that its text can be told from, for an "
+     "instant start next time",
+     offsetof(struct complete_options, cache_session)},
+    {"forget-sessions", 0, OPTION_FLAG, NULL, "Delete all that --cache-session has kept",
+     offsetof(struct complete_options, forget_sessions)},
     {"deadline", 0, OPTION_FLOAT, "MS",
      "Stop after this many milliseconds with what there is, the model's loading not counted",
      offsetof(struct complete_options, deadline), 0.001, 1e9},
@@ -388,8 +395,11 @@ static enum status run_file(struct job *j, const char *path, struct error *err)
     buf_init(&j->doc.text, MAX_FILE_BYTES);
     enum status st = read_document(j->o, path, &j->doc, err);
     if (st == OK && !j->engine) st = load(j, err);
+    bool keep = j->o->cache_session && strcmp(path, "-") != 0;
+    if (st == OK && keep) complete_cache_load(j->session, path);
     if (st == OK) st = complete(j, err);
     if (st == OK) st = print(j, err);
+    if (st == OK && keep) complete_cache_save(j->session, path);
     j->first = false;
     return st;
 }
@@ -400,7 +410,9 @@ static int check_options(const struct complete_options *o, int argc)
         return cli_usage_error(&cmd_complete,
                                "--stdio takes its texts from the requests: no FILE, --at, --json "
                                "or --show");
-    if (!o->stdio && argc == 0)
+    if (o->forget_sessions && (argc || o->stdio))
+        return cli_usage_error(&cmd_complete, "--forget-sessions takes no FILE and no --stdio");
+    if (!o->stdio && !o->forget_sessions && argc == 0)
         return cli_usage_error(&cmd_complete, "which FILE? - is standard input");
     if (o->at && argc > 1)
         return cli_usage_error(&cmd_complete, "--at is a position in one file, and %d were given",
@@ -419,11 +431,13 @@ static int run(const void *p, int argc, char **argv)
     struct error err = {0};
     int code = check_options(p, argc);
     if (code != EXIT_OK) return code;
+    if (j.o->forget_sessions) return complete_cache_forget();
     enum status st = OK;
     if (j.o->stdio) {
         struct complete_request defaults = request_of(j.o);
         st = load(&j, &err);
-        if (st == OK) st = complete_stdio(&j.completer, &defaults, j.o->force, &err);
+        if (st == OK)
+            st = complete_stdio(&j.completer, &defaults, j.o->force, j.o->cache_session, &err);
     }
     for (int i = 0; i < argc && st == OK; i++) {
         st = run_file(&j, argv[i], &err);

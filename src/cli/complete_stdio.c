@@ -8,6 +8,7 @@
 
 #include "assist/cursor.h"
 #include "base/clock.h"
+#include "cli/complete_cache.h"
 #include "cli/complete_json.h"
 #include "cli/inbox.h"
 #include "cli/load.h"
@@ -18,7 +19,8 @@ enum { MAX_LINE_BYTES = 160 << 20 };
 struct server {
     struct completer *c;
     const struct complete_request *defaults;
-    bool force;
+    bool force, keep;
+    char *file; /* owned: whose session this is, with `keep`; or NULL */
     struct inbox *in;
     pthread_mutex_t lock;
     uint64_t running;          /* sequence number of the line being worked on; under lock */
@@ -132,6 +134,17 @@ static enum status read_request(const struct server *s, const json_t *root,
     return OK;
 }
 
+/* Keeps the session of the file before and takes up that of this one, where it changes. */
+static void take_file(struct server *s, const json_t *root)
+{
+    const char *file = json_string_value(json_object_get(root, "file"));
+    if (!s->keep || !file || !*file || (s->file && strcmp(s->file, file) == 0)) return;
+    if (s->file) complete_cache_save(s->c->session, s->file);
+    free(s->file);
+    s->file = strdup(file);
+    if (s->file) complete_cache_load(s->c->session, s->file);
+}
+
 /* ---- answers ------------------------------------------------------------------------------------
  */
 
@@ -170,6 +183,7 @@ static enum status answer(struct server *s, const json_t *root, json_t **out, st
     struct complete_request req;
     enum status st = read_request(s, root, &req, err);
     if (st != OK) return st;
+    take_file(s, root);
     return json_is_true(json_object_get(root, "idle")) ? answer_idle(s, &req, out, err)
                                                        : answer_completion(s, &req, out, err);
 }
@@ -213,9 +227,9 @@ static enum status serve(struct server *s, const struct inbox_line *line, struct
 }
 
 enum status complete_stdio(struct completer *c, const struct complete_request *defaults, bool force,
-                           struct error *err)
+                           bool keep, struct error *err)
 {
-    struct server s = {.c = c, .defaults = defaults, .force = force};
+    struct server s = {.c = c, .defaults = defaults, .force = force, .keep = keep};
     pthread_mutex_init(&s.lock, NULL);
     enum status st = inbox_open(STDIN_FILENO, MAX_LINE_BYTES, take_cancel, &s, &s.in, err);
     if (st != OK) goto out;
@@ -226,7 +240,9 @@ enum status complete_stdio(struct completer *c, const struct complete_request *d
         if (st != OK) break; /* nobody reads the answers */
     }
     inbox_close(s.in);
+    if (s.file) complete_cache_save(c->session, s.file);
 out:
+    free(s.file);
     pthread_mutex_destroy(&s.lock);
     return st;
 }

@@ -6,9 +6,10 @@
 
 /* Answers requests from standard input on standard output until the input ends; docs/completion.md
  * describes both. `defaults` holds what a request does not say; its texts and callbacks are not
- * used. `force`: complete files that by their name hold keys, too. Errors of requests are answers;
- * what is returned is that of standard output. */
+ * used. `force`: complete files that by their name hold keys, too. `keep`: sessions are kept on
+ * disk for the files that requests name. Errors of requests are answers; what is returned is that
+ * of standard output. */
 enum status complete_stdio(struct completer *c, const struct complete_request *defaults, bool force,
-                           struct error *err);
+                           bool keep, struct error *err);
 
 #endif

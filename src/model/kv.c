@@ -160,11 +160,6 @@ uint8_t *const *kv_seq_pages(const struct kv_seq *s)
     return s->pages;
 }
 
-size_t kv_seq_page_bytes(const struct kv_seq *s)
-{
-    return s->pool->page_bytes;
-}
-
 void kv_seq_truncate(struct kv_seq *s, size_t n)
 {
     if (n < s->len) s->len = n;

@@ -128,7 +128,6 @@ void kv_seq_advance(struct kv_seq *s, size_t n);
 /* Addresses of the sequence's pages, position p in page p / KERN_KV_PAGE; 64-byte aligned. Valid
  * until the next reserve or truncate. */
 uint8_t *const *kv_seq_pages(const struct kv_seq *s);
-size_t kv_seq_page_bytes(const struct kv_seq *s);
 /* Byte offsets of one layer's and KV head's K and V inside a page. */
 size_t kv_k_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);
 size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);

@@ -194,3 +194,94 @@ def test_a_queue_of_requests(server):
     s.send(*({"prefix": f"{i}\n", "id": i} for i in range(150)))
     assert [s.answer()["id"] for _ in range(150)] == list(range(150))
     s.close()
+
+
+# ---- sessions kept on disk ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def complete(hearth, model, tmp_path):
+    def run(*args, **options):
+        env = {"HEARTH_HOME": str(tmp_path / "home")}
+        return hearth("complete", "-m", model, "-n", 8, "--raw", *args, env=env, **options)
+
+    return run
+
+
+def sessions(tmp_path):
+    folder = tmp_path / "home" / "cache" / "sessions"
+    return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def test_a_kept_session_is_there_in_the_next_run(complete, tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text("import a\nx = \n" + BELOW)
+    plain = json.loads(complete(path, "--at", "2:5", "--json").stdout)
+    assert sessions(tmp_path) == []  # nothing is kept unasked
+    first = json.loads(complete(path, "--at", "2:5", "--json", "--cache-session").stdout)
+    assert first["cached_tokens"] == 0 and first["text"] == plain["text"]
+    (kept,) = sessions(tmp_path)
+    assert kept.stat().st_mode & 0o777 == 0o600 and kept.parent.stat().st_mode & 0o777 == 0o700
+    second = json.loads(complete(path, "--at", "2:5", "--json", "--cache-session").stdout)
+    assert second["cached_tokens"] == second["prompt_tokens"] - 1
+    assert second["text"] == plain["text"]
+    other = tmp_path / "b.py"
+    other.write_text("c\n")
+    complete(other, "--at", "1:2", "--cache-session")
+    complete("-", "--at", "1:1", "--cache-session", input="d\n")
+    assert len(sessions(tmp_path)) == 2
+    done = complete("--forget-sessions")
+    assert done.returncode == 0 and "2 kept sessions" in done.stdout
+    assert sessions(tmp_path) == []
+    assert "0 kept sessions" in complete("--forget-sessions").stdout
+
+
+@pytest.mark.parametrize("harm", ["byte", "cut", "longer", "empty", "header", "token"])
+def test_a_damaged_session_is_not_used(complete, tmp_path, harm):
+    path = tmp_path / "a.py"
+    path.write_text("import a\nx = \n" + BELOW)
+    plain = complete(path, "--at", "2:5", "--cache-session").stdout
+    (kept,) = sessions(tmp_path)
+    data = bytearray(kept.read_bytes())
+    if harm == "byte":
+        data[-5000] ^= 1
+    elif harm == "cut":
+        del data[-1:]
+    elif harm == "longer":
+        data += b"\0"
+    elif harm == "empty":
+        data.clear()
+    elif harm == "header":
+        data[100] ^= 1
+    else:
+        data[160] ^= 1
+    kept.write_bytes(data)
+    done = complete(path, "--at", "2:5", "--cache-session", "--json")
+    assert done.returncode == 0 and "is not used" in done.stderr
+    got = json.loads(done.stdout)
+    assert got["text"] == plain and got["cached_tokens"] == 0
+    done = complete(path, "--at", "2:5", "--cache-session", "--json")  # it was written anew
+    assert done.stderr == "" and json.loads(done.stdout)["cached_tokens"] > 0
+
+
+def test_a_session_that_cannot_be_kept_is_no_failure(complete, tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text("x\n")
+    (tmp_path / "home" / "cache").mkdir(parents=True)
+    (tmp_path / "home" / "cache" / "sessions").write_text("in the way")
+    done = complete(path, "--at", "1:2", "--cache-session")
+    assert done.returncode == 0 and "not kept" in done.stderr
+
+
+def test_a_server_keeps_its_files(server):
+    s = server("--cache-session")
+    a, b = {"file": "/x/a.py"}, {"file": "/x/b.py"}
+    s.ask("a\n", BELOW, **a)
+    s.ask("b\n", BELOW, **b)
+    assert s.ask("a\n", BELOW, **a)["prompt_tokens"] > 100
+    s.close()
+    s = server("--cache-session")
+    for prefix, file in (("a\n", a), ("b\n", b)):
+        got = s.ask(prefix, BELOW, **file)
+        assert got["cached_tokens"] == got["prompt_tokens"] - 1
+    s.close()
