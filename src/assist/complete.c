@@ -176,6 +176,7 @@ static enum status generate(struct completer *c, const struct complete_request *
         .begin = plan->begin,
         .n_begin = plan->n_begin,
         .sample = req->sample,
+        .speculate = {.mode = SPECULATE_AUTO}, /* code repeats what stands around it */
         .stop = c->fim.stop,
         .n_stop = c->fim.n_stop,
         .cancel = req->cancel,
