@@ -13,6 +13,7 @@ enum {
     DEFAULT_DRAFT = 47, /* tokens */
     TRIES = 3,          /* passes by which a drafter that runs a model is judged */
     FIRST_DRAFT = 4,    /* tokens while it is not known what they cost it */
+    CATCH_UP = 20,      /* tokens that it reads in the time of one pass, at a guess */
     FIRST_REST = 16,    /* passes for which it is left out where it does not pay */
     LAST_REST = 256,
 };
@@ -29,6 +30,8 @@ struct helper {
     /* Only where it runs a model: averages over its passes, and how long it rests. */
     double tokens, ms, own_ms_per_token;
     size_t tries, rest, next_rest;
+    size_t behind; /* tokens of the text that it has not read */
+    size_t missed; /* passes since it was asked for which nothing better was there */
 };
 
 struct speculation {
@@ -70,7 +73,8 @@ static enum status add_helpers(struct speculation *sp, const struct generate_req
                                .opt = &req->speculate};
     for (size_t i = 0; drafter_types[i] && sp->n_helpers < MAX_DRAFTERS; i++) {
         struct helper *h = &sp->helper[sp->n_helpers];
-        *h = (struct helper){.type = drafter_types[i], .next_rest = FIRST_REST};
+        *h = (struct helper){
+            .type = drafter_types[i], .next_rest = FIRST_REST, .behind = req->n_prompt};
         enum status st = h->type->create(&src, &h->drafter, err);
         if (st == ERR_NOMEM) continue; /* the text comes without it too */
         if (st != OK) return st;
@@ -154,6 +158,15 @@ static bool rests(struct helper *h, double plain, double best)
     return true;
 }
 
+/* A drafter that has to read much first is asked once as much time went by without it. */
+static bool is_due(struct helper *h)
+{
+    if (!h->type->runs_model) return true;
+    if (++h->missed * CATCH_UP < h->behind) return false;
+    h->missed = h->behind = 0;
+    return true;
+}
+
 /* The probability below which one more drafted token costs more than it gives. */
 static double floor_of(const struct helper *h, const struct pass_times *times, double best)
 {
@@ -182,7 +195,7 @@ static enum status choose(struct speculation *sp, size_t max, const struct watch
     sp->draft_ms = 0;
     for (size_t i = 0; i < sp->n_helpers && max > 0 && st == OK; i++) {
         struct helper *h = &sp->helper[i];
-        if (rests(h, plain, best)) continue;
+        if (rests(h, plain, best) || !is_due(h)) continue;
         struct draft d = {0};
         double start = clock_now(), rate;
         size_t most = h->type->runs_model && h->tries < 2 && max > FIRST_DRAFT ? FIRST_DRAFT : max;
@@ -260,8 +273,10 @@ enum status speculation_next(struct speculation *sp, int32_t token, size_t left,
 {
     if (watch_poll(w) != WATCH_NONE) return ERR_CANCELLED;
     double start = clock_now();
-    for (size_t i = 0; i < sp->n_helpers; i++)
+    for (size_t i = 0; i < sp->n_helpers; i++) {
         sp->helper[i].type->accept(sp->helper[i].drafter, token);
+        sp->helper[i].behind++;
+    }
     sp->all_draft_ms += 1e3 * (clock_now() - start);
     if (sp->row + 1 < sp->n_rows && sp->draft.token[sp->row] == token) {
         sp->row++;
