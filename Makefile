@@ -25,11 +25,11 @@ check:            ## build with warnings as errors and run every test, also unde
 	@python3 tools/check.py
 
 # PEER and IK are builds of llama-bench; without them Hearth is measured alone. MODELS are files,
-# installed models and synthetic NAME:TYPEs; BENCH holds more options of bench/compare.py.
+# installed models (the default one where none is named) and synthetic NAME:TYPEs; BENCH holds more options of bench/compare.py.
 bench: all        ## prefill and decode speed here (MODELS=..., PEER=llama-bench, IK=..., BENCH=...)
 	@python3 bench/compare.py --hearth $(BUILD)/hearth $(if $(PEER),--peer llama.cpp=$(PEER)) \
 		$(if $(IK),--peer ik_llama.cpp=$(IK)) $(BENCH) \
-		$(or $(MODELS),$(MODEL),$(if $(findstring --types,$(BENCH)),,qwen2.5-coder:0.5b))
+		$(or $(MODELS),$(MODEL))
 
 install: all      ## install under PREFIX (default /usr/local; DESTDIR is honoured)
 	@meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))

@@ -68,7 +68,7 @@ class Hearth:
 
     def __init__(self, path, args):
         self.path, self.args, self.settings = path, args, [""]
-        self.facts = {}
+        self.facts, self.limits = {}, {}
 
     def measure(self, model, depth, setting, env):
         a = self.args
@@ -76,6 +76,7 @@ class Hearth:
                         "-d", str(depth), "-t", str(a.threads), "-r", "1", "--json"],
                        a.timeout, env)
         self.facts = out
+        self.limits = {f: max(limit_of(f, out), self.limits.get(f, 0)) for f in FIGURES}
         return hearth_figures(out)
 
 
@@ -169,15 +170,24 @@ def best(settings):
     return {"setting": name, **stats(known[name])}
 
 
-def roofline(figure, speed, facts):
-    """Share of the limit that bounds the figure, as Hearth measured it: the bandwidth over the bytes
-    of a token's weights for decode, the int8 peak for prefill. None where it is not known."""
-    part = facts.get("int8_peak" if figure == "prefill" else "bandwidth", {})
+def limit_of(figure, facts):
+    """What bounds the figure: operations per second for prefill, bytes per second for decode."""
+    return (facts.get("int8_peak", {}).get("ops_per_second") if figure == "prefill" else
+            facts.get("bandwidth", {}).get("measured_bytes_per_second")) or 0
+
+
+def roofline(figure, speed, facts, limits):
+    """Share of the limit, the best seen in the whole run: a busy machine shows less in single ones.
+    None where it is not known."""
     own = facts.get(figure, {}).get("tokens_per_second")
-    return part["share"] * speed / own if own and part.get("share") else None
+    part = facts.get("int8_peak" if figure == "prefill" else "bandwidth", {})
+    if not own or not part.get("share") or not limits.get(figure):
+        return None
+    per_token = part["share"] * limit_of(figure, facts) / own
+    return speed * per_token / limits[figure]
 
 
-def rows_of(model, depth, tokens, samples, facts):
+def rows_of(model, depth, tokens, samples, facts, limits):
     """One row per figure from {program: {setting: {figure: [samples]}}}."""
     rows = []
     for figure in FIGURES:
@@ -187,7 +197,7 @@ def rows_of(model, depth, tokens, samples, facts):
         if not hearth:
             continue
         row = {"model": model, "depth": depth, "figure": figure, "tokens": tokens[figure],
-               "hearth": hearth, "share": roofline(figure, hearth["median"], facts), "peers": {}}
+               "hearth": hearth, "share": roofline(figure, hearth["median"], facts, limits), "peers": {}}
         for name, peer in found.items():
             if peer:
                 pairs = [a / b for a, b in zip(hearth["samples"], peer["samples"])]
@@ -317,7 +327,17 @@ def measure(args, programs, model, path, depth, env):
             print(f"  round {i + 1}/{args.rounds}  {program.name + ' ' + setting:28} {shown}",
                   file=sys.stderr)
     tokens = {"prefill": args.prompt, "decode": args.gen}
-    return rows_of(model, depth, tokens, samples, programs[0].facts)
+    return rows_of(model, depth, tokens, samples, programs[0].facts,
+                   programs[0].limits)
+
+
+def default_model(args):
+    """The name that Hearth takes where none is given."""
+    models = run_json([args.hearth, "list", "--json"], args.timeout)["models"]
+    names = [m["name"] for m in models if m.get("default") and m.get("installed", True)]
+    if not names:
+        raise Problem("no model named, and the default one is not installed; run: hearth pull")
+    return names[0]
 
 
 def measure_all(args):
@@ -331,7 +351,7 @@ def measure_all(args):
     if len({p.name for p in peers} | {"hearth"}) <= len(peers):
         raise Problem("two programs have one name; say --peer NAME=PATH")
     results = []
-    for model in args.models:
+    for model in args.models or [default_model(args)]:
         with model_file(args, model) as (path, env):
             for depth in args.depth:
                 print(f"{model}{f' behind {depth} tokens' if depth else ''}", file=sys.stderr)
@@ -340,10 +360,8 @@ def measure_all(args):
     return {"format": FORMAT, "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "machine": machine, "threads": args.threads, "rounds": args.rounds,
             "programs": {"hearth": machine.get("hearth"), **{p.name: p.build for p in peers}},
-            "limits": {"bytes_per_second":
-                       hearth.facts.get("bandwidth", {}).get("measured_bytes_per_second"),
-                       "int8_ops_per_second":
-                       hearth.facts.get("int8_peak", {}).get("ops_per_second")},
+            "limits": {"bytes_per_second": hearth.limits.get("decode"),
+                       "int8_ops_per_second": hearth.limits.get("prefill")},
             "results": results}
 
 
@@ -387,8 +405,6 @@ def parse(argv):
     if args.types:
         wanted = TYPES if args.types == "all" else args.types.split(",")
         args.models += [f"llama-1b:{t.lower()}" for t in wanted]
-    if not args.models:
-        ap.error("no model to measure")
     if args.rounds < 1 or args.prompt < 1 or args.gen < 1:
         ap.error("at least one round, one token of a prompt and one generated token")
     return args

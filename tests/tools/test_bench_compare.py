@@ -56,7 +56,7 @@ def test_figures_of_a_peer():
 def rows(hearth, peer, facts=None):
     samples = {"hearth": {"": {"prefill": hearth, "decode": []}},
                "p": {s: {"prefill": v, "decode": []} for s, v in peer.items()}}
-    return compare.rows_of("m", 0, {"prefill": 8, "decode": 4}, samples, facts or {})
+    return compare.rows_of("m", 0, {"prefill": 8, "decode": 4}, samples, facts or {}, {})
 
 
 def test_the_best_setting_counts_for_each_figure():
@@ -73,11 +73,13 @@ def test_a_peer_without_the_figure_is_left_out():
 
 
 def test_share_of_the_limit():
-    facts = {"prefill": {"tokens_per_second": 10.0}, "int8_peak": {"share": 0.4},
+    facts = {"prefill": {"tokens_per_second": 10.0},
+             "int8_peak": {"share": 0.4, "ops_per_second": 500},
              "decode": {"tokens_per_second": 0}, "bandwidth": {"share": 0}}
-    assert compare.roofline("prefill", 5.0, facts) == pytest.approx(0.2)
-    assert compare.roofline("decode", 5.0, facts) is None
-    assert compare.roofline("decode", 5.0, {}) is None
+    limits = {"prefill": 1000, "decode": 7}  # the best of several runs
+    assert compare.roofline("prefill", 5.0, facts, limits) == pytest.approx(0.1)
+    assert compare.roofline("decode", 5.0, facts, limits) is None
+    assert compare.roofline("decode", 5.0, {}, {}) is None
 
 
 def result(speed, **more):
@@ -119,6 +121,9 @@ HEARTH = """
 if argv[1] == "show":
     print(json.dumps({"path": argv[0].replace("/hearth", "/m.gguf")}))
     sys.exit(0 if argv[2] == "known" else 1)
+if argv[1] == "list":
+    print(json.dumps({"models": [{"name": "other"}, {"name": "known", "default": True}]}))
+    sys.exit()
 if "--synthetic" in argv:
     open(argv[argv.index("--keep") + 1], "w").write("made")
     sys.exit()
@@ -192,6 +197,8 @@ def test_synthetic_models_are_made_and_removed(programs):
 
 def test_installed_models_go_by_their_names(programs, capsys):
     assert compare.main(["--hearth", programs["hearth"], "-r", "1", "known"]) == 0
+    assert "known  decode 64" in capsys.readouterr().out
+    assert compare.main(["--hearth", programs["hearth"], "-r", "1"]) == 0  # the default one
     assert "known  decode 64" in capsys.readouterr().out
 
 
