@@ -14,7 +14,7 @@
 enum { BENCH_MAX_REPEATS = 1000, BENCH_MAX_ROWS = 16, BENCH_MAX_BATCH = 512 };
 
 struct bench_options {
-    const char *model, *synthetic, *keep, *rows;
+    const char *model, *synthetic, *keep, *rows, *kv_type;
     int64_t n_prompt, n_gen, context, threads, repeats;
     bool json;
 };

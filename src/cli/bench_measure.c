@@ -166,9 +166,10 @@ static enum status open_model(struct bench *b, struct error *err)
     if (st == OK) st = bench_check_memory(path, err);
     double t = clock_now();
     if (st == OK && o->synthetic && !o->keep)
-        st = cli_open_engine(path, NULL, (int)o->threads, &b->engine, err);
+        st = cli_open_engine(path, NULL, (int)o->threads, o->kv_type, &b->engine, err);
     else if (st == OK)
-        st = cli_load_engine(o->synthetic ? path : o->model, (int)o->threads, &b->engine, err);
+        st = cli_load_engine_kv(o->synthetic ? path : o->model, (int)o->threads, o->kv_type,
+                                &b->engine, err);
     b->load_ms = 1e3 * (clock_now() - t);
     if (path && o->synthetic && !o->keep) unlink(path);
     free(path);

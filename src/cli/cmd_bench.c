@@ -27,6 +27,7 @@ static const struct option options[] = {
      offsetof(struct bench_options, rows)},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct bench_options, threads), 1, 1024},
+    OPTION_KV_TYPE(struct bench_options),
     {"repeat", 'r', OPTION_INT, "N", "Measure N times and tell the median (default 5)",
      offsetof(struct bench_options, repeats), 1, BENCH_MAX_REPEATS},
     {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON",

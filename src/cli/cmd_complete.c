@@ -19,7 +19,7 @@
 enum { MAX_FILE_BYTES = 64 << 20, SHOWN_LINES = 12 };
 
 struct complete_options {
-    const char *at, *model;
+    const char *at, *model, *kv_type;
     int64_t max_tokens, ctx, threads, top_k, seed;
     double deadline, temperature, top_p, min_p;
     bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions;
@@ -66,6 +66,7 @@ static const struct option options[] = {
      offsetof(struct complete_options, ctx), 1, 1e9},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct complete_options, threads), 1, 1024},
+    OPTION_KV_TYPE(struct complete_options),
     {"temperature", 0, OPTION_FLOAT, "T",
      "0 takes the most probable token (default), 1 draws as the model predicts",
      offsetof(struct complete_options, temperature), 0, 100},
@@ -182,7 +183,8 @@ static void on_prefill(void *ctx)
 static enum status load(struct job *j, struct error *err)
 {
     double t = clock_now();
-    enum status st = cli_load_engine(j->o->model, (int)j->o->threads, &j->engine, err);
+    enum status st = cli_load_engine_kv(j->o->model, (int)j->o->threads, j->o->kv_type,
+                                        &j->engine, err);
     if (st == OK) st = session_create(j->engine, (size_t)j->o->ctx, &j->session, err);
     if (st == OK)
         st = completer_init(&j->completer, engine_tokenizer(j->engine), j->session,

@@ -18,7 +18,7 @@
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_TEXT_BYTES = 256 << 20 };
 
 struct generate_options {
-    const char *model, *speculate, *draft;
+    const char *model, *speculate, *draft, *kv_type;
     int64_t max_tokens, top_k, penalty_last_n, seed, threads, ctx;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct string_list logit_bias;
@@ -63,6 +63,7 @@ static const struct option options[] = {
      offsetof(struct generate_options, ctx), 1, 1e9},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct generate_options, threads), 1, 1024},
+    OPTION_KV_TYPE(struct generate_options),
     {"speculate", 0, OPTION_STRING, "MODE",
      "auto (default): draft tokens that are likely to come and check many in one step, where that "
      "pays; off: one at a time. The text is the same",
@@ -212,7 +213,8 @@ static enum status open_draft(struct job *j, struct error *err)
 static enum status prepare(struct job *j, const struct buf *prompt, struct error *err)
 {
     double t = clock_now();
-    enum status st = cli_load_engine(j->o->model, (int)j->o->threads, &j->engine, err);
+    enum status st = cli_load_engine_kv(j->o->model, (int)j->o->threads, j->o->kv_type,
+                                        &j->engine, err);
     if (st != OK) return st;
     j->load_ms = 1e3 * (clock_now() - t);
     const struct tokenizer *tok = engine_tokenizer(j->engine);

@@ -15,7 +15,7 @@
 enum { MAX_TEXT_BYTES = 64 << 20, N_SURPRISES = 10 };
 
 struct score_options {
-    const char *model;
+    const char *model, *kv_type;
     int64_t threads;
     bool special, json;
 };
@@ -25,6 +25,7 @@ static const struct option options[] = {
      offsetof(struct score_options, model)},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct score_options, threads), 1, 1024},
+    OPTION_KV_TYPE(struct score_options),
     {"special", 0, OPTION_FLAG, NULL, "The text of control tokens in FILE becomes the token",
      offsetof(struct score_options, special)},
     {"json", 0, OPTION_FLAG, NULL, "Print every token with its log-probability as JSON",
@@ -45,7 +46,8 @@ static enum status score(const struct score_options *o, const struct buf *text, 
                          struct error *err)
 {
     struct session *session = NULL;
-    enum status st = cli_load_engine(o->model, (int)o->threads, &s->engine, err);
+    enum status st = cli_load_engine_kv(o->model, (int)o->threads, o->kv_type,
+                                        &s->engine, err);
     if (st != OK) return st;
     st = prompt_encode(engine_tokenizer(s->engine), text->data ? text->data : "", text->len,
                        o->special, &s->tokens, err);

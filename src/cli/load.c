@@ -27,11 +27,12 @@ static void show_packing(void *ctx, uint64_t done, uint64_t total)
 }
 
 enum status cli_open_engine(const char *path, const char *cache_dir, int threads,
-                            struct engine **out, struct error *err)
+                            const char *kv_type, struct engine **out, struct error *err)
 {
     struct packing packing = {0};
     struct engine_options opt = {.n_threads = threads,
                                  .cache_dir = cache_dir,
+                                 .kv_type = kv_type,
                                  .progress = show_packing,
                                  .progress_ctx = &packing};
     enum status st = engine_open(path, &opt, out, err);
@@ -41,6 +42,12 @@ enum status cli_open_engine(const char *path, const char *cache_dir, int threads
 
 enum status cli_load_engine(const char *model, int threads, struct engine **out, struct error *err)
 {
+    return cli_load_engine_kv(model, threads, NULL, out, err);
+}
+
+enum status cli_load_engine_kv(const char *model, int threads, const char *kv_type,
+                               struct engine **out, struct error *err)
+{
     *out = NULL;
     char *path = NULL;
     enum status st = cli_resolve_model(model, &path, err);
@@ -49,7 +56,7 @@ enum status cli_load_engine(const char *model, int threads, struct engine **out,
     char *cache = cli_cache_dir(&why);
     if (!cache)
         fprintf(stderr, "hearth: prepared weights are not kept for the next start: %s\n", why.msg);
-    st = cli_open_engine(path, cache, threads, out, err);
+    st = cli_open_engine(path, cache, threads, kv_type, out, err);
     free(cache);
     free(path);
     return st;

@@ -99,6 +99,7 @@ enum status engine_open(const char *path, const struct engine_options *opt, stru
     struct model *m = NULL;
     struct model_options mo = {.n_threads = opt->n_threads,
                                .cache_dir = opt->cache_dir,
+                               .kv_type = opt->kv_type,
                                .progress = opt->progress,
                                .progress_ctx = opt->progress_ctx};
     st = vocab_open(g, &vocab, err);

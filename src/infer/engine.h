@@ -23,6 +23,7 @@ struct gguf;
 struct engine_options {
     int n_threads;         /* 0 = all physical cores */
     const char *cache_dir; /* packed weights; NULL = none */
+    const char *kv_type;   /* of all sessions' KV caches, as in model_options; NULL = "f16" */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };

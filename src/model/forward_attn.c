@@ -25,7 +25,8 @@ static void cache_row(struct forward *f, const struct stage *in, const struct at
     finish_head(f, k, in->bias[1] ? in->bias[1] + h * hd : NULL, row);
     if (in->bias[2]) f->ops->add(v, in->bias[2] + h * hd, hd);
     kv_write(kv_seq_layout(u->span->seq), f->ops, kv_seq_pages(u->span->seq)[pos / KERN_KV_PAGE],
-             in->layer, h, pos % KERN_KV_PAGE, k, v);
+             in->layer, h, pos % KERN_KV_PAGE,
+             in->key_centre ? in->key_centre + h * hd : NULL, k, v);
 }
 
 void forward_cache(struct forward *f, const struct stage *in, const struct attn_unit *u, uint32_t h)

@@ -6,7 +6,7 @@
 
 static const struct kv_type types[] = {
     {"f16", KERN_KV_F16, KERN_KV_F16, false},
-    {"q8_0", KERN_KV_Q8, KERN_KV_Q8, false},
+    {"q8_0", KERN_KV_Q8, KERN_KV_Q8, true},
     {"q8_0/q4_0", KERN_KV_Q8, KERN_KV_Q4, true},
     {"q4_0", KERN_KV_Q4, KERN_KV_Q4, true},
 };
@@ -63,9 +63,12 @@ size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv)
 }
 
 void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,
-              uint32_t head_kv, size_t at, float *k, float *v)
+              uint32_t head_kv, size_t at, const float *centre,
+              float *k, float *v)
 {
     if (l->type->rotated) {
+        if (centre)
+            for (uint32_t d = 0; d < l->head_dim; d++) k[d] -= centre[d];
         ops->hadamard(k, l->head_dim);
         ops->hadamard(v, l->head_dim);
     }
@@ -74,12 +77,14 @@ void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *pa
 }
 
 void kv_read(const struct kv_layout *l, const struct kern_ops *ops, const uint8_t *page,
-             uint32_t layer, uint32_t head_kv, size_t at, float *k, float *v)
+             uint32_t layer, uint32_t head_kv, size_t at, const float *centre, float *k, float *v)
 {
     kern_kv_read(l->type->k, true, page + kv_k_offset(l, layer, head_kv), l->head_dim, at, k);
     kern_kv_read(l->type->v, false, page + kv_v_offset(l, layer, head_kv), l->head_dim, at, v);
     if (l->type->rotated) {
         ops->hadamard(k, l->head_dim);
         ops->hadamard(v, l->head_dim);
+        if (centre)
+            for (uint32_t d = 0; d < l->head_dim; d++) k[d] += centre[d];
     }
 }

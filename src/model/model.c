@@ -60,8 +60,9 @@ enum status model_open(const struct gguf *g, const struct model_options *opt, st
     if (!st) {
         m->info.kv_type = kv.type->name;
         m->info.kv_bytes_per_page = kv.page_bytes;
-        st = weights_load(m, opt, err);
+        st = kv_centre_keys(m, err);
     }
+    if (!st) st = weights_load(m, opt, err);
     if (st) {
         model_close(m);
         return st;

@@ -47,6 +47,7 @@ struct stage {
     float eps;
     struct weight w[3];     /* ATTN_IN: q, k, v; FFN_IN: gate, up; others: w[0] */
     const float *bias[3];
+    const float *key_centre; /* ATTN_IN: [n_head_kv * head_dim], what its keys have in common; or NULL */
     enum activation act;    /* FFN_IN */
     const struct gguf_tensor *table; /* EMBED: rows as in the file */
 };
@@ -87,9 +88,9 @@ const struct arch *arch_find(struct gguf_str name);
 
 /* ---- KV pages --------------------------------------------------------------------------------- */
 
-/* A type of cache. Rotated: keys, queries and values are turned by a Hadamard matrix before they are
- * stored or multiplied, and attention's output is turned back; scores do not change by it, but a
- * few large channels no longer take all of a block's precision. */
+/* A type of cache. Rotated: keys lose their layer's centre, and keys, queries and values are turned by a
+ * Hadamard matrix before they are stored or multiplied; attention's output is turned back. Weights do
+ * not change by it, but a few large channels no longer take all of a block's precision. */
 struct kv_type {
     const char *name;
     enum kern_kv_format k, v;
@@ -109,12 +110,15 @@ struct kv_layout {
 enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, const char *name,
                            struct error *err);
 /* Writes or reads position `at` (0..31) of a page for one layer and KV head: keys (RoPE applied) and
- * values as they come from the model, head_dim floats each. Writing may change k and v. Reading gives
- * what was written to within the type's rounding. */
+ * values as they come from the model, head_dim floats each. `centre`: that of the layer's ATTN_IN stage
+ * and head, or NULL. Writing may change k and v. Reading gives what was written to within the type's
+ * rounding. */
 void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,
-              uint32_t head_kv, size_t at, float *k, float *v);
+              uint32_t head_kv, size_t at, const float *centre, float *k, float *v);
 void kv_read(const struct kv_layout *l, const struct kern_ops *ops, const uint8_t *page,
-             uint32_t layer, uint32_t head_kv, size_t at, float *k, float *v);
+             uint32_t layer, uint32_t head_kv, size_t at, const float *centre, float *k, float *v);
+/* Sets key_centre of the stages whose keys have a bias. */
+enum status kv_centre_keys(struct model *m, struct error *err);
 
 struct kv_pool;
 
