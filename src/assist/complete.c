@@ -177,6 +177,7 @@ static enum status generate(struct completer *c, const struct complete_request *
         .n_begin = plan->n_begin,
         .sample = req->sample,
         .speculate = {.mode = SPECULATE_AUTO}, /* code repeats what stands around it */
+        .approximate = req->approximate,
         .stop = c->fim.stop,
         .n_stop = c->fim.n_stop,
         .cancel = req->cancel,
@@ -201,6 +202,7 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
     res->reuse = plan->reuse;
     res->prompt_tokens = gen->n_prompt;
     res->cached_tokens = gen->n_cached;
+    res->shifted_tokens = gen->n_shifted;
     res->typed_tokens = plan->tokens.len - a->prompt.tokens.len;
     res->completion_tokens = s->n_tokens;
     res->truncated = a->prompt.truncated;

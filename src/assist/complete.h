@@ -48,6 +48,7 @@ struct complete_request {
     double deadline_ms;    /* from the call; 0 = none */
     struct sample_params sample;
     enum trim_mode mode;
+    bool approximate; /* see generate_request: faster after edits elsewhere, not exact */
     const volatile int *cancel;    /* nonzero: stop soon with finish "cancelled"; may be NULL */
     void (*on_prefill)(void *ctx); /* right before the model reads the prompt; may be NULL */
     void *ctx;
@@ -57,6 +58,7 @@ struct complete_result {
     char *text; /* owned, NUL-terminated, valid UTF-8; line ends as in the file */
     size_t len;
     size_t prompt_tokens, cached_tokens, completion_tokens;
+    size_t shifted_tokens; /* of cached_tokens, those taken approximately */
     size_t typed_tokens; /* of the prompt: between the anchor's point and the cursor */
     enum complete_reuse reuse;
     enum finish_reason finish; /* never FINISH_CALLBACK */

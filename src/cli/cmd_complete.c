@@ -22,7 +22,8 @@ struct complete_options {
     const char *at, *model, *kv_type;
     int64_t max_tokens, ctx, threads, top_k, seed;
     double deadline, temperature, top_p, min_p;
-    bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions;
+    bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions,
+        approximate;
 };
 
 extern const struct command cmd_complete;
@@ -51,6 +52,9 @@ static const struct option options[] = {
     {"stdio", 0, OPTION_FLAG, NULL,
      "Read requests as lines of JSON and answer each with one, for editors and scripts",
      offsetof(struct complete_options, stdio)},
+    {"approximate-reuse", 0, OPTION_FLAG, NULL,
+     "After an edit, keep what was read of the text behind it: faster, but answers may differ",
+     offsetof(struct complete_options, approximate)},
     {"cache-session", 0, OPTION_FLAG, NULL,
      "Keep what was read of the file on disk, in a form that its text can be told from, for an "
      "instant start next time",
@@ -183,8 +187,8 @@ static void on_prefill(void *ctx)
 static enum status load(struct job *j, struct error *err)
 {
     double t = clock_now();
-    enum status st = cli_load_engine_kv(j->o->model, (int)j->o->threads, j->o->kv_type,
-                                        &j->engine, err);
+    enum status st =
+        cli_load_engine_kv(j->o->model, (int)j->o->threads, j->o->kv_type, &j->engine, err);
     if (st == OK) st = session_create(j->engine, (size_t)j->o->ctx, &j->session, err);
     if (st == OK)
         st = completer_init(&j->completer, engine_tokenizer(j->engine), j->session,
@@ -212,7 +216,8 @@ static struct complete_request request_of(const struct complete_options *o)
     return (struct complete_request){.max_tokens = (size_t)o->max_tokens,
                                      .deadline_ms = o->deadline,
                                      .sample = sample,
-                                     .mode = mode_of(o)};
+                                     .mode = mode_of(o),
+                                     .approximate = o->approximate};
 }
 
 static enum status complete(struct job *j, struct error *err)

@@ -79,6 +79,9 @@ struct generate_request {
      * tokens that agree with them are drawn. Needs the engine's tokenizer. */
     const char *begin;
     size_t n_begin;
+    /* Approximate: text behind an edit keeps the keys and values that it had before the edit, moved
+     * to its new positions. Much is saved, but the answer may differ from the prompt's own. */
+    bool approximate;
     const int32_t *stop;       /* tokens that end generation besides the model's end tokens */
     size_t n_stop;
     double deadline_ms;        /* from the call; 0 = none, negative = already over */
@@ -94,6 +97,7 @@ struct generate_request {
 struct generate_result {
     size_t n_prompt;      /* tokens of the prompt */
     size_t n_cached;      /* of them taken from the session's cache */
+    size_t n_shifted;     /* of these approximately (generate_request.approximate) */
     size_t n_generated;   /* tokens given to on_token; the stop token is not one */
     enum finish_reason finish;
     double prefill_ms;    /* the prompt's evaluation */

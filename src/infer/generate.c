@@ -109,15 +109,18 @@ enum status session_generate(struct session *s, const struct generate_request *r
     }
     for (size_t i = 0; i < req->n_prompt; i++) sampler_accept(sampler, req->prompt[i]);
 
-    size_t keep = session_rewind(s, req->prompt, req->n_prompt);
-    res->n_cached = keep;
-
     struct watch w;
     double limit = fmin(req->deadline_ms, MAX_DEADLINE_MS);
     watch_start(&w, limit != 0 ? start + 1e-3 * limit : 0, req->cancel);
     if (req->on_prefill) req->on_prefill(req->ctx);
     double t = clock_now();
-    st = session_extend(s, req->prompt + keep, req->n_prompt - keep, &w, err);
+    struct session_shifted shifted = {0};
+    if (req->approximate) st = session_shift(s, req->prompt, req->n_prompt, &w, &shifted, err);
+    size_t keep = shifted.n_shifted ? kv_seq_len(s->seq)
+                                    : session_rewind(s, req->prompt, req->n_prompt);
+    res->n_shifted = shifted.n_shifted;
+    res->n_cached = shifted.n_shifted ? keep - shifted.n_read : keep;
+    if (st == OK) st = session_extend(s, req->prompt + keep, req->n_prompt - keep, &w, err);
     res->prefill_ms = 1e3 * (clock_now() - t);
     if (st == OK) st = decode(s, req, sampler, sp, &w, start, res, err);
     if (st == ERR_CANCELLED) {

@@ -79,6 +79,7 @@ struct session {
     int32_t *tokens;          /* [n_ctx]: what seq holds; its length is kv_seq_len(seq) */
     struct kv_seq *spare;     /* what session_prepare evaluates; NULL until it is used */
     int32_t *spare_tokens;    /* [n_ctx]: what spare holds */
+    size_t exact, spare_exact; /* positions from here on are approximate; SIZE_MAX: none is */
     uint16_t *first_bytes;    /* [n_vocab], see struct forced; NULL until it is used */
     float *logits;            /* [n_vocab] */
     struct forward_row *rows; /* [INFER_CHUNK] */
@@ -92,6 +93,16 @@ enum status session_check_tokens(const struct session *s, const int32_t *tokens,
  * beyond that. The last token never counts: its logits are not kept, so it is always evaluated.
  * Returns that prefix's length. */
 size_t session_rewind(struct session *s, const int32_t *tokens, size_t n);
+/* Makes seq a new timeline with the first n tokens of the one before, which becomes the spare. */
+enum status session_branch(struct session *s, size_t n, struct error *err);
+struct session_shifted {
+    size_t n_shifted; /* positions of the timeline that are approximate; 0: none was taken */
+    size_t n_read;    /* tokens of an edit that were evaluated on the way */
+};
+/* Where the session holds text that stands behind an edit in `prompt`, evaluates the edit and takes
+ * that text's keys and values over, approximately. Positions from s->exact on are not exact then. */
+enum status session_shift(struct session *s, const int32_t *prompt, size_t n, const struct watch *w,
+                          struct session_shifted *out, struct error *err);
 /* Appends n <= INFER_CHUNK tokens by one forward pass; all rows or only the last get logits. */
 enum status session_feed(struct session *s, const int32_t *tokens, size_t n, bool every, bool last,
                          float *logits, const volatile int *cancel, struct error *err);

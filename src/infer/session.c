@@ -25,6 +25,7 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
     if (!s) return error_set(err, ERR_NOMEM, "no memory for a session");
     s->e = e;
     s->n_ctx = n_ctx;
+    s->exact = s->spare_exact = SIZE_MAX;
     s->n_vocab = info->n_vocab;
     /* Memory for the second timeline is committed when it is first used, if ever. */
     enum status st = kv_pool_create(e->model, 2 * n_ctx + SPARE_ROOM, &s->pool, err);

@@ -153,6 +153,7 @@ enum status session_save(const struct session *s, const char *dir, const char *k
     struct header h;
     char *path;
     size_t n = kv_seq_len(s->seq);
+    if (n > s->exact) n = s->exact; /* the rest is approximate */
     if (n == 0) return OK;
     enum status st = make_header(s, n, &h, err);
     if (st) return st;
@@ -244,6 +245,7 @@ enum status session_load(struct session *s, const char *dir, const char *key, si
 {
     struct session_io f = {.fd = -1};
     *n_tokens = 0;
+    s->exact = SIZE_MAX;
     kv_seq_truncate(s->seq, 0);
     enum status st = make_path(s, dir, key, &f.path, err);
     if (st) return st;

@@ -10,9 +10,12 @@
 /* Rows of one step: what a cancelled step loses. */
 enum { SPARE_STEP = 64 };
 
-static size_t common(const struct kv_seq *seq, const int32_t *held, const int32_t *tokens, size_t n)
+/* Tokens that a timeline and `tokens` begin with, of those that an exact request may take. */
+static size_t common(const struct kv_seq *seq, size_t exact, const int32_t *held,
+                     const int32_t *tokens, size_t n)
 {
     size_t len = seq ? kv_seq_len(seq) : 0, i = 0;
+    if (len > exact) len = exact;
     while (i < len && i < n && held[i] == tokens[i]) i++;
     return i;
 }
@@ -21,8 +24,8 @@ static size_t common(const struct kv_seq *seq, const int32_t *held, const int32_
 size_t session_cached(const struct session *s, const int32_t *tokens, size_t n)
 {
     if (n == 0) return 0;
-    size_t main = common(s->seq, s->tokens, tokens, n - 1);
-    size_t spare = common(s->spare, s->spare_tokens, tokens, n - 1);
+    size_t main = common(s->seq, s->exact, s->tokens, tokens, n - 1);
+    size_t spare = common(s->spare, s->spare_exact, s->spare_tokens, tokens, n - 1);
     return main > spare ? main : spare;
 }
 
@@ -30,6 +33,9 @@ static void swap(struct session *s)
 {
     struct kv_seq *seq = s->seq;
     int32_t *tokens = s->tokens;
+    size_t exact = s->exact;
+    s->exact = s->spare_exact;
+    s->spare_exact = exact;
     s->seq = s->spare;
     s->tokens = s->spare_tokens;
     s->spare = seq;
@@ -39,17 +45,35 @@ static void swap(struct session *s)
 size_t session_rewind(struct session *s, const int32_t *tokens, size_t n)
 {
     size_t keep = session_cached(s, tokens, n);
-    if (common(s->seq, s->tokens, tokens, n - 1) < keep) swap(s);
+    if (common(s->seq, s->exact, s->tokens, tokens, n - 1) < keep) swap(s);
     kv_seq_truncate(s->seq, keep);
+    s->exact = SIZE_MAX;
     return keep;
+}
+
+enum status session_branch(struct session *s, size_t n, struct error *err)
+{
+    struct kv_seq *seq;
+    if (!s->spare_tokens) s->spare_tokens = calloc(s->n_ctx, sizeof *s->spare_tokens);
+    if (!s->spare_tokens) return error_set(err, ERR_NOMEM, "no memory for a second timeline");
+    kv_seq_destroy(s->spare);
+    s->spare = NULL;
+    s->spare_exact = SIZE_MAX;
+    enum status st = kv_seq_fork(s->seq, n, &seq, err);
+    if (st) return st;
+    s->spare = seq;
+    memcpy(s->spare_tokens, s->tokens, n * sizeof *s->tokens);
+    swap(s);
+    return OK;
 }
 
 /* Makes the spare timeline hold the longest beginning of `tokens` that either holds. */
 static enum status rewind_spare(struct session *s, const int32_t *tokens, size_t n,
                                 struct error *err)
 {
-    size_t main = common(s->seq, s->tokens, tokens, n);
-    size_t spare = common(s->spare, s->spare_tokens, tokens, n);
+    size_t main = common(s->seq, s->exact, s->tokens, tokens, n);
+    size_t spare = common(s->spare, s->spare_exact, s->spare_tokens, tokens, n);
+    s->spare_exact = SIZE_MAX; /* what follows is */
     if (!s->spare_tokens) s->spare_tokens = calloc(s->n_ctx, sizeof *s->spare_tokens);
     if (!s->spare_tokens) return error_set(err, ERR_NOMEM, "no memory for a second timeline");
     if (s->spare && spare >= main) {
@@ -84,7 +108,7 @@ enum status session_prepare(struct session *s, const int32_t *tokens, size_t n, 
                          s->n_ctx);
     enum status st = session_check_tokens(s, tokens, n, err);
     if (st != OK) return st;
-    *ready = common(s->seq, s->tokens, tokens, n);
+    *ready = common(s->seq, s->exact, s->tokens, tokens, n);
     if (*ready == n) return OK;
     st = rewind_spare(s, tokens, n, err);
     if (st != OK) return st;

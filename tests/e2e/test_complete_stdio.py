@@ -285,3 +285,38 @@ def test_a_server_keeps_its_files(server):
         got = s.ask(prefix, BELOW, **file)
         assert got["cached_tokens"] == got["prompt_tokens"] - 1
     s.close()
+
+
+# ---- approximate reuse --------------------------------------------------------------------------------
+
+
+def test_approximate_reuse_is_told_and_never_taken_for_exact(server):
+    """An edit above the cursor: what stands behind it is kept, and only where that was asked for."""
+    above = "".join(f"line {i} above the cursor\n" for i in range(8))
+    s = server("--raw", "--approximate-reuse")
+    assert s.ask("a\n" + above, BELOW)["approximate_tokens"] == 0
+    got = s.ask("abc\n" + above, BELOW)
+    assert got["approximate_tokens"] > 200
+    assert got["prompt_tokens"] - got["cached_tokens"] < 40
+    again = s.ask("abc\n" + above + "x", BELOW)
+    assert again["approximate_tokens"] > 200
+    assert again["prompt_tokens"] - again["cached_tokens"] < 40
+    s.close()
+    exact = server("--raw")
+    exact.ask("a\n" + above, BELOW)
+    got = exact.ask("abc\n" + above, BELOW)
+    assert got["approximate_tokens"] == 0
+    assert got["prompt_tokens"] - got["cached_tokens"] > 200
+    fresh = server("--raw")
+    assert fresh.ask("abc\n" + above, BELOW)["text"] == got["text"]
+
+
+def test_what_is_kept_on_disk_is_exact(server):
+    above = "".join(f"line {i} above the cursor\n" for i in range(8))
+    s = server("--raw", "--approximate-reuse", "--cache-session")
+    s.ask("a\n" + above, BELOW, file="/x/a.py")
+    assert s.ask("abc\n" + above, BELOW, file="/x/a.py")["approximate_tokens"] > 200
+    s.close()
+    s = server("--raw", "--cache-session")
+    got = s.ask("abc\n" + above, BELOW, file="/x/a.py")
+    assert 0 < got["cached_tokens"] < 50

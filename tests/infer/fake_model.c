@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "model/kv_shift.h"
+
 struct model {
     struct model_info info;
     struct fake_options opt;
@@ -132,6 +134,19 @@ enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out
     memcpy((*out)->tokens, from->tokens, n * sizeof *from->tokens);
     (*out)->len = n;
     from->pool->used += n;
+    return OK;
+}
+
+/* The fake's cache is its tokens; a shifted part cannot be told from an evaluated one. */
+enum status kv_shift_append(const struct model *m, struct kv_seq *to, const struct kv_seq *from,
+                            size_t at, size_t n, struct error *err)
+{
+    (void)m;
+    if (to->pool->used + n > to->pool->n_tokens)
+        return error_set(err, ERR_LIMIT, "the pool is full");
+    memcpy(to->tokens + to->len, from->tokens + at, n * sizeof *from->tokens);
+    to->len += n;
+    to->pool->used += n;
     return OK;
 }
 
