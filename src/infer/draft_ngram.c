@@ -52,9 +52,9 @@ static void guess_chances(struct ngram *d)
 {
     static const double p[N_ORIGINS][BUCKETS] = {
         [FROM_TRACK] = {0.4, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98},
-        [FROM_BACK] = {0.3, 0.5, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7},
-        [FROM_MATCH] = {0.1, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.9},
-        [FROM_SURE_MATCH] = {0.1, 0.1, 0.3, 0.4, 0.5, 0.6, 0.8, 0.85, 0.9, 0.95, 0.97}};
+        [FROM_BACK] = {0.2, 0.4, 0.6, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7},
+        [FROM_MATCH] = {0.05, 0.05, 0.08, 0.15, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9},
+        [FROM_SURE_MATCH] = {0.05, 0.05, 0.1, 0.2, 0.4, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97}};
     static const double rule[RULE_BUCKETS] = {0.5, 0.7, 0.8, 0.9};
     for (int o = 0; o < N_ORIGINS; o++)
         for (int b = 0; b < BUCKETS; b++) d->plain[o][b] = chance_guess(p[o][b]);

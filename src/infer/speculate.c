@@ -20,7 +20,7 @@ enum {
 #define FOR_GOOD SIZE_MAX
 
 /* What drafting has to gain, since what is expected of it is uncertain. */
-#define MIN_GAIN 1.03
+#define MIN_GAIN 1.08
 /* Share of one pass in the averages of a drafter that runs a model. */
 #define NEW_SHARE 0.15
 
