@@ -47,12 +47,12 @@ void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_
 
 /* Quantized activations: int8 with a scale for each block of 32 columns, or of 16 for the weight
  * types that are exact enough to deserve it (Q8_0) or have scales of 16 columns anyway (Q2_K, Q3_K,
- * Q6_K). */
-enum kern_act_format { KERN_ACT_32, KERN_ACT_16, KERN_ACT_FLOAT };
-#define KERN_ACT_FORMATS 2
+ * Q6_K); int16 with a scale for each 32 columns for F16 and BF16. */
+enum kern_act_format { KERN_ACT_32, KERN_ACT_16, KERN_ACT_INT16, KERN_ACT_FLOAT };
+#define KERN_ACT_FORMATS 3
 
 struct kern_act_q {
-    int8_t *q;      /* [n_rows * n_cols] */
+    int8_t *q; /* [n_rows * n_cols], for KERN_ACT_INT16 twice as many bytes */
     /* [n_rows * n_cols / block] each */
     float *scale;
     int32_t *neg_sum; /* minus the sum of the block's quantized values */
@@ -61,7 +61,7 @@ struct kern_act_q {
 
 /* n_rows vectors of n_cols floats, prepared once and shared by all matrices that read them. Rows are
  * grouped in tiles of up to KERN_TILE_MAX rows; within a tile of width w the int8 values stand as
- * [n_cols/4][w][4], the others as [n_cols/block][w]. Tile t starts at row
+ * [n_cols/4][w][4], int16 as [n_cols/2][w][2], the others as [n_cols/block][w]. Tile t starts at row
  * t * KERN_TILE_MAX. n_cols is a multiple of 32 when int8 is used. */
 struct kern_act {
     size_t n_rows, n_cols;
@@ -69,8 +69,8 @@ struct kern_act {
     struct kern_act_q fmt[KERN_ACT_FORMATS];
 };
 
-/* What a weight type multiplies with. */
-enum kern_act_format kern_act_format(const struct quant_traits *type);
+/* What a matrix of that type and width multiplies with. */
+enum kern_act_format kern_act_format(const struct quant_traits *type, size_t n_cols);
 
 /* ---- attention -------------------------------------------------------------------------------- */
 

@@ -100,8 +100,8 @@ static void split_q6_k(const uint8_t *bytes, struct pack_row *o)
 
 static const struct pack_format formats[] = {
     {QUANT_F32, .elem_bytes = 4, .act = KERN_ACT_FLOAT},
-    {QUANT_F16, .elem_bytes = 2, .act = KERN_ACT_FLOAT},
-    {QUANT_BF16, .elem_bytes = 2, .act = KERN_ACT_FLOAT},
+    {QUANT_F16, .elem_bytes = 2, .act = KERN_ACT_INT16},
+    {QUANT_BF16, .elem_bytes = 2, .act = KERN_ACT_INT16},
     {QUANT_Q4_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
      split_q4_0},
     {QUANT_Q4_1, 0, 32, true, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
@@ -136,10 +136,10 @@ bool kern_type_supported(const struct quant_traits *type)
     return pack_format_find(type->id) != NULL;
 }
 
-enum kern_act_format kern_act_format(const struct quant_traits *type)
+enum kern_act_format kern_act_format(const struct quant_traits *type, size_t n_cols)
 {
     const struct pack_format *f = pack_format_find(type->id);
-    return f ? f->act : KERN_ACT_FLOAT;
+    return f && n_cols % 32 == 0 ? f->act : KERN_ACT_FLOAT;
 }
 
 size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols)

@@ -32,7 +32,7 @@ static void *place(struct layout *l, uint64_t count, uint64_t each)
 static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t cols)
 {
     for (int k = 0; k < KERN_ACT_FORMATS; k++) {
-        a->fmt[k].q = place(l, rows, cols);
+        a->fmt[k].q = place(l, rows, k == KERN_ACT_INT16 ? 2 * cols : cols);
         a->fmt[k].scale = place(l, rows, cols / 16 * sizeof(float));
         a->fmt[k].neg_sum = place(l, rows, cols / 16 * sizeof(int32_t));
         a->fmt[k].bias = place(l, rows, cols / 16 * sizeof(float));

@@ -37,7 +37,7 @@ static unsigned formats_read(const struct stage *s)
 {
     unsigned set = 0;
     for (int i = 0; i < 3; i++)
-        if (s->w[i].mat.n_rows) set |= 1u << kern_act_format(s->w[i].mat.type);
+        if (s->w[i].mat.n_rows) set |= 1u << kern_act_format(s->w[i].mat.type, s->w[i].mat.n_cols);
     return set;
 }
 

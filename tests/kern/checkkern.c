@@ -93,7 +93,7 @@ static void act_alloc(struct kern_act *a)
 {
     size_t n = a->n_rows * a->n_cols;
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
-        a->fmt[k] = (struct kern_act_q){alloc(n), alloc(n / 4), alloc(n / 4), alloc(n / 4)};
+        a->fmt[k] = (struct kern_act_q){alloc(2 * n), alloc(n / 4), alloc(n / 4), alloc(n / 4)};
 }
 
 static void act_free(struct kern_act *a)
@@ -165,7 +165,7 @@ static bool same(const struct kern_ops *ops, const float *a, const float *ref, s
 static void run(const struct kern_ops *ops, struct setup *s, float *y, size_t split)
 {
     void *scratch = alloc(KERN_MATMUL_SCRATCH);
-    enum kern_act_format fmt = kern_act_format(s->w.type);
+    enum kern_act_format fmt = kern_act_format(s->w.type, s->w.n_cols);
     if (fmt != KERN_ACT_FLOAT)
         ops->act_quantize(&s->act, fmt, 0, (s->act.n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
     size_t panels = (s->w.n_rows + 15) / 16;
@@ -176,17 +176,29 @@ static void run(const struct kern_ops *ops, struct setup *s, float *y, size_t sp
     free(scratch);
 }
 
+/* To 14 bits and sign of the largest of each 32. */
+static void round_int16(float *w, size_t n)
+{
+    for (size_t b = 0; b < n; b += 32) {
+        double top = 0;
+        for (size_t i = b; i < b + 32; i++) top = fmax(top, fabs((double)w[i]));
+        for (size_t i = b; i < b + 32 && top > 0; i++)
+            w[i] = (float)(nearbyint(w[i] * 16383 / top) * top / 16383);
+    }
+}
+
 /* The product in double, with activations as quantized, from the decoded rows. */
 static void truth(const struct setup *s, float *y)
 {
     size_t cols = s->w.n_cols, n = s->act.n_rows, rows = s->w.n_rows;
     const struct quant_traits *t = s->w.type;
     size_t nb = cols / t->block_elems;
-    enum kern_act_format fmt = kern_act_format(t);
+    enum kern_act_format fmt = kern_act_format(t, cols);
     size_t block = fmt == KERN_ACT_16 ? 16 : 32;
     float *wr = alloc(cols * 4);
     for (size_t r = 0; r < rows; r++) {
         t->decode(s->rows + r * nb * t->block_bytes, wr, nb);
+        if (fmt == KERN_ACT_INT16) round_int16(wr, cols);
         for (size_t i = 0; i < n; i++) {
             double sum = 0;
             size_t r0 = i / KERN_TILE_MAX * KERN_TILE_MAX;
@@ -195,8 +207,11 @@ static void truth(const struct setup *s, float *y)
                 double x = s->x[i * cols + c];
                 if (fmt != KERN_ACT_FLOAT) {
                     const struct kern_act_q *a = &s->act.fmt[fmt];
-                    x = (double)a->q[r0 * cols + c / 4 * 4 * w + 4 * (i - r0) + c % 4] *
-                        a->scale[r0 * cols / block + c / block * w + (i - r0)];
+                    const int16_t *q16 = (const int16_t *)a->q;
+                    double q = fmt == KERN_ACT_INT16
+                                   ? q16[r0 * cols + c / 2 * 2 * w + 2 * (i - r0) + c % 2]
+                                   : a->q[r0 * cols + c / 4 * 4 * w + 4 * (i - r0) + c % 4];
+                    x = q * a->scale[r0 * cols / block + c / block * w + (i - r0)];
                 }
                 sum += x * wr[c];
             }

@@ -33,11 +33,11 @@ static void product(const struct kern_ops *ops, const struct quant_traits *t, co
     struct kern_matrix w = {t, OUTPUTS, COLS, panel};
     struct kern_act act = {.n_rows = n_rows, .n_cols = COLS, .f32 = x, .f32_stride = COLS};
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
-        act.fmt[k] = (struct kern_act_q){zeros(ROWS * COLS), zeros(ROWS * COLS / 4),
+        act.fmt[k] = (struct kern_act_q){zeros(2 * ROWS * COLS), zeros(ROWS * COLS / 4),
                                          zeros(ROWS * COLS / 4),
                                          zeros(ROWS * COLS / 4)};
     void *scratch = zeros(KERN_MATMUL_SCRATCH);
-    ops->act_quantize(&act, kern_act_format(t), 0, (n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
+    ops->act_quantize(&act, kern_act_format(t, COLS), 0, (n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
     ops->matmul(&w, &act, y, OUTPUTS, 0, 1, scratch);
     free(scratch);
     for (int k = 0; k < KERN_ACT_FORMATS; k++) {

@@ -230,7 +230,8 @@ def max_rel(a, b):
 def choose_ids(model, s):
     """Token ids for which the order of float sums decides no rounding to F16 or int8, as far as two
     precisions can tell, and no activation lies near the middle between two int8 steps; and their
-    logits. With other ids, a program that is right would be off by what one step does."""
+    logits. With other ids, a program that is right would be off by what one step does. Steps of
+    int16 are so many that some are always near the middle, which shows in the last bits of F16 keys."""
     single, double = (torch_ref.Model(model, kv="f16", act="q8", dtype=t, cached=True)
                       for t in (torch.float32, torch.float64))
     best = None
@@ -238,13 +239,15 @@ def choose_ids(model, s):
         ids = np.random.default_rng([seed, *s.name.encode()]).integers(0, N_VOCAB, N_IDS)
         single.margin = 0.5
         rounded = single.logits(ids, POSITIONS)
-        if best is not None and single.margin <= best[2]:
+        if best is not None and single.margin < best[0][0]:
             continue
-        if max_rel(double.logits(ids, POSITIONS), rounded) < 1e-5:
-            best = ids, rounded, single.margin
-            if single.margin == 0.5:  # nothing is rounded to int8
-                break
-    return best
+        off = max_rel(double.logits(ids, POSITIONS), rounded)
+        order = single.margin, -off
+        if off < (1e-5 if single.margin < 0.5 else 4e-4) and (best is None or order > best[0]):
+            best = order, ids, rounded
+        if single.margin == 0.5 and (off < 1e-5 or seed > 15):  # nothing is rounded to int8
+            break
+    return best[1], best[2], best[0][0]
 
 
 def make(folder, s):

@@ -124,6 +124,18 @@ FLOAT_TYPES = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16,
                gguf.GGMLQuantizationType.BF16)
 
 
+HALF_TYPES = (gguf.GGMLQuantizationType.F16, gguf.GGMLQuantizationType.BF16)
+
+
+def round_int16(x, limit):
+    """x rounded to integers up to `limit` times a scale for each 32 values."""
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    top = blocks.abs().amax(-1, keepdim=True)
+    scale = torch.where(top > 1e-30, top / limit, torch.zeros_like(top))
+    steps = torch.where(scale > 0, blocks * (limit / top), torch.zeros_like(blocks))
+    return (torch.round(steps) * scale).reshape(x.shape)
+
+
 class Model:
     """dtype: of the arithmetic; values rounded to F16 or int8 are rounded either way. cached: keep
     dequantized tensors, for models small enough."""
@@ -161,6 +173,8 @@ class Model:
         if self.act == "q8" and kind not in FLOAT_TYPES:
             x, margin = round_q8(x, 16 if kind in ACT_16 else 32)
             self.margin = min(self.margin, margin)
+        if self.act == "q8" and kind in HALF_TYPES and x.shape[-1] % 32 == 0:
+            x, weight = round_int16(x, 4095), round_int16(weight, 16383)
         y = x @ weight.T
         bias = self.get(f"{name}.bias", rows)
         return y if bias is None else y + bias

@@ -1,6 +1,13 @@
 /* Template: sixteen keys or values of a page as floats, from each format of the KV cache.
  * kern_kv_read in kern/kv_format.c is the reference. */
 
+/* Asks for bytes that the next page's step will read: a layer's part of a page is too short for the
+ * processor to see them coming. */
+INLINE void prefetch(const uint8_t *p, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 3);
+}
+
 /* The scales behind n numbers of `bits` bits for dimensions d.. of the 32 positions. */
 INLINE const uint16_t *kv_scales(const uint8_t *data, size_t hd, size_t bits, size_t d)
 {

@@ -9,13 +9,16 @@ struct attn_rows {
     float p[ATTN_ROWS][KERN_KV_PAGE];     /* scores, then weights */
 };
 
-INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t *k, const float *q,
-                        size_t q_stride, size_t hd, float (*p)[KERN_KV_PAGE])
+INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t *k,
+                        const uint8_t *next, const float *q, size_t q_stride, size_t hd,
+                        float (*p)[KERN_KV_PAGE])
 {
     vf s0[V_FLOAT_ROWS], s1[V_FLOAT_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) s0[i] = s1[i] = vf_zero();
+    const size_t ahead = f == KERN_KV_F16 ? 1024 : f == KERN_KV_Q8 ? 544 : 288;
     for (size_t half = 0; half < hd; half += 16) {
+        if (next) prefetch(next + half / 16 * ahead, ahead);
         vf m0 = key_scale(f, k, hd, half, 0), m1 = key_scale(f, k, hd, half, 16);
         for (size_t d = half; d < half + 16; d++) {
             vf k0 = load_key(f, k, half, d, 0, m0), k1 = load_key(f, k, half, d, 16, m1);
@@ -85,13 +88,15 @@ INLINE void rows_strips(const enum kern_kv_format f, const int n, const int stri
             vf_store(out + (size_t)i * out_stride + d + 16 * s, o[s][i]);
 }
 
-INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t *v, size_t seen,
-                        size_t hd, const float *fade, const float (*p)[KERN_KV_PAGE], float *out,
-                        size_t out_stride)
+INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t *v,
+                        const uint8_t *next, size_t seen, size_t hd, const float *fade,
+                        const float (*p)[KERN_KV_PAGE], float *out, size_t out_stride)
 {
+    const size_t ahead = f == KERN_KV_F16 ? 2048 : f == KERN_KV_Q8 ? 1088 : 576;
     float scale[KERN_KV_PAGE];
     size_t d = 0;
     for (; d + 32 <= hd; d += 32) {
+        if (next) prefetch(next + d / 32 * ahead, ahead);
         value_scales(f, v, hd, d, scale);
         rows_strips(f, n, 2, v, scale, seen, hd, d, fade, p, out, out_stride);
     }
@@ -102,17 +107,21 @@ INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t 
 
 /* One page for n queries from q0 on. */
 INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *st, size_t page,
-                      size_t q0)
+                      size_t q0, bool last)
 {
     const size_t hd = a->head_dim, qs = a->q_stride;
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
+    /* The first of a page's blocks of queries asks for the next page. */
+    const uint8_t *next = last || q0 ? NULL : a->pages[page + 1];
+    const uint8_t *next_k = next ? next + a->k_offset : NULL;
+    const uint8_t *next_v = next ? next + a->v_offset : NULL;
     const float *q = a->q + q0 * qs;
     float *out = a->out + q0 * a->out_stride;
     size_t most = 0;
     switch (a->k_format) {
-    case KERN_KV_F16: rows_scores(KERN_KV_F16, n, k, q, qs, hd, st->p + q0); break;
-    case KERN_KV_Q8: rows_scores(KERN_KV_Q8, n, k, q, qs, hd, st->p + q0); break;
-    case KERN_KV_Q4: rows_scores(KERN_KV_Q4, n, k, q, qs, hd, st->p + q0); break;
+    case KERN_KV_F16: rows_scores(KERN_KV_F16, n, k, next_k, q, qs, hd, st->p + q0); break;
+    case KERN_KV_Q8: rows_scores(KERN_KV_Q8, n, k, next_k, q, qs, hd, st->p + q0); break;
+    case KERN_KV_Q4: rows_scores(KERN_KV_Q4, n, k, next_k, q, qs, hd, st->p + q0); break;
     }
     for (int i = 0; i < n; i++) {
         size_t seen = seen_in_page(a->n_kv[q0 + i], page);
@@ -123,17 +132,17 @@ INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *
     const float *fade = st->fade + q0;
     size_t os = a->out_stride;
     switch (a->v_format) {
-    case KERN_KV_F16: rows_values(KERN_KV_F16, n, v, most, hd, fade, p, out, os); break;
-    case KERN_KV_Q8: rows_values(KERN_KV_Q8, n, v, most, hd, fade, p, out, os); break;
-    case KERN_KV_Q4: rows_values(KERN_KV_Q4, n, v, most, hd, fade, p, out, os); break;
+    case KERN_KV_F16: rows_values(KERN_KV_F16, n, v, next_v, most, hd, fade, p, out, os); break;
+    case KERN_KV_Q8: rows_values(KERN_KV_Q8, n, v, next_v, most, hd, fade, p, out, os); break;
+    case KERN_KV_Q4: rows_values(KERN_KV_Q4, n, v, next_v, most, hd, fade, p, out, os); break;
     }
 }
 
 #define DEFINE_ROWS(N)                                                                             \
     static void rows_page_##N(const struct kern_attn *a, struct attn_rows *st, size_t page,        \
-                              size_t q0)                                                           \
+                              size_t q0, bool last)                                                \
     {                                                                                              \
-        rows_page(N, a, st, page, q0);                                                             \
+        rows_page(N, a, st, page, q0, last);                                                       \
     }
 DEFINE_ROWS(1)
 #if V_FLOAT_ROWS >= 4
@@ -148,7 +157,8 @@ DEFINE_ROWS(7)
 DEFINE_ROWS(8)
 #endif
 
-static void (*const rows_page_n[])(const struct kern_attn *, struct attn_rows *, size_t, size_t) = {
+static void (*const rows_page_n[])(const struct kern_attn *, struct attn_rows *, size_t, size_t,
+                                   bool) = {
     rows_page_1,
 #if V_FLOAT_ROWS >= 4
     rows_page_2, rows_page_3, rows_page_4,
@@ -173,7 +183,7 @@ static void attention_rows(const struct kern_attn *a)
     for (size_t page = 0; page * KERN_KV_PAGE < longest; page++)
         for (size_t q = 0; q < a->n_q; q += V_FLOAT_ROWS) {
             size_t n = a->n_q - q < V_FLOAT_ROWS ? a->n_q - q : V_FLOAT_ROWS;
-            rows_page_n[n - 1](a, &st, page, q);
+            rows_page_n[n - 1](a, &st, page, q, (page + 1) * KERN_KV_PAGE >= longest);
         }
     for (size_t i = 0; i < a->n_q; i++)
         attn_finish(a->out + i * a->out_stride, a->out + i * a->out_stride, hd, st.sum[i]);

@@ -212,6 +212,11 @@ static void attention_tiles(const struct kern_attn *a)
         if (a->n_kv[i] > longest) longest = a->n_kv[i];
     for (size_t page = 0; page * KERN_KV_PAGE < longest; page++) {
         tile_convert(a, t, page);
+        if ((page + 1) * KERN_KV_PAGE < longest) {
+            const uint8_t *next = a->pages[page + 1];
+            prefetch(next + a->k_offset, kern_kv_bytes(a->k_format, a->head_dim));
+            prefetch(next + a->v_offset, kern_kv_bytes(a->v_format, a->head_dim));
+        }
         for (size_t q0 = 0; q0 < n; q0 += TILE_Q) tile_block(a, t, q0, tile_width(n, q0), page);
     }
     for (size_t i = 0; i < a->n_q; i++)

@@ -1,4 +1,4 @@
-/* Template: float weights: one fused multiply-add a column, columns ascending. */
+/* Template: F32 weights, and F16 and BF16 in rows that are no multiple of 32 columns: one fused multiply-add a column, columns ascending. */
 
 /* Activations that should stay in the second-level cache. */
 #define FLOAT_BLOCK_BYTES (512 * 1024)
@@ -45,10 +45,12 @@ DEFINE_FLOAT(bf16, FLOAT_BF16)
 
 typedef void float_fn(const uint8_t *p, size_t n_cols, const float *x, size_t stride, float *out);
 
-static void matmul_float(const struct kern_matrix *w, float_fn *many, float_fn *one,
-                         const struct kern_act *act, float *y, size_t y_stride, size_t panel0,
-                         size_t panel1)
+static void matmul_float(const struct kern_matrix *w, const struct kern_act *act, float *y,
+                         size_t y_stride, size_t panel0, size_t panel1)
 {
+    uint32_t id = w->type->id;
+    float_fn *many = id == QUANT_F32 ? f32_many : id == QUANT_F16 ? f16_many : bf16_many;
+    float_fn *one = id == QUANT_F32 ? f32_one : id == QUANT_F16 ? f16_one : bf16_one;
     size_t bytes = kern_panel_bytes(w->type, w->n_cols);
     size_t step = FLOAT_BLOCK_BYTES / (w->n_cols * 4) / V_FLOAT_ROWS * V_FLOAT_ROWS;
     if (step < V_FLOAT_ROWS) step = V_FLOAT_ROWS;

@@ -1,35 +1,49 @@
 /* Template: many rows of activations times a matrix.
  *
- * V_PANELS panels at a time are unpacked, GEMM_BLOCKS blocks of 32 columns each, into records that
- * stay in the first-level cache while tiles of rows run over them; a tile's sums wait in `sums` from
- * one stretch of columns to the next. So every weight is unpacked once for GEMM_ROWS rows. */
+ * V_PANELS panels at a time are unpacked, a stretch of columns each, into records that
+ * stay in the first-level cache while tiles of rows run over them; a tile's sums wait in `sums`
+ * from one stretch of columns to the next. So every weight is unpacked once for GEMM_ROWS rows. */
 
 enum {
-    REC_BYTES = 768, /* 32 columns of a panel: 512 of weights, then d and m of each 32 or 16 columns */
-    REC_D = 512,
-    GEMM_BLOCKS = 16,
+    REC_MAX = 1152,
+    GEMM_BYTES = 16 * 768, /* of unpacked records of a panel */
     GEMM_ROWS = 43 * KERN_TILE_MAX,
-    REC_PANEL = GEMM_BLOCKS * REC_BYTES,
     SUMS_ROW = V_PANELS * KERN_PANEL, /* floats of a row in `sums` */
 };
 
+/* A record is 32 columns of a panel: the weights, then d and m of each 32 or 16 columns. */
+INLINE size_t rec_d(int dot)
+{
+    return 64 * (size_t)block_groups(dot);
+}
+INLINE size_t rec_bytes(int dot)
+{
+    return dot == DOT_16 ? REC_MAX : 768;
+}
+INLINE size_t rec_blocks(int dot)
+{
+    return dot == DOT_16 ? 8 : 16; /* columns of one K-quant unit or two */
+}
+
 struct gemm_scratch {
-    _Alignas(64) uint8_t rec[V_PANELS * REC_PANEL];
+    _Alignas(64) uint8_t rec[V_PANELS * GEMM_BYTES];
     _Alignas(64) float sums[GEMM_ROWS * SUMS_ROW];
 };
 _Static_assert(sizeof(struct gemm_scratch) <= KERN_MATMUL_SCRATCH, "kern.h promises enough");
+_Static_assert(8 * REC_MAX <= GEMM_BYTES, "records of both sizes fit");
 
-#define DEFINE_UNPACK(ID, NAME, BLOCKS, SUBS, MIN, SHIFT, FULL, UNIT)                              \
+#define DEFINE_UNPACK(ID, NAME, BLOCKS, SUBS, MIN, SHIFT, DOT, UNIT)                               \
     static void unpack_##NAME(const uint8_t *p, size_t n_blocks, uint8_t *rec)                     \
     {                                                                                              \
-        for (size_t b = 0; b < n_blocks; b += BLOCKS, p += KERN_PANEL * sizeof(struct block_##NAME)) { \
+        for (size_t b = 0; b < n_blocks;                                                           \
+             b += BLOCKS, p += KERN_PANEL * sizeof(struct block_##NAME)) {                         \
             struct wunit u;                                                                        \
             UNIT(p, &u);                                                                           \
-            for (int j = 0; j < BLOCKS; j++, rec += REC_BYTES) {                                   \
+            for (int j = 0; j < BLOCKS; j++, rec += rec_bytes(DOT)) {                              \
                 struct wblock o;                                                                   \
                 block_##NAME(p, &u, j, &o);                                                        \
-                for (int g = 0; g < 8; g++) vb_store(rec + 64 * g, o.w[g]);                        \
-                float *d = (float *)(rec + REC_D);                                                 \
+                for (int g = 0; g < block_groups(DOT); g++) vb_store(rec + 64 * g, o.w[g]);        \
+                float *d = (float *)(rec + rec_d(DOT));                                            \
                 for (int h = 0; h < SUBS; h++) {                                                   \
                     vf_store(d + 16 * h, o.d[h]);                                                  \
                     if (MIN) vf_store(d + 16 * (SUBS + h), o.m[h]);                                \
@@ -41,46 +55,47 @@ EACH_TYPE(DEFINE_UNPACK)
 
 /* For each of the V_PANELS * n accumulators of a tile. */
 #define EACH_ACC                                                                                   \
-    _Pragma("GCC unroll 3") for (int p = 0; p < V_PANELS; p++)                                     \
+    _Pragma("GCC unroll 2") for (int p = 0; p < V_PANELS; p++)                                     \
         _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
 
 /* n rows of a tile, from row t0 on, times the unpacked panels. Two panels share each broadcast. */
 INLINE void tile_rows(const int n, const int subs, const int has_min, const int shift,
-                      const int full, const uint8_t *rec, size_t n_blocks, const struct tile *t,
+                      const int dot, const uint8_t *rec, size_t n_blocks, const struct tile *t,
                       size_t t0, bool first, float *sums)
 {
     const size_t w = t->w;
+    const int groups = block_groups(dot) / subs;
     const int8_t *q = t->q + 4 * t0;
     const float *scale = t->scale + t0, *bias = t->bias + t0;
     const int32_t *neg_sum = t->neg_sum + t0;
     vf f[V_PANELS][V_ROWS_MAX];
     EACH_ACC f[p][i] = first ? vf_zero() : vf_load(sums + SUMS_ROW * i + KERN_PANEL * p);
-    for (size_t b = 0; b < n_blocks; b++, rec += REC_BYTES) {
-#pragma GCC unroll 3
+    for (size_t b = 0; b < n_blocks; b++, rec += rec_bytes(dot)) {
+#pragma GCC unroll 2
         for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
             vi s[V_PANELS][V_ROWS_MAX];
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++) {
-                vi start = sum_start(has_min, shift, full, neg_sum + i);
-#pragma GCC unroll 3
+                vi start = sum_start(has_min, shift, dot, neg_sum + i);
+#pragma GCC unroll 2
                 for (int p = 0; p < V_PANELS; p++) s[p][i] = start;
             }
-#pragma GCC unroll 8
-            for (int g = 0; g < 8 / subs; g++, q += 4 * w) {
-                const uint8_t *at = rec + 64 * (h * (8 / subs) + g);
+#pragma GCC unroll 16
+            for (int g = 0; g < groups; g++, q += 4 * w) {
+                const uint8_t *at = rec + 64 * (h * groups + g);
                 vb wv[V_PANELS];
-#pragma GCC unroll 3
-                for (int p = 0; p < V_PANELS; p++) wv[p] = vb_load(at + p * REC_PANEL);
+#pragma GCC unroll 2
+                for (int p = 0; p < V_PANELS; p++) wv[p] = vb_load(at + p * GEMM_BYTES);
 #pragma GCC unroll 8
                 for (int i = 0; i < n; i++) {
                     vi a = vi_load4(q + 4 * i);
-#pragma GCC unroll 3
-                    for (int p = 0; p < V_PANELS; p++) s[p][i] = dot_any(full, s[p][i], wv[p], a);
+#pragma GCC unroll 2
+                    for (int p = 0; p < V_PANELS; p++) s[p][i] = dot_any(dot, s[p][i], wv[p], a);
                 }
             }
-#pragma GCC unroll 3
+#pragma GCC unroll 2
             for (int p = 0; p < V_PANELS; p++) {
-                const float *d = (const float *)(rec + p * REC_PANEL + REC_D);
+                const float *d = (const float *)(rec + p * GEMM_BYTES + rec_d(dot));
                 vf dv = vf_load(d + 16 * h), mv = vf_load(d + 16 * (subs + h));
 #pragma GCC unroll 8
                 for (int i = 0; i < n; i++) {
@@ -98,30 +113,30 @@ typedef void tile_fn(const uint8_t *rec, size_t n_blocks, const struct tile *t, 
                      bool first, float *sums);
 
 /* One set of tiles for all types that have the same sub-blocks, minimum and offset. */
-#define DEFINE_TILE(N, SUBS, MIN, SHIFT, FULL)                                                     \
-    static void tile_##N##_##SUBS##MIN##SHIFT##FULL(const uint8_t *rec, size_t n_blocks,           \
-                                                    const struct tile *t, size_t t0, bool first,   \
-                                                    float *sums)                                   \
+#define DEFINE_TILE(N, SUBS, MIN, SHIFT, DOT)                                                      \
+    static void tile_##N##_##SUBS##MIN##SHIFT##DOT(const uint8_t *rec, size_t n_blocks,            \
+                                                   const struct tile *t, size_t t0, bool first,    \
+                                                   float *sums)                                    \
     {                                                                                              \
-        tile_rows(N, SUBS, MIN, SHIFT, FULL, rec, n_blocks, t, t0, first, sums);                   \
+        tile_rows(N, SUBS, MIN, SHIFT, DOT, rec, n_blocks, t, t0, first, sums);                    \
     }
 #if V_ROWS_MAX == 6
 #define EACH_ROWS(X, ...)                                                                          \
-    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__)      \
-    X(6, __VA_ARGS__)
+    X(1, __VA_ARGS__)                                                                              \
+    X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)
 #elif V_ROWS_MAX == 4
-#define EACH_ROWS(X, ...)                                                                          \
-    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
+#define EACH_ROWS(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
 #else
 #define EACH_ROWS(X, ...) X(1, __VA_ARGS__)
 #endif
-EACH_ROWS(DEFINE_TILE, 1, 0, 3, 0)
-EACH_ROWS(DEFINE_TILE, 1, 0, 4, 0)
-EACH_ROWS(DEFINE_TILE, 1, 1, 0, 0)
-EACH_ROWS(DEFINE_TILE, 2, 0, 2, 0)
-EACH_ROWS(DEFINE_TILE, 2, 0, 5, 0)
-EACH_ROWS(DEFINE_TILE, 2, 0, 7, 1)
-EACH_ROWS(DEFINE_TILE, 2, 1, 0, 0)
+EACH_ROWS(DEFINE_TILE, 1, 0, 3, DOT_7)
+EACH_ROWS(DEFINE_TILE, 1, 0, 4, DOT_7)
+EACH_ROWS(DEFINE_TILE, 1, 1, 0, DOT_7)
+EACH_ROWS(DEFINE_TILE, 2, 0, 2, DOT_7)
+EACH_ROWS(DEFINE_TILE, 2, 0, 5, DOT_7)
+EACH_ROWS(DEFINE_TILE, 2, 0, 7, DOT_8)
+EACH_ROWS(DEFINE_TILE, 2, 1, 0, DOT_7)
+EACH_ROWS(DEFINE_TILE, 1, 0, 0, DOT_16)
 
 typedef void unpack_fn(const uint8_t *p, size_t n_blocks, uint8_t *rec);
 
@@ -139,25 +154,26 @@ INLINE void tile_run(tile_fn *const *tiles, const uint8_t *rec, size_t n_blocks,
 }
 
 /* Rows [r0, r1) of act times np panels from `panel` on, to s->sums. */
-static void gemm_panels(unpack_fn *unpack, tile_fn *const *tiles, int subs,
+static void gemm_panels(unpack_fn *unpack, tile_fn *const *tiles, int subs, int dot,
                         const struct kern_matrix *w, const struct kern_act *act, size_t r0,
                         size_t r1, size_t panel, size_t np, struct gemm_scratch *s)
 {
     size_t bytes = kern_panel_bytes(w->type, w->n_cols), nb = w->n_cols / 32;
     size_t block_bytes = bytes / nb; /* whole: a panel is 16 rows */
     const uint8_t *data = w->data + panel * bytes;
-    for (size_t b = 0; b < nb; b += GEMM_BLOCKS) {
-        size_t n = nb - b < GEMM_BLOCKS ? nb - b : GEMM_BLOCKS;
+    size_t step = rec_blocks(dot);
+    for (size_t b = 0; b < nb; b += step) {
+        size_t n = nb - b < step ? nb - b : step;
         for (size_t p = 0; p < V_PANELS; p++) /* an odd last panel stands in for its neighbour */
-            unpack(data + (p < np ? p : 0) * bytes + b * block_bytes, n, s->rec + p * REC_PANEL);
+            unpack(data + (p < np ? p : 0) * bytes + b * block_bytes, n, s->rec + p * GEMM_BYTES);
         for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
-            struct tile t = tile_at(act, subs, r, b);
+            struct tile t = tile_at(act, subs, dot, r, b);
             tile_run(tiles, s->rec, n, &t, b == 0, s->sums + (r - r0) * SUMS_ROW);
         }
     }
 }
 
-static void matmul_many(unpack_fn *unpack, tile_fn *const *tiles, int subs,
+static void matmul_many(unpack_fn *unpack, tile_fn *const *tiles, int subs, int dot,
                         const struct kern_matrix *w, const struct kern_act *act, float *y,
                         size_t y_stride, size_t panel0, size_t panel1, struct gemm_scratch *s)
 {
@@ -165,7 +181,7 @@ static void matmul_many(unpack_fn *unpack, tile_fn *const *tiles, int subs,
         size_t r1 = act->n_rows - r0 < GEMM_ROWS ? act->n_rows : r0 + GEMM_ROWS;
         for (size_t p = panel0; p < panel1; p += V_PANELS) {
             size_t np = panel1 - p < V_PANELS ? panel1 - p : V_PANELS;
-            gemm_panels(unpack, tiles, subs, w, act, r0, r1, p, np, s);
+            gemm_panels(unpack, tiles, subs, dot, w, act, r0, r1, p, np, s);
             for (size_t r = r0; r < r1; r++)
                 for (size_t i = 0; i < np; i++)
                     store_outputs(y + r * y_stride + (p + i) * KERN_PANEL,

@@ -1,5 +1,5 @@
-/* Template: a few rows of activations times a matrix, straight from the packed panels. Memory is the
- * limit of one row; up to V_FEW_MAX rows cost little more. */
+/* Template: a few rows of activations times a matrix, straight from the packed panels. Memory is
+ * the limit of one row; up to V_FEW_MAX rows cost little more. */
 
 /* How far ahead of the arithmetic the panel's bytes are asked for: hardware prefetchers stop at the
  * end of a page. */
@@ -7,28 +7,28 @@ enum { PREFETCH_AHEAD = 4096 };
 
 /* One block times n rows. */
 INLINE void block_rows(const int n, const struct wblock *o, const struct tile *t, size_t block,
-                       int subs, int has_min, int shift, int full, vf *f)
+                       int subs, int has_min, int shift, int dot, vf *f)
 {
-    const int groups = 8 / subs, chains = n < 3 ? 2 : 1;
-    const int8_t *q = t->q + block * 32 * t->w;
+    const int groups = block_groups(dot) / subs, chains = n < 3 ? 2 : 1;
+    const int8_t *q = t->q + block * 4 * (size_t)block_groups(dot) * t->w;
     for (int h = 0; h < subs; h++) {
         const size_t at = (block * (size_t)subs + (size_t)h) * t->w;
         vi s[V_FEW_MAX], s1[V_FEW_MAX];
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++) {
-            s[i] = sum_start(has_min, shift, full, t->neg_sum + at + i);
+            s[i] = sum_start(has_min, shift, dot, t->neg_sum + at + i);
             s1[i] = vi_zero();
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int g = 0; g < groups; g++) {
             const vb w = o->w[h * groups + g];
             const int8_t *a = q + 4 * (size_t)(h * groups + g) * t->w;
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++) {
                 if (chains == 2 && g % 2)
-                    s1[i] = dot_any(full, s1[i], w, vi_load4(a + 4 * i));
+                    s1[i] = dot_any(dot, s1[i], w, vi_load4(a + 4 * i));
                 else
-                    s[i] = dot_any(full, s[i], w, vi_load4(a + 4 * i));
+                    s[i] = dot_any(dot, s[i], w, vi_load4(a + 4 * i));
             }
         }
 #pragma GCC unroll 8
@@ -42,7 +42,7 @@ INLINE void block_rows(const int n, const struct wblock *o, const struct tile *t
 
 typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t, float *out);
 
-#define DEFINE_FEW(N, ID, NAME, BLOCKS, SUBS, MIN, SHIFT, FULL, UNIT)                              \
+#define DEFINE_FEW(N, ID, NAME, BLOCKS, SUBS, MIN, SHIFT, DOT, UNIT)                               \
     static void few_##NAME##_##N(const uint8_t *p, size_t n_blocks, const struct tile *t,          \
                                  float *out)                                                       \
     {                                                                                              \
@@ -57,18 +57,18 @@ typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t,
                 for (int c = 0; c < UNIT_BYTES / BLOCKS; c += 64)                                  \
                     __builtin_prefetch(p + j * (UNIT_BYTES / BLOCKS) + c + PREFETCH_AHEAD);        \
                 block_##NAME(p, &u, j, &o);                                                        \
-                block_rows(N, &o, t, b + (size_t)j, SUBS, MIN, SHIFT, FULL, f);                    \
+                block_rows(N, &o, t, b + (size_t)j, SUBS, MIN, SHIFT, DOT, f);                     \
             }                                                                                      \
         }                                                                                          \
         for (int i = 0; i < N; i++) vf_store(out + KERN_PANEL * i, f[i]);                          \
     }
 #if V_FEW_MAX == 8
 #define EACH_FEW(X, ...)                                                                           \
-    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__)      \
-    X(6, __VA_ARGS__) X(7, __VA_ARGS__) X(8, __VA_ARGS__)
+    X(1, __VA_ARGS__)                                                                              \
+    X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__) X(5, __VA_ARGS__) X(6, __VA_ARGS__)      \
+        X(7, __VA_ARGS__) X(8, __VA_ARGS__)
 #elif V_FEW_MAX == 4
-#define EACH_FEW(X, ...)                                                                           \
-    X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
+#define EACH_FEW(X, ...) X(1, __VA_ARGS__) X(2, __VA_ARGS__) X(3, __VA_ARGS__) X(4, __VA_ARGS__)
 #else
 #define EACH_FEW(X, ...) X(1, __VA_ARGS__)
 #endif
@@ -76,10 +76,10 @@ typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t,
 EACH_TYPE(DEFINE_TYPE_FEW)
 
 static void matmul_few(few_fn *fn, const struct kern_matrix *w, const struct kern_act *act,
-                       int subs, float *y, size_t y_stride, size_t panel0, size_t panel1)
+                       int subs, int dot, float *y, size_t y_stride, size_t panel0, size_t panel1)
 {
     size_t bytes = kern_panel_bytes(w->type, w->n_cols);
-    struct tile t = tile_at(act, subs, 0, 0);
+    struct tile t = tile_at(act, subs, dot, 0, 0);
     for (size_t p = panel0; p < panel1; p++) {
         float out[V_FEW_MAX * KERN_PANEL];
         fn(w->data + p * bytes, w->n_cols / 32, &t, out);

@@ -9,39 +9,35 @@
 
 struct type_kernels {
     uint32_t id;
-    int subs; /* scales a block of 32 columns */
-    few_fn *few[V_FEW_MAX];     /* for 1, 2, ... rows */
+    int subs, dot;          /* scales a block of 32 columns; DOT_... */
+    few_fn *few[V_FEW_MAX]; /* for 1, 2, ... rows */
     unpack_fn *unpack;
     tile_fn *tile[V_ROWS_MAX];
 };
 
-#define FEW_ENTRY(N, NAME)                    few_##NAME##_##N,
-#define TILE_ENTRY(N, SUBS, MIN, SHIFT, FULL) tile_##N##_##SUBS##MIN##SHIFT##FULL,
-#define TYPE_ENTRY(ID, NAME, BLOCKS, SUBS, MIN, SHIFT, FULL, UNIT)                                 \
-    {ID, SUBS, {EACH_FEW(FEW_ENTRY, NAME)}, unpack_##NAME,                                         \
-     {EACH_ROWS(TILE_ENTRY, SUBS, MIN, SHIFT, FULL)}},
+#define FEW_ENTRY(N, NAME)                   few_##NAME##_##N,
+#define TILE_ENTRY(N, SUBS, MIN, SHIFT, DOT) tile_##N##_##SUBS##MIN##SHIFT##DOT,
+#define TYPE_ENTRY(ID, NAME, BLOCKS, SUBS, MIN, SHIFT, DOT, UNIT)                                  \
+    {ID,                                                                                           \
+     SUBS,                                                                                         \
+     DOT,                                                                                          \
+     {EACH_FEW(FEW_ENTRY, NAME)},                                                                  \
+     unpack_##NAME,                                                                                \
+     {EACH_ROWS(TILE_ENTRY, SUBS, MIN, SHIFT, DOT)}},
 static const struct type_kernels type_kernels[] = {EACH_TYPE(TYPE_ENTRY)};
 
 static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, float *y,
                        size_t y_stride, size_t panel0, size_t panel1, void *scratch)
 {
-    switch (w->type->id) {
-    case QUANT_F32:
-        matmul_float(w, f32_many, f32_one, act, y, y_stride, panel0, panel1);
+    if (kern_act_format(w->type, w->n_cols) == KERN_ACT_FLOAT) {
+        matmul_float(w, act, y, y_stride, panel0, panel1);
         return;
-    case QUANT_F16:
-        matmul_float(w, f16_many, f16_one, act, y, y_stride, panel0, panel1);
-        return;
-    case QUANT_BF16:
-        matmul_float(w, bf16_many, bf16_one, act, y, y_stride, panel0, panel1);
-        return;
-    default:
-        break;
     }
     const struct type_kernels *k = type_kernels;
     while (k->id != w->type->id) k++;
     if (act->n_rows <= V_FEW_MAX)
-        matmul_few(k->few[act->n_rows - 1], w, act, k->subs, y, y_stride, panel0, panel1);
+        matmul_few(k->few[act->n_rows - 1], w, act, k->subs, k->dot, y, y_stride, panel0, panel1);
     else
-        matmul_many(k->unpack, k->tile, k->subs, w, act, y, y_stride, panel0, panel1, scratch);
+        matmul_many(k->unpack, k->tile, k->subs, k->dot, w, act, y, y_stride, panel0, panel1,
+                    scratch);
 }

@@ -11,19 +11,44 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* X(id, name, 32-column blocks a unit, scales a block, has minimum, log2 of the offset, eight-bit,
- *   unit reader) */
+/* What one dot product multiplies: weights up to 127, or of all 8 bits, with int8 activations, 4
+ * columns at a time; or int16 weights and activations, 2 at a time. */
+enum { DOT_7, DOT_8, DOT_16 };
+
+/* 32 columns of a row of float weights. */
+struct block_f16 {
+    uint8_t v[64];
+};
+struct block_bf16 {
+    uint8_t v[64];
+};
+
+/* X(id, name, 32-column blocks a unit, scales a block, has minimum, log2 of the offset, dot
+ * product, unit reader) */
 #define EACH_TYPE(X)                                                                               \
-    X(QUANT_Q4_0, q4_0, 1, 1, 0, 3, 0, unit_d)                                                     \
-    X(QUANT_Q4_1, q4_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
-    X(QUANT_Q5_0, q5_0, 1, 1, 0, 4, 0, unit_d)                                                     \
-    X(QUANT_Q5_1, q5_1, 1, 1, 1, 0, 0, unit_dm)                                                    \
-    X(QUANT_Q8_0, q8_0, 1, 2, 0, 7, 1, unit_d)                                                     \
-    X(QUANT_Q2_K, q2_k, 8, 2, 1, 0, 0, unit_q2_k)                                                  \
-    X(QUANT_Q3_K, q3_k, 8, 2, 0, 2, 0, unit_q3_k)                                                  \
-    X(QUANT_Q4_K, q4_k, 8, 1, 1, 0, 0, unit_k4)                                                    \
-    X(QUANT_Q5_K, q5_k, 8, 1, 1, 0, 0, unit_k4)                                                    \
-    X(QUANT_Q6_K, q6_k, 8, 2, 0, 5, 0, unit_d)
+    X(QUANT_Q4_0, q4_0, 1, 1, 0, 3, DOT_7, unit_d)                                                 \
+    X(QUANT_Q4_1, q4_1, 1, 1, 1, 0, DOT_7, unit_dm)                                                \
+    X(QUANT_Q5_0, q5_0, 1, 1, 0, 4, DOT_7, unit_d)                                                 \
+    X(QUANT_Q5_1, q5_1, 1, 1, 1, 0, DOT_7, unit_dm)                                                \
+    X(QUANT_Q8_0, q8_0, 1, 2, 0, 7, DOT_8, unit_d)                                                 \
+    X(QUANT_Q2_K, q2_k, 8, 2, 1, 0, DOT_7, unit_q2_k)                                              \
+    X(QUANT_Q3_K, q3_k, 8, 2, 0, 2, DOT_7, unit_q3_k)                                              \
+    X(QUANT_Q4_K, q4_k, 8, 1, 1, 0, DOT_7, unit_k4)                                                \
+    X(QUANT_Q5_K, q5_k, 8, 1, 1, 0, DOT_7, unit_k4)                                                \
+    X(QUANT_Q6_K, q6_k, 8, 2, 0, 5, DOT_7, unit_d)                                                 \
+    X(QUANT_F16, f16, 1, 1, 0, 0, DOT_16, unit_none)                                               \
+    X(QUANT_BF16, bf16, 1, 1, 0, 0, DOT_16, unit_none)
+
+INLINE enum kern_act_format act_format(int subs, int dot)
+{
+    return dot == DOT_16 ? KERN_ACT_INT16 : subs == 2 ? KERN_ACT_16 : KERN_ACT_32;
+}
+
+/* Dot products that a block of 32 columns takes. */
+INLINE int block_groups(int dot)
+{
+    return dot == DOT_16 ? 16 : 8;
+}
 
 /* Rows of one tile of activations from some column on; `w` rows are interleaved. */
 struct tile {
@@ -33,25 +58,27 @@ struct tile {
     size_t w;
 };
 
-INLINE struct tile tile_at(const struct kern_act *act, int subs, size_t row, size_t block)
+INLINE struct tile tile_at(const struct kern_act *act, int subs, int dot, size_t row, size_t block)
 {
-    const struct kern_act_q *a = &act->fmt[subs - 1];
+    const struct kern_act_q *a = &act->fmt[act_format(subs, dot)];
     size_t left = act->n_rows - row, w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
-    size_t at = (row * (act->n_cols / 32) + block * w) * (size_t)subs;
-    return (struct tile){a->q + row * act->n_cols + block * 32 * w, a->scale + at, a->bias + at,
-                         a->neg_sum + at, w};
+    size_t at = row * (act->n_cols / 32) + block * w;
+    return (struct tile){a->q + at * 4 * (size_t)block_groups(dot), a->scale + at * (size_t)subs,
+                         a->bias + at * (size_t)subs, a->neg_sum + at * (size_t)subs, w};
 }
 
 /* What row i's integer sum over a block starts with. */
-INLINE vi sum_start(int has_min, int shift, int full, const int32_t *neg_sum)
+INLINE vi sum_start(int has_min, int shift, int dot, const int32_t *neg_sum)
 {
-    if (has_min || (full && !V_FULL_OFFSET)) return vi_zero();
+    if (has_min || dot == DOT_16 || (dot == DOT_8 && !V_FULL_OFFSET)) return vi_zero();
     return vi_shl(vi_set1(*neg_sum), shift);
 }
 
-INLINE vi dot_any(int full, vi acc, vb w, vi a)
+INLINE vi dot_any(int dot, vi acc, vb w, vi a)
 {
-    return full ? v_dot_full(acc, w, a) : v_dot(acc, w, a);
+    return dot == DOT_16  ? v_dot16(acc, w, a)
+           : dot == DOT_8 ? v_dot_full(acc, w, a)
+                          : v_dot(acc, w, a);
 }
 
 static size_t panel_rows(const struct kern_matrix *w, size_t panel)

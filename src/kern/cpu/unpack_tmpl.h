@@ -3,7 +3,7 @@
 
 /* 32 columns of 16 rows: weight = d * w + m, per half of 16 columns where the type has two. */
 struct wblock {
-    vb w[8];
+    vb w[16]; /* 8 of four bytes a lane; float types 16 of two int16 */
     vf d[2], m[2];
 };
 
@@ -207,3 +207,35 @@ UNPACK block_q3_k(const uint8_t *p, const struct wunit *u, int j, struct wblock 
     for (int h = 0; h < 2; h++)
         o->d[h] = vf_mul(u->d, vf_sub(vf_load_u8(u->codes + 32 * j + 16 * h), bias));
 }
+
+/* ---- F16, BF16: int16 with a scale for each 32 columns, made on the way -------------------------- */
+
+UNPACK unit_none(const uint8_t *p, struct wunit *u)
+{
+    (void)p;
+    (void)u;
+}
+
+/* 14 bits and sign: 32 products with activations of 12 bits and sign fit 32 bits, and the rounding
+ * is finer than that of the halves themselves for all but values far below the block's largest.
+ * Halves of either kind are ordered as their bits are; a NaN is above all others and shows in d. */
+#define DEFINE_HALVES(NAME, LOAD)                                                                  \
+    UNPACK block_##NAME(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)          \
+    {                                                                                              \
+        const vb magnitude = vb_set16(0x7fff);                                                     \
+        (void)u;                                                                                   \
+        (void)j;                                                                                   \
+        vb m = vb_and(vb_load(p), magnitude);                                                      \
+        for (int k = 1; k < 16; k++) m = vb_max16(vb_and(vb_load(p + 64 * k), magnitude), m);      \
+        uint16_t tops[32];                                                                         \
+        vb_store((uint8_t *)tops, m);                                                              \
+        vf a = LOAD(tops), b = LOAD(tops + 16), top = vf_max(a, b);                                \
+        vf inv = vf_zero_below(vf_div(vf_set1(16383.0f), top), top, 1e-30f);                       \
+        o->d[0] = vf_mul(vf_add(top, vf_mul(vf_zero(), vf_add(a, b))), vf_set1(1.0f / 16383.0f));  \
+        for (int k = 0; k < 16; k++) {                                                             \
+            const uint16_t *x = (const uint16_t *)p + 32 * k;                                      \
+            o->w[k] = v_pair16(vf_round(vf_mul(LOAD(x), inv)), vf_round(vf_mul(LOAD(x + 16), inv))); \
+        }                                                                                          \
+    }
+DEFINE_HALVES(f16, vf_load_f16)
+DEFINE_HALVES(bf16, vf_load_bf16)

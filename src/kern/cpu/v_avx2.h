@@ -178,6 +178,22 @@ static inline vi v_dot_full(vi acc, vb w, vi a)
 }
 #endif
 
+static inline vi v_dot16(vi acc, vb w, vi a)
+{
+    return VI2(_mm256_add_epi32(acc.a, _mm256_madd_epi16(w.a, a.a)),
+               _mm256_add_epi32(acc.b, _mm256_madd_epi16(w.b, a.b)));
+}
+static inline vb v_pair16(vi low, vi high)
+{
+    return (vb){_mm256_blend_epi16(low.a, _mm256_slli_epi32(high.a, 16), 0xaa),
+                _mm256_blend_epi16(low.b, _mm256_slli_epi32(high.b, 16), 0xaa)};
+}
+static inline void vi_store_i16(int16_t *p, vi x)
+{
+    _mm256_storeu_si256((__m256i *)p,
+                        _mm256_permute4x64_epi64(_mm256_packs_epi32(x.a, x.b), 0xd8));
+}
+
 #define VB2(expr_a, expr_b) ((vb){expr_a, expr_b})
 static inline vb vb_load(const uint8_t *p)
 {
@@ -191,6 +207,14 @@ static inline void vb_store(uint8_t *p, vb x)
 static inline vb vb_set1(uint8_t x)
 {
     return VB2(_mm256_set1_epi8((char)x), _mm256_set1_epi8((char)x));
+}
+static inline vb vb_set16(uint16_t x)
+{
+    return VB2(_mm256_set1_epi16((short)x), _mm256_set1_epi16((short)x));
+}
+static inline vb vb_max16(vb x, vb y)
+{
+    return VB2(_mm256_max_epu16(x.a, y.a), _mm256_max_epu16(x.b, y.b));
 }
 static inline vb vb_and(vb x, vb y)
 {

@@ -103,9 +103,21 @@ static inline vi vi_load4(const int8_t *p)
 static inline vi v_dot(vi acc, vb w, vi a) { return _mm512_dpbusd_epi32(acc, w, a); }
 static inline vi v_dot_full(vi acc, vb w, vi a) { return _mm512_dpbusd_epi32(acc, w, a); }
 
+static inline vi v_dot16(vi acc, vb w, vi a) { return _mm512_dpwssd_epi32(acc, w, a); }
+static inline vb v_pair16(vi low, vi high)
+{
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, low, _mm512_slli_epi32(high, 16));
+}
+static inline void vi_store_i16(int16_t *p, vi a)
+{
+    _mm256_storeu_si256((__m256i *)p, _mm512_cvtsepi32_epi16(a));
+}
+
 static inline vb vb_load(const uint8_t *p) { return _mm512_loadu_si512(p); }
 static inline void vb_store(uint8_t *p, vb a) { _mm512_storeu_si512(p, a); }
 static inline vb vb_set1(uint8_t x) { return _mm512_set1_epi8((char)x); }
+static inline vb vb_set16(uint16_t x) { return _mm512_set1_epi16((short)x); }
+static inline vb vb_max16(vb a, vb b) { return _mm512_max_epu16(a, b); }
 static inline vb vb_and(vb a, vb b) { return _mm512_and_si512(a, b); }
 static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
 #define vb_shr(a, n) _mm512_srli_epi16(a, n)

@@ -126,6 +126,29 @@ static inline vi v_dot_full(vi acc, vb w, vi a)
     return acc;
 }
 
+/* acc + sum of 2 products of int16 a lane. */
+static inline vi v_dot16(vi acc, vb w, vi a)
+{
+    int16_t q[2], x[32];
+    memcpy(q, &a.v[0], 4);
+    memcpy(x, w.v, sizeof x);
+    V_EACH acc.v[l] += x[2 * l] * q[0] + x[2 * l + 1] * q[1];
+    return acc;
+}
+/* The low halves of two vectors of int16, `low` first. */
+static inline vb v_pair16(vi low, vi high)
+{
+    vb r;
+    V_EACH
+    {
+        uint32_t u = ((uint32_t)low.v[l] & 0xffff) | (uint32_t)high.v[l] << 16;
+        memcpy(r.v + 4 * l, &u, 4);
+    }
+    return r;
+}
+/* 16 values within -32768..32767. */
+static inline void vi_store_i16(int16_t *p, vi a) { V_EACH p[l] = (int16_t)a.v[l]; }
+
 static inline vb vb_load(const uint8_t *p)
 {
     vb r;
@@ -138,6 +161,22 @@ static inline vb vb_set1(uint8_t x)
     vb r;
     memset(r.v, x, 64);
     return r;
+}
+/* 32 unsigned integers of 16 bits. */
+static inline vb vb_set16(uint16_t x)
+{
+    vb r;
+    for (int i = 0; i < 32; i++) memcpy(r.v + 2 * i, &x, 2);
+    return r;
+}
+static inline vb vb_max16(vb a, vb b)
+{
+    uint16_t x[32], y[32];
+    memcpy(x, a.v, 64);
+    memcpy(y, b.v, 64);
+    for (int i = 0; i < 32; i++) x[i] = x[i] > y[i] ? x[i] : y[i];
+    memcpy(a.v, x, 64);
+    return a;
 }
 static inline vb vb_and(vb a, vb b)
 {

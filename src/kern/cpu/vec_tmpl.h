@@ -63,38 +63,60 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
     *bias = *scale * (float)s;
 }
 
-INLINE void quantize_row(const int n, const float *x, size_t n_cols, int8_t *q, float *scale,
-                         int32_t *neg_sum, float *bias, size_t w)
+/* 32 floats to int16 within +-4095; value pair g goes to q + 2 * w * g. */
+INLINE void quantize_block16(const float *x, int16_t *q, float *scale, size_t w)
 {
+    vf a[2] = {vf_load(x), vf_load(x + 16)};
+    float most = vf_hmax(vf_max(vf_abs(a[1]), vf_max(vf_abs(a[0]), vf_zero())));
+    int16_t words[32] = {0};
+    bool usable = most > 1e-30f && most <= FLT_MAX;
+    *scale = usable ? most / 4095.0f : 0;
+    for (int i = 0; i < 2 && usable; i++)
+        vi_store_i16(words + 16 * i, vf_round(vf_max(vf_mul(a[i], vf_set1(4095.0f / most)),
+                                                     vf_set1(-4095.0f))));
+    for (int g = 0; g < 16; g++) memcpy(q + 2 * w * (size_t)g, words + 2 * g, 4);
+}
+
+/* One row's blocks of `n` vectors (0: int16, of two). */
+INLINE void quantize_row(const int n, const float *x, size_t n_cols, const struct kern_act_q *o,
+                         size_t w)
+{
+    const size_t cols = n ? 16 * (size_t)n : 32;
     /* The blocks' maxima skip a NaN, but 0 * x is NaN for it and for an infinity. */
     vf broken = vf_zero();
-    for (size_t b = 0; b < n_cols / (16 * (size_t)n); b++) {
-        const float *block = x + b * 16 * (size_t)n;
-        quantize_block(n, block, q + b * 16 * (size_t)n * w, scale + b * w, neg_sum + b * w,
-                       bias + b * w, w);
-        for (int i = 0; i < n; i++) broken = vf_fma(vf_load(block + 16 * i), vf_zero(), broken);
+    for (size_t b = 0; b < n_cols / cols; b++) {
+        const float *block = x + b * cols;
+        if (n)
+            quantize_block(n, block, o->q + b * cols * w, o->scale + b * w, o->neg_sum + b * w,
+                           o->bias + b * w, w);
+        else
+            quantize_block16(block, (int16_t *)o->q + b * cols * w, o->scale + b * w, w);
+        for (size_t i = 0; i < cols; i += 16)
+            broken = vf_fma(vf_load(block + i), vf_zero(), broken);
     }
-    if (isnan(vf_hsum(broken))) *scale = NAN; /* shows in the logits */
+    if (isnan(vf_hsum(broken))) *o->scale = NAN; /* shows in the logits */
 }
 
 static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, size_t tile0,
                              size_t tile1)
 {
-    struct kern_act_q *o = &act->fmt[format];
+    const struct kern_act_q *o = &act->fmt[format];
     size_t n = act->n_cols, ns = n / (format == KERN_ACT_16 ? 16 : 32);
+    size_t bytes = format == KERN_ACT_INT16 ? 2 : 1;
     for (size_t t = tile0; t < tile1; t++) {
         size_t r0 = t * KERN_TILE_MAX, left = act->n_rows - r0;
         size_t w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
         for (size_t i = 0; i < w; i++) {
             const float *x = act->f32 + (r0 + i) * act->f32_stride;
-            int8_t *q = o->q + r0 * n + 4 * i;
-            float *scale = o->scale + r0 * ns + i;
-            int32_t *neg_sum = o->neg_sum + r0 * ns + i;
-            float *bias = o->bias + r0 * ns + i;
-            if (format == KERN_ACT_16)
-                quantize_row(1, x, n, q, scale, neg_sum, bias, w);
+            size_t at = r0 * ns + i;
+            struct kern_act_q row = {o->q + (r0 * n + 4 / bytes * i) * bytes, o->scale + at,
+                                     o->neg_sum + at, o->bias + at};
+            if (format == KERN_ACT_INT16)
+                quantize_row(0, x, n, &row, w);
+            else if (format == KERN_ACT_16)
+                quantize_row(1, x, n, &row, w);
             else
-                quantize_row(2, x, n, q, scale, neg_sum, bias, w);
+                quantize_row(2, x, n, &row, w);
         }
     }
 }
