@@ -15,6 +15,7 @@ struct pass_times {
         unsigned at; /* the pass that it was measured at last */
     } rows[PASS_ROWS + 1];
     unsigned n; /* passes noted */
+    bool fixed; /* notes change nothing: for runs that can be repeated */
 };
 
 void pass_times_note(struct pass_times *t, size_t rows, double ms);
