@@ -38,6 +38,8 @@ _Static_assert(8 * REC_MAX <= GEMM_BYTES, "records of both sizes fit");
         for (size_t b = 0; b < n_blocks;                                                           \
              b += BLOCKS, p += KERN_PANEL * sizeof(struct block_##NAME)) {                         \
             struct wunit u;                                                                        \
+            for (size_t c = 0; c < KERN_PANEL * sizeof(struct block_##NAME); c += 64)             \
+                __builtin_prefetch(p + c + PREFETCH_AHEAD);                                        \
             UNIT(p, &u);                                                                           \
             for (int j = 0; j < BLOCKS; j++, rec += rec_bytes(DOT)) {                              \
                 struct wblock o;                                                                   \
@@ -58,10 +60,17 @@ EACH_TYPE(DEFINE_UNPACK)
     _Pragma("GCC unroll 2") for (int p = 0; p < V_PANELS; p++)                                     \
         _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
 
+/* Where a tile's sums come from, NULL for zeros, and go to; of its first row. */
+struct tile_sums {
+    const float *in; /* SUMS_ROW floats a row */
+    float *out;
+    size_t out_stride;
+};
+
 /* n rows of a tile, from row t0 on, times the unpacked panels. Two panels share each broadcast. */
 INLINE void tile_rows(const int n, const int subs, const int has_min, const int shift,
                       const int dot, const uint8_t *rec, size_t n_blocks, const struct tile *t,
-                      size_t t0, bool first, float *sums)
+                      size_t t0, const struct tile_sums *sums)
 {
     const size_t w = t->w;
     const int groups = block_groups(dot) / subs;
@@ -69,7 +78,8 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
     const float *scale = t->scale + t0, *bias = t->bias + t0;
     const int32_t *neg_sum = t->neg_sum + t0;
     vf f[V_PANELS][V_ROWS_MAX];
-    EACH_ACC f[p][i] = first ? vf_zero() : vf_load(sums + SUMS_ROW * i + KERN_PANEL * p);
+    const float *in = sums->in ? sums->in + SUMS_ROW * t0 : NULL;
+    EACH_ACC f[p][i] = in ? vf_load(in + SUMS_ROW * i + KERN_PANEL * p) : vf_zero();
     for (size_t b = 0; b < n_blocks; b++, rec += rec_bytes(dot)) {
 #pragma GCC unroll 2
         for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
@@ -106,19 +116,20 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
             }
         }
     }
-    EACH_ACC vf_store(sums + SUMS_ROW * i + KERN_PANEL * p, f[p][i]);
+    float *out = sums->out + sums->out_stride * t0;
+    EACH_ACC vf_store(out + sums->out_stride * (size_t)i + KERN_PANEL * p, f[p][i]);
 }
 
 typedef void tile_fn(const uint8_t *rec, size_t n_blocks, const struct tile *t, size_t t0,
-                     bool first, float *sums);
+                     const struct tile_sums *sums);
 
 /* One set of tiles for all types that have the same sub-blocks, minimum and offset. */
 #define DEFINE_TILE(N, SUBS, MIN, SHIFT, DOT)                                                      \
     static void tile_##N##_##SUBS##MIN##SHIFT##DOT(const uint8_t *rec, size_t n_blocks,            \
-                                                   const struct tile *t, size_t t0, bool first,    \
-                                                   float *sums)                                    \
+                                                   const struct tile *t, size_t t0,  \
+                                                   const struct tile_sums *sums)  \
     {                                                                                              \
-        tile_rows(N, SUBS, MIN, SHIFT, DOT, rec, n_blocks, t, t0, first, sums);                    \
+        tile_rows(N, SUBS, MIN, SHIFT, DOT, rec, n_blocks, t, t0, sums);                    \
     }
 #if V_ROWS_MAX == 6
 #define EACH_ROWS(X, ...)                                                                          \
@@ -143,50 +154,68 @@ typedef void unpack_fn(const uint8_t *p, size_t n_blocks, uint8_t *rec);
 /* All rows of a tile, in parts as equal as they can be: three and four rows make better use of a
  * broadcast than six and one. */
 INLINE void tile_run(tile_fn *const *tiles, const uint8_t *rec, size_t n_blocks,
-                     const struct tile *t, bool first, float *sums)
+                     const struct tile *t, const struct tile_sums *sums)
 {
     size_t parts = (t->w + V_ROWS_MAX - 1) / V_ROWS_MAX;
     for (size_t done = 0; parts > 0; parts--) {
         size_t n = (t->w - done + parts - 1) / parts;
-        tiles[n - 1](rec, n_blocks, t, done, first, sums + SUMS_ROW * done);
+        tiles[n - 1](rec, n_blocks, t, done, sums);
         done += n;
     }
 }
 
-/* Rows [r0, r1) of act times np panels from `panel` on, to s->sums. */
-static void gemm_panels(unpack_fn *unpack, tile_fn *const *tiles, int subs, int dot,
-                        const struct kern_matrix *w, const struct kern_act *act, size_t r0,
-                        size_t r1, size_t panel, size_t np, struct gemm_scratch *s)
+/* What stays the same for all panels of a product. */
+struct gemm {
+    unpack_fn *unpack;
+    tile_fn *const *tiles;
+    int subs, dot;
+    const struct kern_matrix *w;
+    const struct kern_act *act;
+    float *y;
+    size_t y_stride;
+    struct gemm_scratch *scratch;
+};
+
+/* Rows [r0, r1) times np panels from `panel` on; true where the sums went to y. */
+static bool gemm_panels(const struct gemm *g, size_t r0, size_t r1, size_t panel, size_t np)
 {
-    size_t bytes = kern_panel_bytes(w->type, w->n_cols), nb = w->n_cols / 32;
+    size_t bytes = kern_panel_bytes(g->w->type, g->w->n_cols), nb = g->w->n_cols / 32;
     size_t block_bytes = bytes / nb; /* whole: a panel is 16 rows */
-    const uint8_t *data = w->data + panel * bytes;
-    size_t step = rec_blocks(dot);
+    const uint8_t *data = g->w->data + panel * bytes;
+    bool whole = np == V_PANELS && (panel + np) * KERN_PANEL <= g->w->n_rows;
+    size_t step = rec_blocks(g->dot);
     for (size_t b = 0; b < nb; b += step) {
         size_t n = nb - b < step ? nb - b : step;
+        bool last = whole && b + n == nb;
         for (size_t p = 0; p < V_PANELS; p++) /* an odd last panel stands in for its neighbour */
-            unpack(data + (p < np ? p : 0) * bytes + b * block_bytes, n, s->rec + p * GEMM_BYTES);
+            g->unpack(data + (p < np ? p : 0) * bytes + b * block_bytes, n,
+                      g->scratch->rec + p * GEMM_BYTES);
         for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
-            struct tile t = tile_at(act, subs, dot, r, b);
-            tile_run(tiles, s->rec, n, &t, b == 0, s->sums + (r - r0) * SUMS_ROW);
+            struct tile t = tile_at(g->act, g->subs, g->dot, r, b);
+            float *kept = g->scratch->sums + (r - r0) * SUMS_ROW;
+            struct tile_sums s = {b ? kept : NULL, kept, SUMS_ROW};
+            if (last) {
+                s.out = g->y + r * g->y_stride + panel * KERN_PANEL;
+                s.out_stride = g->y_stride;
+            }
+            tile_run(g->tiles, g->scratch->rec, n, &t, &s);
         }
     }
+    return whole;
 }
 
-static void matmul_many(unpack_fn *unpack, tile_fn *const *tiles, int subs, int dot,
-                        const struct kern_matrix *w, const struct kern_act *act, float *y,
-                        size_t y_stride, size_t panel0, size_t panel1, struct gemm_scratch *s)
+static void matmul_many(const struct gemm *g, size_t panel0, size_t panel1)
 {
-    for (size_t r0 = 0; r0 < act->n_rows; r0 += GEMM_ROWS) {
-        size_t r1 = act->n_rows - r0 < GEMM_ROWS ? act->n_rows : r0 + GEMM_ROWS;
+    for (size_t r0 = 0; r0 < g->act->n_rows; r0 += GEMM_ROWS) {
+        size_t r1 = g->act->n_rows - r0 < GEMM_ROWS ? g->act->n_rows : r0 + GEMM_ROWS;
         for (size_t p = panel0; p < panel1; p += V_PANELS) {
             size_t np = panel1 - p < V_PANELS ? panel1 - p : V_PANELS;
-            gemm_panels(unpack, tiles, subs, dot, w, act, r0, r1, p, np, s);
+            if (gemm_panels(g, r0, r1, p, np)) continue;
             for (size_t r = r0; r < r1; r++)
                 for (size_t i = 0; i < np; i++)
-                    store_outputs(y + r * y_stride + (p + i) * KERN_PANEL,
-                                  s->sums + (r - r0) * SUMS_ROW + i * KERN_PANEL,
-                                  panel_rows(w, p + i));
+                    store_outputs(g->y + r * g->y_stride + (p + i) * KERN_PANEL,
+                                  g->scratch->sums + (r - r0) * SUMS_ROW + i * KERN_PANEL,
+                                  panel_rows(g->w, p + i));
         }
     }
 }

@@ -75,16 +75,29 @@ typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t,
 #define DEFINE_TYPE_FEW(...) EACH_FEW(DEFINE_FEW, __VA_ARGS__)
 EACH_TYPE(DEFINE_TYPE_FEW)
 
-static void matmul_few(few_fn *fn, const struct kern_matrix *w, const struct kern_act *act,
+/* Rows [t0, t0 + n) of a tile as a tile of its own. */
+INLINE struct tile tile_part(const struct tile *t, size_t t0)
+{
+    return (struct tile){t->q + 4 * t0, t->scale + t0, t->bias + t0, t->neg_sum + t0, t->w};
+}
+
+/* A panel is read from memory once, and from the cache for what does not fit the first call. */
+static void matmul_few(few_fn *const *few, const struct kern_matrix *w, const struct kern_act *act,
                        int subs, int dot, float *y, size_t y_stride, size_t panel0, size_t panel1)
 {
     size_t bytes = kern_panel_bytes(w->type, w->n_cols);
-    struct tile t = tile_at(act, subs, dot, 0, 0);
-    for (size_t p = panel0; p < panel1; p++) {
-        float out[V_FEW_MAX * KERN_PANEL];
-        fn(w->data + p * bytes, w->n_cols / 32, &t, out);
-        for (size_t i = 0; i < act->n_rows; i++)
-            store_outputs(y + i * y_stride + p * KERN_PANEL, out + KERN_PANEL * i,
-                          panel_rows(w, p));
-    }
+    for (size_t p = panel0; p < panel1; p++)
+        for (size_t r = 0; r < act->n_rows;) {
+            struct tile t = tile_at(act, subs, dot, r, 0);
+            size_t parts = (t.w + V_FEW_MAX - 1) / V_FEW_MAX;
+            for (size_t done = 0, n; done < t.w; done += n, r += n, parts--) {
+                float out[V_FEW_MAX * KERN_PANEL];
+                struct tile part = tile_part(&t, done);
+                n = (t.w - done + parts - 1) / parts;
+                few[n - 1](w->data + p * bytes, w->n_cols / 32, &part, out);
+                for (size_t i = 0; i < n; i++)
+                    store_outputs(y + (r + i) * y_stride + p * KERN_PANEL, out + KERN_PANEL * i,
+                                  panel_rows(w, p));
+            }
+        }
 }

@@ -35,9 +35,10 @@ static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, 
     }
     const struct type_kernels *k = type_kernels;
     while (k->id != w->type->id) k++;
-    if (act->n_rows <= V_FEW_MAX)
-        matmul_few(k->few[act->n_rows - 1], w, act, k->subs, k->dot, y, y_stride, panel0, panel1);
-    else
-        matmul_many(k->unpack, k->tile, k->subs, k->dot, w, act, y, y_stride, panel0, panel1,
-                    scratch);
+    if (act->n_rows <= V_FEW_ROWS) {
+        matmul_few(k->few, w, act, k->subs, k->dot, y, y_stride, panel0, panel1);
+        return;
+    }
+    struct gemm g = {k->unpack, k->tile, k->subs, k->dot, w, act, y, y_stride, scratch};
+    matmul_many(&g, panel0, panel1);
 }
