@@ -5,62 +5,78 @@
  * end of a page. */
 enum { PREFETCH_AHEAD = 4096 };
 
-/* One block times n rows. */
-INLINE void block_rows(const int n, const struct wblock *o, const struct tile *t, size_t block,
-                       int subs, int has_min, int shift, int dot, vf *f)
+/* Panels that a call takes: two share each broadcast activation where there are rows enough for it
+ * to matter. */
+#define FEW_PANELS(N) ((N) > 1 ? V_FEW_PANELS : 1)
+
+/* One block of np panels times n rows. */
+INLINE void block_rows(const int np, const int n, const struct wblock *o, const struct tile *t,
+                       size_t block, int subs, int has_min, int shift, int dot, vf *f)
 {
-    const int groups = block_groups(dot) / subs, chains = n < 3 ? 2 : 1;
+    const int groups = block_groups(dot) / subs, chains = n < 3 && np == 1 ? 2 : 1;
     const int8_t *q = t->q + block * 4 * (size_t)block_groups(dot) * t->w;
     for (int h = 0; h < subs; h++) {
         const size_t at = (block * (size_t)subs + (size_t)h) * t->w;
-        vi s[V_FEW_MAX], s1[V_FEW_MAX];
+        vi s[2 * V_FEW_MAX], s1[2 * V_FEW_MAX];
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++) {
             s[i] = sum_start(has_min, shift, dot, t->neg_sum + at + i);
+            s[n + i] = s[i];
             s1[i] = vi_zero();
         }
 #pragma GCC unroll 16
         for (int g = 0; g < groups; g++) {
-            const vb w = o->w[h * groups + g];
             const int8_t *a = q + 4 * (size_t)(h * groups + g) * t->w;
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++) {
-                if (chains == 2 && g % 2)
-                    s1[i] = dot_any(dot, s1[i], w, vi_load4(a + 4 * i));
-                else
-                    s[i] = dot_any(dot, s[i], w, vi_load4(a + 4 * i));
+                const vi x = vi_load4(a + 4 * i);
+#pragma GCC unroll 2
+                for (int p = 0; p < np; p++) {
+                    vi *sum = chains == 2 && g % 2 ? &s1[i] : &s[p * n + i];
+                    *sum = dot_any(dot, *sum, o[p].w[h * groups + g], x);
+                }
             }
         }
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++) {
-            vi sum = chains == 2 ? vi_add(s[i], s1[i]) : s[i];
-            f[i] = vf_fma(vf_mul(vi_to_vf(sum), o->d[h]), vf_set1(t->scale[at + i]), f[i]);
-            if (has_min) f[i] = vf_fma(o->m[h], vf_set1(t->bias[at + i]), f[i]);
+            const vf scale = vf_set1(t->scale[at + i]);
+            if (chains == 2) s[i] = vi_add(s[i], s1[i]);
+#pragma GCC unroll 2
+            for (int p = 0; p < np; p++) {
+                vf *sum = &f[p * n + i];
+                *sum = vf_fma(vf_mul(vi_to_vf(s[p * n + i]), o[p].d[h]), scale, *sum);
+                if (has_min) *sum = vf_fma(o[p].m[h], vf_set1(t->bias[at + i]), *sum);
+            }
         }
     }
 }
 
-typedef void few_fn(const uint8_t *panel, size_t n_blocks, const struct tile *t, float *out);
+/* Writes row i of the call's p-th panel to out + KERN_PANEL * (p * rows + i). */
+typedef void few_fn(const uint8_t *panel, size_t panel_bytes, size_t n_blocks, const struct tile *t,
+                    float *out);
 
 #define DEFINE_FEW(N, ID, NAME, BLOCKS, SUBS, MIN, SHIFT, DOT, UNIT)                               \
-    static void few_##NAME##_##N(const uint8_t *p, size_t n_blocks, const struct tile *t,          \
-                                 float *out)                                                       \
+    static void few_##NAME##_##N(const uint8_t *data, size_t panel_bytes, size_t n_blocks,         \
+                                 const struct tile *t, float *out)                                 \
     {                                                                                              \
-        enum { UNIT_BYTES = KERN_PANEL * sizeof(struct block_##NAME) };                            \
-        vf f[N];                                                                                   \
-        for (int i = 0; i < N; i++) f[i] = vf_zero();                                              \
-        for (size_t b = 0; b < n_blocks; b += BLOCKS, p += UNIT_BYTES) {                           \
-            struct wunit u;                                                                        \
-            UNIT(p, &u);                                                                           \
+        enum { UNIT_BYTES = KERN_PANEL * sizeof(struct block_##NAME), NP = FEW_PANELS(N) };        \
+        vf f[NP * N];                                                                              \
+        for (int i = 0; i < NP * N; i++) f[i] = vf_zero();                                         \
+        for (size_t b = 0; b < n_blocks; b += BLOCKS, data += UNIT_BYTES) {                        \
+            struct wunit u[NP];                                                                    \
+            for (int p = 0; p < NP; p++) UNIT(data + (size_t)p * panel_bytes, &u[p]);              \
             for (int j = 0; j < BLOCKS; j++) {                                                     \
-                struct wblock o;                                                                   \
-                for (int c = 0; c < UNIT_BYTES / BLOCKS; c += 64)                                  \
-                    __builtin_prefetch(p + j * (UNIT_BYTES / BLOCKS) + c + PREFETCH_AHEAD);        \
-                block_##NAME(p, &u, j, &o);                                                        \
-                block_rows(N, &o, t, b + (size_t)j, SUBS, MIN, SHIFT, DOT, f);                     \
+                struct wblock o[NP];                                                               \
+                for (int p = 0; p < NP; p++) {                                                     \
+                    const uint8_t *at = data + (size_t)p * panel_bytes;                            \
+                    for (int c = 0; c < UNIT_BYTES / BLOCKS; c += 64)                              \
+                        __builtin_prefetch(at + j * (UNIT_BYTES / BLOCKS) + c + PREFETCH_AHEAD);   \
+                    block_##NAME(at, &u[p], j, &o[p]);                                             \
+                }                                                                                  \
+                block_rows(NP, N, o, t, b + (size_t)j, SUBS, MIN, SHIFT, DOT, f);                  \
             }                                                                                      \
         }                                                                                          \
-        for (int i = 0; i < N; i++) vf_store(out + KERN_PANEL * i, f[i]);                          \
+        for (int i = 0; i < NP * N; i++) vf_store(out + KERN_PANEL * i, f[i]);                     \
     }
 #if V_FEW_MAX == 8
 #define EACH_FEW(X, ...)                                                                           \
@@ -81,23 +97,35 @@ INLINE struct tile tile_part(const struct tile *t, size_t t0)
     return (struct tile){t->q + 4 * t0, t->scale + t0, t->bias + t0, t->neg_sum + t0, t->w};
 }
 
-/* A panel is read from memory once, and from the cache for what does not fit the first call. */
+/* np panels from `panel` on times all rows. The panels come from memory for the first call and from
+ * the cache for what does not fit it; an odd one stands in for its missing neighbour. */
+static void few_panels(few_fn *const *few, const struct kern_matrix *w, const struct kern_act *act,
+                       int subs, int dot, float *y, size_t y_stride, size_t panel, size_t np)
+{
+    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
+    for (size_t r = 0; r < act->n_rows;) {
+        struct tile t = tile_at(act, subs, dot, r, 0);
+        size_t parts = (t.w + V_FEW_MAX - 1) / V_FEW_MAX;
+        for (size_t done = 0, n; done < t.w; done += n, r += n, parts--) {
+            float out[V_FEW_PANELS * V_FEW_MAX * KERN_PANEL];
+            struct tile part = tile_part(&t, done);
+            n = (t.w - done + parts - 1) / parts;
+            size_t step = FEW_PANELS(n);
+            for (size_t p = 0; p < np; p += step) {
+                few[n - 1](w->data + (panel + p) * bytes, np - p < step ? 0 : bytes,
+                           w->n_cols / 32, &part, out);
+                for (size_t i = 0; i < step * n && p + i / n < np; i++)
+                    store_outputs(y + (r + i % n) * y_stride + (panel + p + i / n) * KERN_PANEL,
+                                  out + KERN_PANEL * i, panel_rows(w, panel + p + i / n));
+            }
+        }
+    }
+}
+
 static void matmul_few(few_fn *const *few, const struct kern_matrix *w, const struct kern_act *act,
                        int subs, int dot, float *y, size_t y_stride, size_t panel0, size_t panel1)
 {
-    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
-    for (size_t p = panel0; p < panel1; p++)
-        for (size_t r = 0; r < act->n_rows;) {
-            struct tile t = tile_at(act, subs, dot, r, 0);
-            size_t parts = (t.w + V_FEW_MAX - 1) / V_FEW_MAX;
-            for (size_t done = 0, n; done < t.w; done += n, r += n, parts--) {
-                float out[V_FEW_MAX * KERN_PANEL];
-                struct tile part = tile_part(&t, done);
-                n = (t.w - done + parts - 1) / parts;
-                few[n - 1](w->data + p * bytes, w->n_cols / 32, &part, out);
-                for (size_t i = 0; i < n; i++)
-                    store_outputs(y + (r + i) * y_stride + p * KERN_PANEL, out + KERN_PANEL * i,
-                                  panel_rows(w, p));
-            }
-        }
+    for (size_t p = panel0; p < panel1; p += V_FEW_PANELS)
+        few_panels(few, w, act, subs, dot, y, y_stride, p,
+                   panel1 - p < V_FEW_PANELS ? panel1 - p : V_FEW_PANELS);
 }

@@ -27,6 +27,7 @@ typedef struct { uint8_t v[64]; } vb;
 #define V_FLOAT_ROWS 1
 #define V_FEW_MAX 1
 #define V_FEW_ROWS 1
+#define V_FEW_PANELS 1
 
 #define V_EACH for (int l = 0; l < 16; l++)
 #define V_MAP(type, expr)                                                                          \
