@@ -80,7 +80,10 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
     vf f[V_PANELS][V_ROWS_MAX];
     const float *in = sums->in ? sums->in + SUMS_ROW * t0 : NULL;
     EACH_ACC f[p][i] = in ? vf_load(in + SUMS_ROW * i + KERN_PANEL * p) : vf_zero();
-    for (size_t b = 0; b < n_blocks; b++, rec += rec_bytes(dot)) {
+    const size_t tile_bytes = 4 * (size_t)block_groups(dot) * KERN_TILE_MAX;
+    const int8_t *next = t->next + (t0 ? tile_bytes / 2 : 0);
+    for (size_t b = 0; b < n_blocks; b++, rec += rec_bytes(dot), next += tile_bytes) {
+        for (size_t c = 0; c < tile_bytes / 2; c += 64) __builtin_prefetch(next + c);
 #pragma GCC unroll 2
         for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
             vi s[V_PANELS][V_ROWS_MAX];

@@ -94,7 +94,7 @@ EACH_TYPE(DEFINE_TYPE_FEW)
 /* Rows [t0, t0 + n) of a tile as a tile of its own. */
 INLINE struct tile tile_part(const struct tile *t, size_t t0)
 {
-    return (struct tile){t->q + 4 * t0, t->scale + t0, t->bias + t0, t->neg_sum + t0, t->w};
+    return (struct tile){t->q + 4 * t0, t->scale + t0, t->bias + t0, t->neg_sum + t0, t->w, NULL};
 }
 
 /* np panels from `panel` on times all rows. The panels come from memory for the first call and from

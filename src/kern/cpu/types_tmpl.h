@@ -56,6 +56,7 @@ struct tile {
     const float *scale, *bias;
     const int32_t *neg_sum;
     size_t w;
+    const int8_t *next; /* the following tile's, to be fetched ahead; never read through */
 };
 
 INLINE struct tile tile_at(const struct kern_act *act, int subs, int dot, size_t row, size_t block)
@@ -63,8 +64,13 @@ INLINE struct tile tile_at(const struct kern_act *act, int subs, int dot, size_t
     const struct kern_act_q *a = &act->fmt[act_format(subs, dot)];
     size_t left = act->n_rows - row, w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
     size_t at = row * (act->n_cols / 32) + block * w;
-    return (struct tile){a->q + at * 4 * (size_t)block_groups(dot), a->scale + at * (size_t)subs,
-                         a->bias + at * (size_t)subs, a->neg_sum + at * (size_t)subs, w};
+    return (struct tile){a->q + at * 4 * (size_t)block_groups(dot),
+                         a->scale + at * (size_t)subs,
+                         a->bias + at * (size_t)subs,
+                         a->neg_sum + at * (size_t)subs,
+                         w,
+                         a->q + ((row + w) * (act->n_cols / 32) + block * KERN_TILE_MAX) * 4 *
+                                    (size_t)block_groups(dot)};
 }
 
 /* What row i's integer sum over a block starts with. */

@@ -34,7 +34,8 @@ static inline vf vf_exp(vf x)
     return vf_zero_below(vf_scale2(p, n), x, -87.0f);
 }
 
-/* n vectors of 16 floats share a scale; value g of four goes to q + 4 * w * g. */
+/* n vectors of 16 floats share a scale; value g of four goes to q + 4 * w * g. Infinities and NaNs,
+ * which the row reports by itself, become some number. */
 INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale, int32_t *neg_sum,
                            float *bias, size_t w)
 {
@@ -44,23 +45,21 @@ INLINE void quantize_block(const int n, const float *x, int8_t *q, float *scale,
         top = vf_max(vf_abs(a[i]), top);
     }
     float most = vf_hmax(top);
-    int8_t bytes[32] = {0};
-    int32_t s = 0;
-    if (most > 0 && most <= FLT_MAX) {
-        vf inv = vf_set1(127.0f / most);
-        for (int i = 0; i < n; i++) {
-            /* The maximum turns a NaN, which the row reports by itself, into a number. */
-            vi v = vf_round(vf_max(vf_mul(a[i], inv), vf_set1(-127.0f)));
-            vi_store_i8(bytes + 16 * i, v);
-            s += vi_hsum(v);
-        }
-        *scale = most / 127.0f;
-    } else {
-        *scale = 0;
+    int8_t bytes[32];
+    bool usable = most > 0 && most <= FLT_MAX;
+    vf inv = vf_set1(usable ? 127.0f / most : 0);
+    vi sum = vi_zero();
+    for (int i = 0; i < n; i++) {
+        /* The maximum turns a NaN into a number. */
+        vi v = vf_round(vf_max(vf_mul(a[i], inv), vf_set1(-127.0f)));
+        vi_store_i8(bytes + 16 * i, v);
+        sum = vi_add(sum, v);
     }
-    for (int g = 0; g < 4 * n; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
+    int32_t s = vi_hsum(sum);
+    *scale = usable ? most / 127.0f : 0;
     *neg_sum = -s;
     *bias = *scale * (float)s;
+    for (int g = 0; g < 4 * n; g++) memcpy(q + 4 * w * (size_t)g, bytes + 4 * g, 4);
 }
 
 /* 32 floats to int16 within +-4095; value pair g goes to q + 2 * w * g. */
