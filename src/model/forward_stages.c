@@ -89,11 +89,13 @@ static size_t n_panels(const struct kern_matrix *w)
     return (w->n_rows + KERN_PANEL - 1) / KERN_PANEL;
 }
 
-/* Units small enough to even out threads of different speed, large enough to amortise a call. */
-static size_t panel_step(const struct thread_ctx *c, size_t panels)
+/* Units small enough to even out threads of different speed, large enough to amortise a call. A
+ * single row's stages are so short that the last unit's length shows. Even, since kernels take
+ * panels in pairs. */
+static size_t panel_step(const struct thread_ctx *c, size_t panels, size_t n_rows)
 {
-    size_t step = panels / ((size_t)c->n_threads * 8);
-    return step < 1 ? 1 : min_size(step, 64);
+    size_t step = panels / ((size_t)c->n_threads * (n_rows < 8 ? 32 : 12)) & ~(size_t)1;
+    return step < 2 ? 2 : min_size(step, 64);
 }
 
 /* Calls fn for ranges of panels until all are taken. */
@@ -102,7 +104,7 @@ static void each_panels(struct thread_ctx *c, int counter, size_t panels,
                                    size_t p1),
                         const struct kern_act *act)
 {
-    size_t step = panel_step(c, panels);
+    size_t step = panel_step(c, panels, act->n_rows);
     for (size_t p; (p = take(c, counter, step)) < panels;)
         fn(c, act, p, min_size(p + step, panels));
 }

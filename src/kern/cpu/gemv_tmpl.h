@@ -97,35 +97,49 @@ INLINE struct tile tile_part(const struct tile *t, size_t t0)
     return (struct tile){t->q + 4 * t0, t->scale + t0, t->bias + t0, t->neg_sum + t0, t->w, NULL};
 }
 
-/* np panels from `panel` on times all rows. The panels come from memory for the first call and from
- * the cache for what does not fit it; an odd one stands in for its missing neighbour. */
-static void few_panels(few_fn *const *few, const struct kern_matrix *w, const struct kern_act *act,
-                       int subs, int dot, float *y, size_t y_stride, size_t panel, size_t np)
+/* What stays the same for all panels of a product. */
+struct few {
+    few_fn *const *fn; /* for 1, 2, ... rows */
+    int subs, dot;
+    const struct kern_matrix *w;
+    const struct kern_act *act;
+    float *y;
+    size_t y_stride, panel_bytes;
+};
+
+/* np panels from `panel` on times rows [r, r + n), which are `t`. An odd panel stands in for its
+ * missing neighbour. */
+INLINE void few_call(const struct few *m, const struct tile *t, size_t r, size_t n, size_t panel,
+                     size_t np)
 {
-    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
-    for (size_t r = 0; r < act->n_rows;) {
-        struct tile t = tile_at(act, subs, dot, r, 0);
+    float out[V_FEW_PANELS * V_FEW_MAX * KERN_PANEL];
+    m->fn[n - 1](m->w->data + panel * m->panel_bytes, np == FEW_PANELS(n) ? m->panel_bytes : 0,
+                 m->w->n_cols / 32, t, out);
+    for (size_t p = 0; p < np; p++)
+        for (size_t i = 0; i < n; i++)
+            store_outputs(m->y + (r + i) * m->y_stride + (panel + p) * KERN_PANEL,
+                          out + KERN_PANEL * (p * n + i), panel_rows(m->w, panel + p));
+}
+
+/* np panels times all rows: from memory for the first call and from the cache for what does not fit
+ * it. */
+static void few_panels(const struct few *m, size_t panel, size_t np)
+{
+    for (size_t r = 0; r < m->act->n_rows;) {
+        struct tile t = tile_at(m->act, m->subs, m->dot, r, 0);
         size_t parts = (t.w + V_FEW_MAX - 1) / V_FEW_MAX;
         for (size_t done = 0, n; done < t.w; done += n, r += n, parts--) {
-            float out[V_FEW_PANELS * V_FEW_MAX * KERN_PANEL];
             struct tile part = tile_part(&t, done);
-            n = (t.w - done + parts - 1) / parts;
+            n = parts == 1 ? t.w - done : (t.w - done + parts - 1) / parts;
             size_t step = FEW_PANELS(n);
-            for (size_t p = 0; p < np; p += step) {
-                few[n - 1](w->data + (panel + p) * bytes, np - p < step ? 0 : bytes,
-                           w->n_cols / 32, &part, out);
-                for (size_t i = 0; i < step * n && p + i / n < np; i++)
-                    store_outputs(y + (r + i % n) * y_stride + (panel + p + i / n) * KERN_PANEL,
-                                  out + KERN_PANEL * i, panel_rows(w, panel + p + i / n));
-            }
+            for (size_t p = 0; p < np; p += step)
+                few_call(m, &part, r, n, panel + p, np - p < step ? np - p : step);
         }
     }
 }
 
-static void matmul_few(few_fn *const *few, const struct kern_matrix *w, const struct kern_act *act,
-                       int subs, int dot, float *y, size_t y_stride, size_t panel0, size_t panel1)
+static void matmul_few(const struct few *m, size_t panel0, size_t panel1)
 {
     for (size_t p = panel0; p < panel1; p += V_FEW_PANELS)
-        few_panels(few, w, act, subs, dot, y, y_stride, p,
-                   panel1 - p < V_FEW_PANELS ? panel1 - p : V_FEW_PANELS);
+        few_panels(m, p, panel1 - p < V_FEW_PANELS ? panel1 - p : V_FEW_PANELS);
 }

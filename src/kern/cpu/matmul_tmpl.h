@@ -36,7 +36,9 @@ static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, 
     const struct type_kernels *k = type_kernels;
     while (k->id != w->type->id) k++;
     if (act->n_rows <= V_FEW_ROWS) {
-        matmul_few(k->few, w, act, k->subs, k->dot, y, y_stride, panel0, panel1);
+        struct few m = {k->few, k->subs, k->dot, w, act, y, y_stride,
+                        kern_panel_bytes(w->type, w->n_cols)};
+        matmul_few(&m, panel0, panel1);
         return;
     }
     struct gemm g = {k->unpack, k->tile, k->subs, k->dot, w, act, y, y_stride, scratch};
