@@ -66,7 +66,7 @@ static const struct option options[] = {
     OPTION_KV_TYPE(struct generate_options),
     {"speculate", 0, OPTION_STRING, "MODE",
      "auto (default): draft tokens that are likely to come and check many in one step, where that "
-     "pays; off: one at a time. The text is the same",
+     "pays; off: one at a time. The text is the same.",
      offsetof(struct generate_options, speculate)},
     {"draft", 0, OPTION_STRING, "MODEL",
      "Smaller model of the same vocabulary to draft with, besides what the prompt has",
