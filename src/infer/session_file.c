@@ -96,6 +96,21 @@ static enum status put(struct session_io *f, const void *data, size_t len, struc
     return OK;
 }
 
+static enum status put_pages(struct session_io *f, const struct session *s, const struct header *h,
+                             struct error *err)
+{
+    size_t n = (size_t)h->n_tokens, bytes = (size_t)h->form.page_bytes;
+    uint8_t *page = aligned_alloc(64, bytes);
+    if (!page) return error_set(err, ERR_NOMEM, "no memory to keep a session");
+    enum status st = OK;
+    for (size_t i = 0; i < kv_file_pages(n) && !st; i++) {
+        st = kv_file_copy(s->seq, n, i, page, err);
+        if (!st) st = put(f, page, bytes, err);
+    }
+    free(page);
+    return st;
+}
+
 static enum status put_session(struct session_io *f, const struct session *s, struct header *h,
                                struct error *err)
 {
@@ -103,9 +118,7 @@ static enum status put_session(struct session_io *f, const struct session *s, st
     if (st) return error_set(err, st, "no memory to keep a session");
     st = put(f, h, sizeof *h, err);
     if (!st) st = put(f, s->tokens, (size_t)h->n_tokens * sizeof *s->tokens, err);
-    size_t n_pages = kv_file_pages((size_t)h->n_tokens);
-    for (size_t i = 0; i < n_pages && !st; i++)
-        st = put(f, kv_file_page(s->seq, i), (size_t)h->form.page_bytes, err);
+    if (!st) st = put_pages(f, s, h, err);
     if (st) return st;
     st = sha256_final(&f->sha, h->digest);
     if (st) return error_set(err, st, "no memory to keep a session");
@@ -202,7 +215,8 @@ static enum status get_header(struct session_io *f, const struct session *s, str
     if (st) return st;
     memcpy(want.digest, h->digest, sizeof want.digest);
     if (memcmp(h, &want, sizeof want))
-        return error_set(err, ERR_FORMAT, "%s is of another model or version of Hearth", f->path);
+        return error_set(err, ERR_FORMAT,
+                         "%s is of another model, KV cache type or version of Hearth", f->path);
     if (h->n_tokens > s->n_ctx)
         return error_set(err, ERR_LIMIT, "%s holds more tokens than the context", f->path);
     if (sb.st_size < 0 || (uint64_t)sb.st_size != file_bytes(h))

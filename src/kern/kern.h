@@ -35,6 +35,9 @@ struct kern_matrix {
 
 /* Changes whenever the packed layout does: part of a packed cache's key. */
 #define KERN_PACK_VERSION 1
+/* Changes whenever arithmetic moves a bit of what a forward pass computes, or a page of the KV cache is
+ * laid out otherwise: part of what a kept session is known by. tests/model/test_kv_file.c notices. */
+#define KERN_NUMERIC_VERSION 1
 
 /* True where this type has kernels. */
 bool kern_type_supported(const struct quant_traits *type);

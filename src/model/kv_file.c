@@ -5,9 +5,7 @@
 #include "kern/kern.h"
 #include "model/model_int.h"
 
-/* Changes whenever the arithmetic of a forward pass moves a bit of a key or value, or a page is
- * laid out otherwise. */
-enum { KV_FORM_VERSION = 1 };
+enum { MAX_HEAD_DIM = 512 }; /* of the kernels */
 
 enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct error *err)
 {
@@ -16,7 +14,7 @@ enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct err
     if (st) return st;
     const struct kv_layout *l = kv_seq_layout(s);
     *out = (struct kv_form){
-        .version = KV_FORM_VERSION,
+        .version = KERN_NUMERIC_VERSION,
         .page_tokens = KERN_KV_PAGE,
         .n_layer = l->n_layer,
         .n_head_kv = l->n_head_kv,
@@ -33,9 +31,30 @@ size_t kv_file_pages(size_t n)
     return n / KERN_KV_PAGE + (n % KERN_KV_PAGE != 0);
 }
 
-const uint8_t *kv_file_page(const struct kv_seq *s, size_t i)
+static void clear_place(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page,
+                        size_t at)
 {
-    return kv_seq_pages(s)[i];
+    static const float zeros[MAX_HEAD_DIM];
+    for (uint32_t layer = 0; layer < l->n_layer; layer++)
+        for (uint32_t h = 0; h < l->n_head_kv; h++) {
+            ops->kv_write(l->type->k, true, page + kv_k_offset(l, layer, h), l->head_dim, at,
+                          zeros);
+            ops->kv_write(l->type->v, false, page + kv_v_offset(l, layer, h), l->head_dim, at,
+                          zeros);
+        }
+}
+
+enum status kv_file_copy(const struct kv_seq *s, size_t n, size_t i, uint8_t *out,
+                         struct error *err)
+{
+    const struct kv_layout *l = kv_seq_layout(s);
+    const struct kern_ops *ops;
+    enum status st = kern_select(NULL, &ops, err);
+    if (st) return st;
+    memcpy(out, kv_seq_pages(s)[i], l->page_bytes);
+    size_t used = n - i * KERN_KV_PAGE;
+    for (size_t at = used; at < KERN_KV_PAGE; at++) clear_place(l, ops, out, at);
+    return OK;
 }
 
 enum status kv_file_begin(struct kv_seq *s, size_t n, struct error *err)

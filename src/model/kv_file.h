@@ -12,7 +12,7 @@ struct kv_seq;
 
 /* Compared and written as bytes: no padding. */
 struct kv_form {
-    uint32_t version; /* of the arithmetic and the layout behind the bytes */
+    uint32_t version; /* KERN_NUMERIC_VERSION */
     uint32_t page_tokens;
     uint32_t n_layer, n_head_kv, head_dim;
     uint32_t fused; /* whether kernels fuse multiply and add, which moves last bits */
@@ -23,8 +23,10 @@ struct kv_form {
 enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct error *err);
 /* Pages that n positions take. */
 size_t kv_file_pages(size_t n);
-/* Page i of a sequence, page_bytes long; valid until the sequence is changed. */
-const uint8_t *kv_file_page(const struct kv_seq *s, size_t i);
+/* Copies page i of a sequence's first n positions to `out`, page_bytes long and 64-byte aligned.
+ * Places behind the n positions hold zeros there: what else the memory was used for stays in it. */
+enum status kv_file_copy(const struct kv_seq *s, size_t n, size_t i, uint8_t *out,
+                         struct error *err);
 
 /* Empties the sequence and makes room for n positions, whose pages are then filled through
  * kv_file_fill and counted by kv_file_done; kv_seq_truncate to 0 instead gives up. */

@@ -47,7 +47,12 @@ enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, c
                          "a KV cache of type %s needs heads of a multiple of 32 numbers and this "
                          "model's have %u; use f16",
                          t->name, info->head_dim);
-    *l = (struct kv_layout){t, info->n_layer, info->n_head_kv, info->head_dim, k, v,
+    *l = (struct kv_layout){t,
+                            info->n_layer,
+                            info->n_head_kv,
+                            info->head_dim,
+                            k,
+                            v,
                             (size_t)info->n_layer * info->n_head_kv * (k + v)};
     return OK;
 }
@@ -63,8 +68,7 @@ size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv)
 }
 
 void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,
-              uint32_t head_kv, size_t at, const float *centre,
-              float *k, float *v)
+              uint32_t head_kv, size_t at, const float *centre, float *k, float *v)
 {
     if (l->type->rotated) {
         if (centre)

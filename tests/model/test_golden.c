@@ -7,12 +7,11 @@
 
 #include <cmocka.h>
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "gguf/gguf.h"
+#include "golden_kit.h"
 #include "kern/kern.h"
 #include "model/model.h"
 
@@ -20,153 +19,20 @@ enum weights { FLOAT_WEIGHTS, HALF_WEIGHTS, QUANT_WEIGHTS };
 
 /* Largest allowed difference as a share of the logits' range: from float32 throughout, and from
  * PyTorch rounding where Hearth's formats round. The first is the promise made to users for float
- * weights; for quantized ones it says little, since int8 activations move the logits of random layers
- * by a percent. The second finds mistakes: the fixtures' tokens are chosen so that no rounding to int8
- * is close to call, which leaves the order of float sums and the last bit of a few F16 keys; the int16
- * that F16 and BF16 weights are multiplied in has so many steps that some are always close. */
+ * weights; for quantized ones it says little, since int8 activations move the logits of random
+ * layers by a percent. The second finds mistakes: the fixtures' tokens are chosen so that no
+ * rounding to int8 is close to call, which leaves the order of float sums and the last bit of a few
+ * F16 keys; the int16 that F16 and BF16 weights are multiplied in has so many steps that some are
+ * always close. */
 static const struct {
     double exact, rounded;
-} tolerance[] = {[FLOAT_WEIGHTS] = {1e-3, 2e-4},
-                 [HALF_WEIGHTS] = {1e-3, 8e-4},
-                 [QUANT_WEIGHTS] = {5e-2, 1e-3}};
+} tolerance[] = {
+    [FLOAT_WEIGHTS] = {1e-3, 2e-4}, [HALF_WEIGHTS] = {1e-3, 8e-4}, [QUANT_WEIGHTS] = {5e-2, 1e-3}};
 
 struct fixture {
     const char *name;
     enum weights weights;
 };
-
-struct golden {
-    uint8_t *file;
-    int32_t n_ids, n_pos, n_vocab;
-    const int32_t *ids, *pos;
-    const float *exact, *rounded; /* [n_pos][n_vocab] */
-};
-
-struct loaded {
-    struct gguf *g;
-    struct model *m;
-};
-
-static void assert_ok(enum status st, const struct error *err)
-{
-    if (st != OK) fail_msg("%s: %s", status_name(st), err->msg);
-}
-
-static void golden_path(char *dst, size_t cap, const char *name, const char *ext)
-{
-    const char *dir = getenv("HEARTH_GOLDEN_DIR");
-    snprintf(dst, cap, "%s/tiny/%s.%s", dir ? dir : GOLDEN_DIR, name, ext);
-}
-
-static struct golden golden_load(const char *name)
-{
-    struct golden g = {0};
-    char path[4096];
-    golden_path(path, sizeof path, name, "golden");
-    FILE *f = fopen(path, "rb");
-    if (!f) fail_msg("cannot open %s", path);
-    assert_int_equal(fseek(f, 0, SEEK_END), 0);
-    long size = ftell(f);
-    rewind(f);
-    assert_true(size > 20);
-    g.file = malloc((size_t)size);
-    assert_non_null(g.file);
-    assert_int_equal(fread(g.file, 1, (size_t)size, f), size);
-    fclose(f);
-    assert_memory_equal(g.file, "HGOLD01", 8);
-    const int32_t *head = (const int32_t *)(g.file + 8);
-    g.n_ids = head[0], g.n_pos = head[1], g.n_vocab = head[2];
-    assert_int_equal(size, 20 + 4 * (g.n_ids + g.n_pos + 2 * g.n_pos * g.n_vocab));
-    g.ids = head + 3;
-    g.pos = g.ids + g.n_ids;
-    g.exact = (const float *)(g.pos + g.n_pos);
-    g.rounded = g.exact + g.n_pos * g.n_vocab;
-    return g;
-}
-
-static struct loaded load(const char *name, const char *table)
-{
-    struct loaded l = {0};
-    struct error err = {0};
-    struct model_options opt = {.n_threads = 1};
-    char path[4096];
-    golden_path(path, sizeof path, name, "gguf");
-    if (table)
-        setenv("HEARTH_CPU", table, 1);
-    else
-        unsetenv("HEARTH_CPU");
-    assert_ok(gguf_open(path, &l.g, &err), &err);
-    assert_ok(model_open(l.g, &opt, &l.m, &err), &err);
-    return l;
-}
-
-static void unload(struct loaded *l)
-{
-    model_close(l->m);
-    gguf_close(l->g);
-}
-
-static void feed(struct forward *f, struct kv_seq *s, const int32_t *ids, size_t n, float *logits)
-{
-    struct forward_row rows[256];
-    struct error err = {0};
-    assert_true(n <= 256);
-    for (size_t i = 0; i < n; i++)
-        rows[i] = (struct forward_row){.seq = s, .token = ids[i], .logits = logits != NULL};
-    assert_ok(forward_run(f, rows, n, logits, NULL, &err), &err);
-}
-
-/* Logits of all positions of a new sequence, fed `chunk` tokens at a time. The caller frees. */
-static float *run(const struct model *m, int n_threads, size_t chunk, const int32_t *ids, size_t n)
-{
-    struct error err = {0};
-    struct kv_pool *pool;
-    struct kv_seq *seq;
-    struct forward *f;
-    size_t n_vocab = model_info(m)->n_vocab;
-    float *out = malloc(n * n_vocab * sizeof *out);
-    assert_non_null(out);
-    assert_ok(kv_pool_create(m, n, &pool, &err), &err);
-    assert_ok(kv_seq_create(pool, &seq, &err), &err);
-    assert_ok(forward_create(m, n_threads, chunk, &f, &err), &err);
-    for (size_t at = 0; at < n; at += chunk) {
-        size_t k = n - at < chunk ? n - at : chunk;
-        feed(f, seq, ids + at, k, out + at * n_vocab);
-    }
-    assert_int_equal(kv_seq_len(seq), n);
-    forward_destroy(f);
-    kv_seq_destroy(seq);
-    kv_pool_destroy(pool);
-    return out;
-}
-
-/* Fails where a and b differ in a bit, saying where first. */
-static void assert_same(const float *a, const float *b, size_t n_rows, size_t n_vocab,
-                        const char *what)
-{
-    for (size_t r = 0; r < n_rows; r++) {
-        if (!memcmp(a + r * n_vocab, b + r * n_vocab, n_vocab * sizeof *a)) continue;
-        for (size_t i = r * n_vocab;; i++)
-            if (memcmp(a + i, b + i, sizeof *a))
-                fail_msg("%s: row %zu, logit %zu: %.9g is not %.9g", what, r, i % n_vocab, a[i],
-                         b[i]);
-    }
-}
-
-/* Largest difference at the golden's positions, as a share of its values' range. */
-static double max_rel(const struct golden *g, const float *want, const float *logits)
-{
-    double lo = INFINITY, hi = -INFINITY, diff = 0;
-    for (int32_t p = 0; p < g->n_pos; p++) {
-        const float *got = logits + (size_t)g->pos[p] * g->n_vocab;
-        for (int32_t i = 0; i < g->n_vocab; i++) {
-            double w = want[p * g->n_vocab + i], d = fabs(got[i] - w);
-            lo = fmin(lo, w), hi = fmax(hi, w);
-            if (!(d <= diff)) diff = d; /* a NaN is kept */
-        }
-    }
-    return diff / (hi - lo);
-}
 
 /* One table of kernels: every batch size and number of threads gives `base`, which is set by the
  * first run where it is NULL. */
@@ -174,23 +40,23 @@ static float *run_table(const struct fixture *fx, const struct golden *g, const 
                         float *base)
 {
     const size_t chunks[] = {(size_t)g->n_ids, 1, 7};
-    struct loaded l = load(fx->name, table);
+    struct loaded l = golden_open(fx->name, table, NULL);
     assert_int_equal(model_info(l.m)->n_vocab, g->n_vocab);
     for (int threads = 1; threads <= 3; threads++) {
         for (size_t c = 0; c < 3; c++) {
             char what[128];
-            float *out = run(l.m, threads, chunks[c], g->ids, (size_t)g->n_ids);
+            float *out = golden_run(l.m, threads, chunks[c], g->ids, (size_t)g->n_ids);
             snprintf(what, sizeof what, "%s, %d threads, batches of %zu", table, threads,
                      chunks[c]);
             if (!base) {
                 base = out;
                 continue;
             }
-            assert_same(out, base, (size_t)g->n_ids, (size_t)g->n_vocab, what);
+            golden_assert_same(out, base, (size_t)g->n_ids, (size_t)g->n_vocab, what);
             free(out);
         }
     }
-    unload(&l);
+    golden_close(&l);
     return base;
 }
 
@@ -206,7 +72,8 @@ static void test_fixture(void **state)
         /* sse2 has no fused multiply-add, and so its own last bits. */
         bool alone = strcmp(tables[t]->name, "sse2") == 0;
         float *mine = run_table(fx, &g, tables[t]->name, alone ? NULL : base);
-        double exact = max_rel(&g, g.exact, mine), rounded = max_rel(&g, g.rounded, mine);
+        double exact = golden_max_rel(&g, g.exact, mine),
+               rounded = golden_max_rel(&g, g.rounded, mine);
         print_message("%-14s %-8s from float32 %.1e, from the same formats %.1e\n", fx->name,
                       tables[t]->name, exact, rounded);
         assert_true(exact <= tolerance[fx->weights].exact);
@@ -236,12 +103,12 @@ static void shared_init(struct shared *s, size_t n_tokens)
 {
     struct error err = {0};
     memset(s, 0, sizeof *s);
-    s->l = load("llama-gqa", NULL);
+    s->l = golden_open("llama-gqa", NULL, NULL);
     s->g = golden_load("llama-gqa");
     s->n_vocab = (size_t)s->g.n_vocab;
     assert_int_equal(s->g.n_ids, 80);
-    assert_ok(kv_pool_create(s->l.m, n_tokens, &s->pool, &err), &err);
-    assert_ok(forward_create(s->l.m, 2, 80, &s->f, &err), &err);
+    golden_assert_ok(kv_pool_create(s->l.m, n_tokens, &s->pool, &err), &err);
+    golden_assert_ok(forward_create(s->l.m, 2, 80, &s->f, &err), &err);
     s->logits = malloc(80 * s->n_vocab * sizeof(float));
     assert_non_null(s->logits);
 }
@@ -252,7 +119,7 @@ static void shared_fini(struct shared *s)
     forward_destroy(s->f);
     kv_pool_destroy(s->pool);
     free(s->g.file);
-    unload(&s->l);
+    golden_close(&s->l);
 }
 
 static void shared_diverge(struct shared *s, size_t at)
@@ -264,8 +131,8 @@ static void shared_diverge(struct shared *s, size_t at)
 /* The rows of ids[from..80) computed in a fresh pool. */
 static void assert_from_scratch(struct shared *s, const int32_t *ids, size_t from, const char *what)
 {
-    float *want = run(s->l.m, 1, 80, ids, 80);
-    assert_same(s->logits, want + from * s->n_vocab, 80 - from, s->n_vocab, what);
+    float *want = golden_run(s->l.m, 1, 80, ids, 80);
+    golden_assert_same(s->logits, want + from * s->n_vocab, 80 - from, s->n_vocab, what);
     free(want);
 }
 
@@ -281,18 +148,18 @@ static void test_fork_goes_its_own_way(void **state)
         size_t len = cases[c][0], at = cases[c][1];
         struct kv_seq *a, *b;
         shared_diverge(&s, at);
-        assert_ok(kv_seq_create(s.pool, &a, &err), &err);
-        feed(s.f, a, s.g.ids, len, NULL);
-        assert_ok(kv_seq_fork(a, at, &b, &err), &err);
+        golden_assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+        golden_feed(s.f, a, s.g.ids, len, NULL);
+        golden_assert_ok(kv_seq_fork(a, at, &b, &err), &err);
         assert_int_equal(kv_seq_len(b), at);
-        feed(s.f, b, s.other + at, 80 - at, s.logits);
+        golden_feed(s.f, b, s.other + at, 80 - at, s.logits);
         assert_from_scratch(&s, s.other, at, "the fork");
-        feed(s.f, a, s.g.ids + len, 80 - len, s.logits);
+        golden_feed(s.f, a, s.g.ids + len, 80 - len, s.logits);
         assert_from_scratch(&s, s.g.ids, len, "the original after the fork went on");
         /* The original may go first, too. */
         kv_seq_destroy(a);
         kv_seq_truncate(b, at);
-        feed(s.f, b, s.g.ids + at, 80 - at, s.logits);
+        golden_feed(s.f, b, s.g.ids + at, 80 - at, s.logits);
         assert_from_scratch(&s, s.g.ids, at, "the fork on the original's way");
         kv_seq_destroy(b);
         assert_int_equal(kv_pool_pages_free(s.pool), kv_pool_pages(s.pool));
@@ -308,13 +175,13 @@ static void test_truncate_and_go_on(void **state)
     struct kv_seq *a;
     (void)state;
     shared_init(&s, 80);
-    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    golden_assert_ok(kv_seq_create(s.pool, &a, &err), &err);
     for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
         shared_diverge(&s, cuts[c]);
-        feed(s.f, a, s.g.ids + kv_seq_len(a), 80 - kv_seq_len(a), NULL);
+        golden_feed(s.f, a, s.g.ids + kv_seq_len(a), 80 - kv_seq_len(a), NULL);
         kv_seq_truncate(a, cuts[c]);
         assert_int_equal(kv_seq_len(a), cuts[c]);
-        feed(s.f, a, s.other + cuts[c], 80 - cuts[c], s.logits);
+        golden_feed(s.f, a, s.other + cuts[c], 80 - cuts[c], s.logits);
         assert_from_scratch(&s, s.other, cuts[c], "after a truncation");
         kv_seq_truncate(a, cuts[c]);
     }
@@ -333,23 +200,25 @@ static void test_mixed_batch(void **state)
     (void)state;
     shared_init(&s, 400);
     shared_diverge(&s, 40);
-    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
-    assert_ok(kv_seq_create(s.pool, &c, &err), &err);
-    feed(s.f, a, s.g.ids, 50, NULL);
-    assert_ok(kv_seq_fork(a, 40, &b, &err), &err);
+    golden_assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    golden_assert_ok(kv_seq_create(s.pool, &c, &err), &err);
+    golden_feed(s.f, a, s.g.ids, 50, NULL);
+    golden_assert_ok(kv_seq_fork(a, 40, &b, &err), &err);
     for (size_t i = 50; i < 75; i++)
         rows[n++] = (struct forward_row){.seq = a, .token = s.g.ids[i], .logits = i >= 72};
     for (size_t i = 40; i < 70; i++)
         rows[n++] = (struct forward_row){.seq = b, .token = s.other[i], .logits = true};
     rows[n++] = (struct forward_row){.seq = c, .token = s.g.ids[0], .logits = true};
-    assert_ok(forward_run(s.f, rows, n, s.logits, NULL, &err), &err);
+    golden_assert_ok(forward_run(s.f, rows, n, s.logits, NULL, &err), &err);
     assert_int_equal(kv_seq_len(a), 75);
     assert_int_equal(kv_seq_len(b), 70);
     assert_int_equal(kv_seq_len(c), 1);
-    float *want_a = run(s.l.m, 1, 80, s.g.ids, 80), *want_b = run(s.l.m, 1, 80, s.other, 80);
-    assert_same(s.logits, want_a + 72 * s.n_vocab, 3, s.n_vocab, "first sequence");
-    assert_same(s.logits + 3 * s.n_vocab, want_b + 40 * s.n_vocab, 30, s.n_vocab, "its fork");
-    assert_same(s.logits + 33 * s.n_vocab, want_a, 1, s.n_vocab, "a new sequence");
+    float *want_a = golden_run(s.l.m, 1, 80, s.g.ids, 80),
+          *want_b = golden_run(s.l.m, 1, 80, s.other, 80);
+    golden_assert_same(s.logits, want_a + 72 * s.n_vocab, 3, s.n_vocab, "first sequence");
+    golden_assert_same(s.logits + 3 * s.n_vocab, want_b + 40 * s.n_vocab, 30, s.n_vocab,
+                       "its fork");
+    golden_assert_same(s.logits + 33 * s.n_vocab, want_a, 1, s.n_vocab, "a new sequence");
     free(want_a);
     free(want_b);
     kv_seq_destroy(a);
@@ -367,9 +236,9 @@ static void test_errors_leave_sequences_alone(void **state)
     const volatile int cancelled = 1;
     (void)state;
     shared_init(&s, 96);
-    assert_ok(kv_seq_create(s.pool, &a, &err), &err);
-    assert_ok(kv_seq_create(s.pool, &b, &err), &err);
-    feed(s.f, a, s.g.ids, 40, NULL);
+    golden_assert_ok(kv_seq_create(s.pool, &a, &err), &err);
+    golden_assert_ok(kv_seq_create(s.pool, &b, &err), &err);
+    golden_feed(s.f, a, s.g.ids, 40, NULL);
     for (size_t i = 0; i < 40; i++)
         rows[i] = (struct forward_row){.seq = a, .token = s.g.ids[40 + i], .logits = true};
 
@@ -390,7 +259,7 @@ static void test_errors_leave_sequences_alone(void **state)
     assert_int_equal(kv_seq_len(b), 0);
     assert_int_equal(kv_pool_pages_free(s.pool), 1);
 
-    feed(s.f, a, s.g.ids + 40, 40, s.logits);
+    golden_feed(s.f, a, s.g.ids + 40, 40, s.logits);
     assert_from_scratch(&s, s.g.ids, 40, "after the errors");
     kv_seq_destroy(a);
     kv_seq_destroy(b);

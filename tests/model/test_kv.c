@@ -173,7 +173,8 @@ static void test_random_operations(void **state)
 static const struct {
     const char *name;
     size_t k, v;
-} sizes[] = {{"f16", 4096, 4096}, {"q8_0", 2176, 2176}, {"q8_0/q4_0", 2176, 1152}, {"q4_0", 1152, 1152}};
+} sizes[] = {
+    {"f16", 4096, 4096}, {"q8_0", 2176, 2176}, {"q8_0/q4_0", 2176, 1152}, {"q4_0", 1152, 1152}};
 enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 
 static void test_layout(void **state)
@@ -318,12 +319,9 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_layout_errors),
-        cmocka_unit_test(test_read_back),
-        cmocka_unit_test(test_copy_on_write),
-        cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_random_operations),
+        cmocka_unit_test(test_layout),    cmocka_unit_test(test_layout_errors),
+        cmocka_unit_test(test_read_back), cmocka_unit_test(test_copy_on_write),
+        cmocka_unit_test(test_limits),    cmocka_unit_test(test_random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
