@@ -11,6 +11,7 @@ import pytest
 from conftest import ROOT
 
 TINY = ROOT / "tests/golden/tiny/llama-gqa.gguf"
+HEADS_OF_32 = ROOT / "tests/golden/tiny/qwen2-untied.gguf"
 PROMPT = "if (the user asks) return"
 EOS = 99  # of the tiny models
 
@@ -147,9 +148,29 @@ def test_bytes_that_the_vocabulary_lacks_are_counted(hearth, tmp_path):
     (("--logit-bias", "12=nan"), "--logit-bias 12=nan"),
     (("--logit-bias", "100=1"), "--logit-bias 100=1"),
     (("--threads", "0"), "threads"),
+    (("--kv", "q5_9"), "q8_0/q4_0"),
+    (("--kv", ""), "q8_0/q4_0"),
+    (("--kv", "q8_0"), "multiple of 32"),  # this model's heads have 16 numbers
 ])
 def test_wrong_options_are_named(hearth, args, part):
     one_line(hearth("generate", "-m", TINY, *args, PROMPT), part)
+
+
+@pytest.mark.parametrize("kv", ["q8_0", "q8_0/q4_0", "q4_0"])
+def test_a_small_cache_is_near_the_large_one(hearth, kv):
+    """Another type of cache moves the scores a little: it is used, and it is no other model."""
+    def score(*args):
+        p = hearth("score", "-m", HEADS_OF_32, "--json", *args, input=PROMPT * 4)
+        return [(t["id"], t["logprob"] or 0) for t in result(p)["tokens"]]
+
+    plain, small = score("--kv", "f16"), score("--kv", kv)
+    assert plain == score()
+    assert [t[0] for t in small] == [t[0] for t in plain]
+    moved = sum(abs(a[1] - b[1]) for a, b in zip(plain, small)) / len(plain)
+    assert 0 < moved < 0.5, moved
+    text = [result(hearth("generate", "-m", HEADS_OF_32, "--kv", kv, "--json", "-n", 30, PROMPT, *a))
+            for a in ((), ("--threads", 3), ("--speculate", "off"))]
+    assert text[0]["text"] == text[1]["text"] == text[2]["text"] != ""
 
 
 def test_nothing_to_continue(hearth):
