@@ -1,5 +1,6 @@
-/* Every allocation and every thread's start fails once in turn, from opening a model to a score:
- * each time there is an error or the right result, and nothing leaks (the leak checker's part). */
+/* Every allocation and every thread's start fails once in turn, from opening a model to a score,
+ * and through speculation, forced beginnings, prepared prompts and kept sessions: each time there
+ * is an error or the right result, and nothing leaks (the leak checker's part). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,10 +8,15 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hearth.h"
+#include "infer/engine.h"
+#include "infer/session_file.h"
+#include "text/tokenizer.h"
 
 #define TINY GOLDEN_DIR "/tiny/llama-gqa.gguf"
 
@@ -70,6 +76,13 @@ struct outcome {
     char text[512];
     size_t len;
     double logprobs[64];
+    int32_t tokens[64]; /* of all texts, one behind the other */
+    size_t n_tokens;
+};
+
+struct failure {
+    int code;
+    char msg[1024];
 };
 
 static bool on_text(void *ctx, const char *text, size_t len)
@@ -103,61 +116,177 @@ static enum hearth_status generate(struct hearth_session *s, struct outcome *o,
     return hearth_generate(s, &req, NULL, err);
 }
 
-static enum hearth_status run(struct outcome *o, struct hearth_error *err)
+static int run_interface(struct outcome *o, struct failure *f)
 {
     static const char code[] = "while (1) return the value";
     struct hearth_engine_options opt = {.n_threads = 2};
     struct hearth_engine *e;
     struct hearth_session *s = NULL;
-    memset(o, 0, sizeof *o);
-    enum hearth_status st = hearth_engine_open(TINY, &opt, &e, err);
-    if (st != HEARTH_OK) {
+    struct hearth_error err = {0};
+    enum hearth_status st = hearth_engine_open(TINY, &opt, &e, &err);
+    if (st == HEARTH_OK)
+        st = hearth_tokenize(e, code, strlen(code), HEARTH_ADD_BOS, o->ids, 64, &o->n_ids, &err);
+    else
         assert_null(e);
-        return st;
-    }
-    st = hearth_tokenize(e, code, strlen(code), HEARTH_ADD_BOS, o->ids, 64, &o->n_ids, err);
-    if (st == HEARTH_OK) st = hearth_session_create(e, 256, &s, err);
+    if (st == HEARTH_OK) st = hearth_session_create(e, 256, &s, &err);
     if (st == HEARTH_OK) {
-        st = generate(s, o, err);
+        st = generate(s, o, &err);
         /* A session that failed once goes on. */
         if (st != HEARTH_OK) assert_int_equal(generate(s, o, NULL), HEARTH_OK);
     }
-    if (st == HEARTH_OK) st = hearth_score(s, o->ids, o->n_ids, o->logprobs, err);
+    if (st == HEARTH_OK) st = hearth_score(s, o->ids, o->n_ids, o->logprobs, &err);
     hearth_session_destroy(s);
     hearth_engine_close(e);
+    f->code = (int)err.code;
+    snprintf(f->msg, sizeof f->msg, "%s", err.message);
+    return (int)st;
+}
+
+/* ---- below the interface -----------------------------------------------------------------------
+ */
+
+static char folder[] = "/tmp/hearth-faults-XXXXXX";
+
+enum { N_PROMPT = 40 };
+static int32_t prompt[N_PROMPT];
+
+static bool on_token(void *ctx, int32_t token)
+{
+    struct outcome *o = ctx;
+    assert_true(o->n_tokens < 64);
+    o->tokens[o->n_tokens++] = token;
+    return true;
+}
+
+/* A text with a forced beginning, drafted from the prompt and by a second session. */
+static enum status speculate(struct engine *e, struct session *s, struct session *draft,
+                             struct outcome *o, struct error *err)
+{
+    char begin[64];
+    size_t n = tokenizer_piece(engine_tokenizer(e), 70, false, begin, sizeof begin);
+    struct generate_request req = {
+        .prompt = prompt,
+        .n_prompt = N_PROMPT,
+        .max_tokens = 12,
+        .sample = sample_params_default(),
+        .begin = begin,
+        .n_begin = n,
+        .speculate = {.mode = SPECULATE_AUTO, .draft = draft},
+        .on_token = on_token,
+        .ctx = o,
+    };
+    struct generate_result res;
+    assert_in_range(n, 1, sizeof begin);
+    return session_generate(s, &req, &res, err);
+}
+
+static enum status prepare_and_keep(struct session *s, struct session *other, struct error *err)
+{
+    int32_t next[N_PROMPT];
+    size_t n;
+    for (size_t i = 0; i < N_PROMPT; i++) next[i] = prompt[i < 20 ? i : N_PROMPT - i];
+    enum status st = session_prepare(s, next, N_PROMPT, 0, NULL, &n, err);
+    if (st == OK) assert_int_equal(n, N_PROMPT);
+    if (st == OK) st = session_save(s, folder, "a text", SESSION_FILES_BYTES, err);
+    if (st != OK) return st;
+    st = session_load(other, folder, "a text", &n, err);
+    assert_int_equal(session_cached(other, prompt, N_PROMPT), st == OK ? N_PROMPT - 1 : 0);
     return st;
 }
 
-static void every_failure_is_an_error(void **state)
+static int run_inside(struct outcome *o, struct failure *f)
 {
-    (void)state;
+    struct engine_options opt = {.n_threads = 1};
+    struct engine *e;
+    struct session *s = NULL, *draft = NULL;
+    struct error err = {0};
+    enum status st = engine_open(TINY, &opt, &e, &err);
+    if (st == OK) st = session_create(e, 128, &s, &err);
+    if (st == OK) st = session_create(e, 128, &draft, &err);
+    if (st == OK) {
+        st = speculate(e, s, draft, o, &err);
+        o->n_tokens = st == OK ? o->n_tokens : 0;
+        if (st != OK) assert_int_equal(speculate(e, s, draft, o, NULL), OK);
+    }
+    if (st == OK) {
+        st = prepare_and_keep(s, draft, &err);
+        if (st != OK) assert_int_equal(prepare_and_keep(s, draft, NULL), OK);
+    }
+    if (st == OK) st = speculate(e, draft, NULL, o, &err); /* goes on from what was kept */
+    session_destroy(s);
+    session_destroy(draft);
+    engine_close(e);
+    f->code = (int)err.code;
+    snprintf(f->msg, sizeof f->msg, "%s", err.msg);
+    return (int)st;
+}
+
+/* ---- the walk ----------------------------------------------------------------------------------
+ */
+
+static void walk(int (*run)(struct outcome *o, struct failure *f), int least_errors)
+{
     static struct outcome want, got;
-    struct hearth_error err;
-    assert_int_equal(run(&want, &err), HEARTH_OK);
-    assert_true(want.len > 0 && want.n_ids > 10);
-    int at = 1, errors = 0;
-    for (;; at++) {
+    struct failure f = {0};
+    memset(&want, 0, sizeof want);
+    if (run(&want, &f)) fail_msg("%s", f.msg);
+    assert_true((want.len > 0 && want.n_ids > 10) || want.n_tokens > 10);
+    int errors = 0;
+    for (int at = 1;; at++) {
+        memset(&got, 0, sizeof got);
+        f = (struct failure){0};
         failed = false;
-        err = (struct hearth_error){0};
         __atomic_store_n(&until_failure, at, __ATOMIC_RELAXED);
-        enum hearth_status st = run(&got, &err);
+        int st = run(&got, &f);
         __atomic_store_n(&until_failure, 0, __ATOMIC_RELAXED);
         if (!failed) break;
-        if (st == HEARTH_OK) { /* done without, as the watching thread can be */
+        if (st == 0) { /* done without, as the watching thread can be */
             got.logprobs[0] = want.logprobs[0] = 0;
             assert_memory_equal(&got, &want, sizeof got);
             continue;
         }
         errors++;
-        assert_int_equal(err.code, st);
-        if (st != HEARTH_ERR_NOMEM) fail_msg("call %d: status %d: %s", at, (int)st, err.message);
-        assert_true(strlen(err.message) > 5);
+        assert_int_equal(f.code, st);
+        if (st != HEARTH_ERR_NOMEM) fail_msg("call %d: status %d: %s", at, st, f.msg);
+        assert_true(strlen(f.msg) > 5);
     }
-    assert_true(errors > 30);
+    print_message("%d errors\n", errors);
+    assert_true(errors > least_errors);
+}
+
+static void every_failure_is_an_error(void **state)
+{
+    (void)state;
+    walk(run_interface, 30);
+}
+
+static void every_failure_inside_is_an_error(void **state)
+{
+    (void)state;
+    for (int32_t i = 0; i < N_PROMPT; i++) prompt[i] = 5 + i % 9;
+    walk(run_inside, 30);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    size_t count;
+    uint64_t bytes;
+    assert_int_equal(session_files_remove(folder, &count, &bytes, NULL), OK);
+    return rmdir(folder);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_failure_is_an_error)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_failure_is_an_error),
+        cmocka_unit_test(every_failure_inside_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
