@@ -22,7 +22,7 @@ struct inbox {
     pthread_cond_t changed;
     /* under lock */
     struct inbox_line lines[QUEUE];
-    size_t first, n;
+    size_t first, n, bytes; /* of them all */
     bool ended, closing;
     int waiting; /* atomic */
     /* of the reading thread */
@@ -31,14 +31,22 @@ struct inbox {
     bool too_long, no_memory;
 };
 
+/* Lines that wait take no more memory than the longest one may. */
+static bool is_full(const struct inbox *in, size_t len)
+{
+    return in->n == QUEUE || (in->n > 0 && in->bytes + len > in->max_line);
+}
+
 static void put(struct inbox *in, const struct inbox_line *line)
 {
     pthread_mutex_lock(&in->lock);
-    while (in->n == QUEUE && !in->closing) pthread_cond_wait(&in->changed, &in->lock);
-    if (in->n == QUEUE)
+    while (is_full(in, line->len) && !in->closing) pthread_cond_wait(&in->changed, &in->lock);
+    if (is_full(in, line->len)) {
         free(line->text);
-    else
+    } else {
         in->lines[(in->first + in->n++) % QUEUE] = *line;
+        in->bytes += line->len;
+    }
     __atomic_store_n(&in->waiting, 1, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&in->changed);
     pthread_mutex_unlock(&in->lock);
@@ -85,7 +93,7 @@ static void *read_lines(void *ctx)
     char chunk[READ_BYTES];
     while (wait_for_bytes(in)) {
         ssize_t n = read(in->fd, chunk, sizeof chunk);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue; /* its writer may share it */
         if (n <= 0) break;
         for (size_t at = 0; at < (size_t)n;) {
             const char *end = memchr(chunk + at, '\n', (size_t)n - at);
@@ -141,6 +149,7 @@ bool inbox_next(struct inbox *in, struct inbox_line *out)
         *out = in->lines[in->first];
         in->first = (in->first + 1) % QUEUE;
         in->n--;
+        in->bytes -= out->len;
         if (in->n == 0 && !in->ended) __atomic_store_n(&in->waiting, 0, __ATOMIC_RELEASE);
         pthread_cond_broadcast(&in->changed);
     }
