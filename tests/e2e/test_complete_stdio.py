@@ -141,7 +141,10 @@ def test_bad_lines_are_answered_and_harmless(server):
            b'{"prefix": "a", "max_tokens": 512}', b'{"prefix": "a", "max_tokens": "x"}',
            b'{"prefix": "a", "temperature": -1}', b'{"prefix": "a", "mode": "x"}',
            b'{"prefix": "a", "mode": 1}', b'{"prefix": "a", "file": "id_rsa"}',
-           b'{"prefix": "a", "file": 1}', b'{"idle": true}', b'\0\0']
+           b'{"prefix": "a", "file": 1}', b'{"idle": true}', b'\0\0', "{ä".encode(),
+           # Messages are cut at a length, but never inside a character.
+           *(f'{{"prefix": "a", "file": "{"x" * n}{"ä€" * 300}/id_rsa"}}'.encode() for n in range(5)),
+           *(f'{{"prefix": "{"x" * n}{"ä€" * 8}'.encode() for n in range(5))]
     for line in bad:
         s.send(line)
         answer = s.answer()
@@ -254,7 +257,7 @@ def test_a_damaged_session_is_not_used(complete, tmp_path, harm):
     elif harm == "header":
         data[100] ^= 1
     else:
-        data[160] ^= 1
+        data[168] ^= 1
     kept.write_bytes(data)
     done = complete(path, "--at", "2:5", "--cache-session", "--json")
     assert done.returncode == 0 and "is not used" in done.stderr
