@@ -52,11 +52,13 @@ static void futex_wake_all(atomic_uint *word)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
 }
 
-/* Returns once *word differs from `value`. */
-static void wait_change(struct pool *p, atomic_uint *word, unsigned value)
+/* Returns once *word differs from `value`; calls `idle`, if there is one, while it spins. */
+static void wait_change(struct pool *p, atomic_uint *word, unsigned value, void (*idle)(void *ctx),
+                        void *ctx)
 {
     for (int i = 0; i < SPIN_ROUNDS; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != value) return;
+        if (idle) idle(ctx);
         cpu_relax();
     }
     /* Sequentially consistent on both sides: either the sleeper is counted before `advance` looks,
@@ -74,6 +76,11 @@ static void advance(struct pool *p, atomic_uint *word)
 
 void pool_barrier(struct pool *p)
 {
+    pool_barrier_idle(p, NULL, NULL);
+}
+
+void pool_barrier_idle(struct pool *p, void (*idle)(void *ctx), void *ctx)
+{
     if (p->n_threads == 1) return;
     unsigned phase = atomic_load_explicit(&p->phase, memory_order_acquire);
     unsigned n = atomic_fetch_add_explicit(&p->arrived, 1, memory_order_acq_rel) + 1;
@@ -81,7 +88,7 @@ void pool_barrier(struct pool *p)
         atomic_store_explicit(&p->arrived, 0, memory_order_relaxed);
         advance(p, &p->phase);
     } else {
-        wait_change(p, &p->phase, phase);
+        wait_change(p, &p->phase, phase, idle, ctx);
     }
 }
 
@@ -91,7 +98,7 @@ static void *worker(void *arg)
     struct pool *p = a.pool;
     free(arg);
     for (unsigned seen = 0;; seen++) {
-        wait_change(p, &p->job, seen);
+        wait_change(p, &p->job, seen, NULL, NULL);
         if (atomic_load_explicit(&p->stop, memory_order_acquire)) return NULL;
         p->fn(p->ctx, a.index);
         pool_barrier(p);

@@ -19,5 +19,8 @@ void pool_run(struct pool *p, void (*fn)(void *ctx, int thread), void *ctx);
 
 /* Inside a function that pool_run runs: returns when all threads have called it. */
 void pool_barrier(struct pool *p);
+/* The same; a thread that waits calls idle(ctx) again and again, which does a fraction of a
+ * microsecond of something useful. */
+void pool_barrier_idle(struct pool *p, void (*idle)(void *ctx), void *ctx);
 
 #endif

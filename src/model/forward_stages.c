@@ -6,12 +6,22 @@
 
 #include "model/forward_int.h"
 
+/* Weights of the next stage that has some, which a waiting thread brings near: memory is the limit
+ * of a single row, and would rest at every barrier. */
+struct ahead {
+    const struct stage *stage; /* whose weights these are */
+    const uint8_t *at, *end;
+};
+
+#define AHEAD_BYTES (256 * 1024) /* of the second-level cache */
+
 struct thread_ctx {
     struct forward *f;
     struct forward_thread *own;
     const struct stage *s;
     size_t stage_index;
     int thread, n_threads;
+    struct ahead ahead;
 };
 
 static size_t take(struct thread_ctx *c, int counter, size_t step)
@@ -20,17 +30,74 @@ static size_t take(struct thread_ctx *c, int counter, size_t step)
     return atomic_fetch_add_explicit(n, (unsigned)step, memory_order_relaxed);
 }
 
-static void barrier(struct thread_ctx *c)
-{
-    pool_barrier(c->f->pool);
-}
-
 static size_t min_size(size_t a, size_t b)
 {
     return a < b ? a : b;
 }
 
-/* ---- inputs of matrices ----------------------------------------------------------------------- */
+static size_t n_panels(const struct kern_matrix *w)
+{
+    return (w->n_rows + KERN_PANEL - 1) / KERN_PANEL;
+}
+
+/* Panels of the next unit of work where `left` are left: large ones first, since a call takes a
+ * moment to get going, and small ones last, so that all threads end together (guided
+ * self-scheduling, Polychronopoulos and Kuck 1987). Even, since kernels take panels in pairs. */
+static size_t guided_step(const struct thread_ctx *c, size_t left)
+{
+    size_t step = left / (2 * (size_t)c->n_threads) & ~(size_t)1;
+    return step < 2 ? min_size(left, 2) : step;
+}
+
+/* The next unit of `panels` panels; false where none is left. */
+static bool take_panels(struct thread_ctx *c, int counter, size_t panels, size_t *p0, size_t *p1)
+{
+    atomic_uint *n = &c->f->counters[c->stage_index * COUNTERS + (size_t)counter];
+    unsigned at = atomic_load_explicit(n, memory_order_relaxed);
+    do {
+        if (at >= panels) return false;
+        *p0 = at;
+        *p1 = at + guided_step(c, panels - at);
+    } while (!atomic_compare_exchange_weak_explicit(n, &at, (unsigned)*p1, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+/* Who waits takes a unit after those who do not. */
+static void find_ahead(struct thread_ctx *c)
+{
+    const struct model *m = c->f->m;
+    const struct stage *s = c->s + 1, *end = m->stages + m->n_stages;
+    while (s < end && !s->w[0].mat.n_rows) s++;
+    if (s == c->ahead.stage) return;
+    c->ahead = (struct ahead){.stage = s};
+    if (s == end) return;
+    const struct kern_matrix *w = &s->w[0].mat;
+    size_t panels = n_panels(w), first = 0;
+    for (int t = 1; t < c->n_threads; t++) first += guided_step(c, panels - first);
+    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
+    c->ahead.at = w->data + first * bytes;
+    c->ahead.end = c->ahead.at + min_size(AHEAD_BYTES, (panels - first) * bytes);
+}
+
+static void fetch_ahead(void *ctx)
+{
+    struct ahead *a = ctx;
+    for (int i = 0; i < 8 && a->at < a->end; i++, a->at += 64) __builtin_prefetch(a->at, 0, 2);
+}
+
+static void barrier(struct thread_ctx *c)
+{
+    if (c->f->n_rows > 1) {
+        pool_barrier(c->f->pool);
+        return;
+    }
+    find_ahead(c);
+    pool_barrier_idle(c->f->pool, fetch_ahead, &c->ahead);
+}
+
+/* ---- inputs of matrices -----------------------------------------------------------------------
+ */
 
 /* The formats of activations that the stage's matrices read, as a set of bits. */
 static unsigned formats_read(const struct stage *s)
@@ -82,21 +149,8 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
     return act;
 }
 
-/* ---- matrix products -------------------------------------------------------------------------- */
-
-static size_t n_panels(const struct kern_matrix *w)
-{
-    return (w->n_rows + KERN_PANEL - 1) / KERN_PANEL;
-}
-
-/* Units small enough to even out threads of different speed, large enough to amortise a call. A
- * single row's stages are so short that the last unit's length shows. Even, since kernels take
- * panels in pairs. */
-static size_t panel_step(const struct thread_ctx *c, size_t panels, size_t n_rows)
-{
-    size_t step = panels / ((size_t)c->n_threads * (n_rows < 8 ? 32 : 12)) & ~(size_t)1;
-    return step < 2 ? 2 : min_size(step, 64);
-}
+/* ---- matrix products --------------------------------------------------------------------------
+ */
 
 /* Calls fn for ranges of panels until all are taken. */
 static void each_panels(struct thread_ctx *c, int counter, size_t panels,
@@ -104,9 +158,7 @@ static void each_panels(struct thread_ctx *c, int counter, size_t panels,
                                    size_t p1),
                         const struct kern_act *act)
 {
-    size_t step = panel_step(c, panels, act->n_rows);
-    for (size_t p; (p = take(c, counter, step)) < panels;)
-        fn(c, act, p, min_size(p + step, panels));
+    for (size_t p0, p1; take_panels(c, counter, panels, &p0, &p1);) fn(c, act, p0, p1);
 }
 
 static void multiply(struct thread_ctx *c, const struct kern_matrix *w, const struct kern_act *act,
@@ -122,7 +174,8 @@ static void columns(const struct kern_matrix *w, size_t p0, size_t p1, size_t *c
     *c1 = min_size(p1 * KERN_PANEL, w->n_rows);
 }
 
-/* ---- stages ----------------------------------------------------------------------------------- */
+/* ---- stages -----------------------------------------------------------------------------------
+ */
 
 static void rope_angles(const struct forward *f, size_t pos, float *cs)
 {
@@ -167,14 +220,22 @@ static void qkv_panels(struct thread_ctx *c, const struct kern_act *act, size_t 
     }
 }
 
+/* Whether each sequence's new rows are one unit of attention: then whoever attends writes the keys
+ * and values that no other unit reads, and no barrier stands between. */
+static bool units_are_spans(const struct forward *f)
+{
+    return f->n_units == f->n_spans;
+}
+
 static void stage_attn_in(struct thread_ctx *c)
 {
     struct forward *f = c->f;
     const struct kern_act *act = prepare(c, f->x, f->m->info.n_embd, f->n_rows, false);
-    size_t panels = n_panels(&c->s->w[0].mat) + n_panels(&c->s->w[1].mat) +
-                    n_panels(&c->s->w[2].mat);
+    size_t panels =
+        n_panels(&c->s->w[0].mat) + n_panels(&c->s->w[1].mat) + n_panels(&c->s->w[2].mat);
     each_panels(c, 0, panels, qkv_panels, act);
     barrier(c);
+    if (units_are_spans(f)) return;
     uint32_t n_kv = f->m->info.n_head_kv;
     for (size_t u; (u = take(c, 1, 1)) < f->n_units * n_kv;)
         forward_cache(f, c->s, &f->units[u / n_kv], (uint32_t)(u % n_kv));
@@ -186,9 +247,12 @@ static void stage_attn(struct thread_ctx *c)
     struct forward *f = c->f;
     const struct stage *in = c->s - 1; /* the ATTN_IN of this layer has the query bias */
     size_t n_kv = f->m->info.n_head_kv;
-    for (size_t u; (u = take(c, 0, 1)) < f->n_units * n_kv;)
+    for (size_t u; (u = take(c, 0, 1)) < f->n_units * n_kv;) {
         /* Late units see the most positions: take them first, so that the end is even. */
-        forward_attend(f, c->own, in, &f->units[f->n_units - 1 - u / n_kv], (uint32_t)(u % n_kv));
+        const struct attn_unit *unit = &f->units[f->n_units - 1 - u / n_kv];
+        if (units_are_spans(f)) forward_cache(f, in, unit, (uint32_t)(u % n_kv));
+        forward_attend(f, c->own, in, unit, (uint32_t)(u % n_kv));
+    }
     barrier(c);
 }
 
@@ -258,9 +322,9 @@ static void stage_head(struct thread_ctx *c)
 }
 
 static void (*const stage_fn[])(struct thread_ctx *c) = {
-    [STAGE_EMBED] = stage_embed,       [STAGE_ATTN_IN] = stage_attn_in,
-    [STAGE_ATTN] = stage_attn,         [STAGE_ATTN_OUT] = stage_attn_out,
-    [STAGE_FFN_IN] = stage_ffn_in,     [STAGE_FFN_OUT] = stage_ffn_out,
+    [STAGE_EMBED] = stage_embed,   [STAGE_ATTN_IN] = stage_attn_in,
+    [STAGE_ATTN] = stage_attn,     [STAGE_ATTN_OUT] = stage_attn_out,
+    [STAGE_FFN_IN] = stage_ffn_in, [STAGE_FFN_OUT] = stage_ffn_out,
     [STAGE_HEAD] = stage_head,
 };
 
@@ -268,8 +332,8 @@ void forward_stages(void *ctx, int thread)
 {
     struct forward *f = ctx;
     const struct model *m = f->m;
-    struct thread_ctx c = {.f = f, .own = &f->threads[thread], .thread = thread,
-                           .n_threads = pool_n_threads(f->pool)};
+    struct thread_ctx c = {
+        .f = f, .own = &f->threads[thread], .thread = thread, .n_threads = pool_n_threads(f->pool)};
     for (size_t i = 0; i < m->n_stages; i++) {
         c.s = &m->stages[i];
         c.stage_index = i;
