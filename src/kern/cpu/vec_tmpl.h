@@ -76,24 +76,35 @@ INLINE void quantize_block16(const float *x, int16_t *q, float *scale, size_t w)
     for (int g = 0; g < 16; g++) memcpy(q + 2 * w * (size_t)g, words + 2 * g, 4);
 }
 
-/* One row's blocks of `n` vectors (0: int16, of two). */
-INLINE void quantize_row(const int n, const float *x, size_t n_cols, const struct kern_act_q *o,
-                         size_t w)
+/* Row i's block b of a tile of w rows, n vectors of 16 (0: int16, two vectors). */
+INLINE void quantize_at(const int n, const float *x, const struct kern_act_q *o, size_t w, size_t i,
+                        size_t b)
+{
+    const size_t cols = n ? 16 * (size_t)n : 32, at = b * w + i;
+    if (n)
+        quantize_block(n, x, o->q + b * cols * w + 4 * i, o->scale + at, o->neg_sum + at,
+                       o->bias + at, w);
+    else
+        quantize_block16(x, (int16_t *)o->q + b * cols * w + 2 * i, o->scale + at, w);
+}
+
+/* All blocks of a tile of w rows, row by row within a block: what they write lies together. */
+INLINE void quantize_tile(const int n, const float *x, size_t stride, size_t n_cols,
+                          const struct kern_act_q *o, size_t w)
 {
     const size_t cols = n ? 16 * (size_t)n : 32;
     /* The blocks' maxima skip a NaN, but 0 * x is NaN for it and for an infinity. */
-    vf broken = vf_zero();
-    for (size_t b = 0; b < n_cols / cols; b++) {
-        const float *block = x + b * cols;
-        if (n)
-            quantize_block(n, block, o->q + b * cols * w, o->scale + b * w, o->neg_sum + b * w,
-                           o->bias + b * w, w);
-        else
-            quantize_block16(block, (int16_t *)o->q + b * cols * w, o->scale + b * w, w);
-        for (size_t i = 0; i < cols; i += 16)
-            broken = vf_fma(vf_load(block + i), vf_zero(), broken);
-    }
-    if (isnan(vf_hsum(broken))) *o->scale = NAN; /* shows in the logits */
+    vf broken[KERN_TILE_MAX];
+    for (size_t i = 0; i < w; i++) broken[i] = vf_zero();
+    for (size_t b = 0; b < n_cols / cols; b++)
+        for (size_t i = 0; i < w; i++) {
+            const float *block = x + i * stride + b * cols;
+            quantize_at(n, block, o, w, i, b);
+            for (size_t c = 0; c < cols; c += 16)
+                broken[i] = vf_fma(vf_load(block + c), vf_zero(), broken[i]);
+        }
+    for (size_t i = 0; i < w; i++)
+        if (isnan(vf_hsum(broken[i]))) o->scale[i] = NAN; /* shows in the logits */
 }
 
 static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, size_t tile0,
@@ -101,22 +112,18 @@ static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, 
 {
     const struct kern_act_q *o = &act->fmt[format];
     size_t n = act->n_cols, ns = n / (format == KERN_ACT_16 ? 16 : 32);
-    size_t bytes = format == KERN_ACT_INT16 ? 2 : 1;
     for (size_t t = tile0; t < tile1; t++) {
-        size_t r0 = t * KERN_TILE_MAX, left = act->n_rows - r0;
+        size_t r0 = t * KERN_TILE_MAX, left = act->n_rows - r0, at = r0 * ns;
         size_t w = left < KERN_TILE_MAX ? left : KERN_TILE_MAX;
-        for (size_t i = 0; i < w; i++) {
-            const float *x = act->f32 + (r0 + i) * act->f32_stride;
-            size_t at = r0 * ns + i;
-            struct kern_act_q row = {o->q + (r0 * n + 4 / bytes * i) * bytes, o->scale + at,
-                                     o->neg_sum + at, o->bias + at};
-            if (format == KERN_ACT_INT16)
-                quantize_row(0, x, n, &row, w);
-            else if (format == KERN_ACT_16)
-                quantize_row(1, x, n, &row, w);
-            else
-                quantize_row(2, x, n, &row, w);
-        }
+        const float *x = act->f32 + r0 * act->f32_stride;
+        struct kern_act_q tile = {o->q + r0 * n * (format == KERN_ACT_INT16 ? 2 : 1),
+                                  o->scale + at, o->neg_sum + at, o->bias + at};
+        if (format == KERN_ACT_INT16)
+            quantize_tile(0, x, act->f32_stride, n, &tile, w);
+        else if (format == KERN_ACT_16)
+            quantize_tile(1, x, act->f32_stride, n, &tile, w);
+        else
+            quantize_tile(2, x, act->f32_stride, n, &tile, w);
     }
 }
 
