@@ -15,7 +15,7 @@
 #include "model/kv_file.h"
 #include "model/model.h"
 
-enum { N_TOKENS = 75 }; /* two pages and some */
+enum { N_IDS = 80, N_TOKENS = 75 }; /* two pages and some */
 
 /* ---- one arithmetic, one version ---------------------------------------------------------------
  */
@@ -53,7 +53,7 @@ static struct fed fed_open(const char *fixture, const char *table, const char *k
     struct fed x = {.l = golden_open(fixture, table, kv_type)};
     struct error err = {0};
     golden_assert_ok(kv_pool_create(x.l.m, 4 * N_TOKENS, &x.pool, &err), &err);
-    golden_assert_ok(forward_create(x.l.m, 1, 80, &x.f, &err), &err);
+    golden_assert_ok(forward_create(x.l.m, 1, N_IDS, &x.f, &err), &err);
     return x;
 }
 
@@ -132,9 +132,9 @@ static void test_nothing_else_is_kept(void **state)
 {
     static const size_t lengths[] = {1, 31, 32, 33, 64, 74, N_TOKENS};
     struct golden g = golden_load("llama-tied");
-    int32_t other[N_TOKENS];
+    int32_t other[N_IDS];
     (void)state;
-    for (size_t i = 0; i < N_TOKENS; i++) other[i] = (g.ids[i] + 7) % g.n_vocab;
+    for (size_t i = 0; i < N_IDS; i++) other[i] = (g.ids[i] + 7) % g.n_vocab;
     for (size_t d = 0; d < N_DIGESTS; d++) {
         struct fed x = fed_open("llama-tied", NULL, digests[d].kv_type);
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -149,7 +149,7 @@ static void test_nothing_else_is_kept(void **state)
             size_t bytes = kv_file_pages(n) * (size_t)x.form.page_bytes;
             assert_memory_equal(got, want, bytes);
             free(got);
-            golden_feed(x.f, b, other, 80 - n, NULL);
+            golden_feed(x.f, b, other, N_IDS - n, NULL);
             got = pages_of(&x, b, n); /* of a longer text, only its beginning */
             assert_memory_equal(got, want, bytes);
             free(got);
