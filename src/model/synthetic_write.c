@@ -315,8 +315,10 @@ enum status synthetic_write(const struct synthetic *s, const char *path,
         st = j.st;
     }
     pool_destroy(pool);
+    /* The other threads may have left the caller's no chunk to ask after. */
+    if (!st && opt->progress && !opt->progress(opt->ctx, j.total, j.total))
+        st = error_set(err, ERR_CANCELLED, "interrupted");
     if (!st) {
-        if (opt->progress) opt->progress(opt->ctx, j.total, j.total);
         st = gguf_writer_commit(j.w, err);
         j.w = NULL;
     }

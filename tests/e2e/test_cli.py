@@ -75,7 +75,7 @@ def test_version(hearth):
     (["help", "remove"], "did you mean 'rm'?"),
     (["help", "xyzzy"], "no command 'xyzzy'"),
     (["--frobnicate"], "unknown option --frobnicate"),
-    (["complete"], "missing FILE"),
+    (["complete"], "which FILE?"),
     (["complete", "a.c", "--at"], "--at needs a value"),
     (["complete", "a.c", "--at", "1:1", "--max-tokens", "many"], "--max-tokens takes a whole number"),
     (["complete", "a.c", "--at", "1:1", "--max-tokens", "99999999999999999999"], "--max-tokens"),
