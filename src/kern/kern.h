@@ -21,7 +21,7 @@
 #define KERN_PANEL 16      /* rows per panel */
 #define KERN_KV_PAGE 32    /* positions per page of the KV cache */
 #define KERN_TILE_MAX 12   /* activation rows that one kernel call interleaves */
-#define KERN_MATMUL_SCRATCH (160 * 1024)
+#define KERN_MATMUL_SCRATCH (96 * 1024)
 
 /* ---- packed weights --------------------------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /* Template: many rows of activations times a matrix.
  *
- * V_PANELS panels at a time are unpacked, a stretch of columns each, into records that
- * stay in the first-level cache while tiles of rows run over them; a tile's sums wait in `sums`
- * from one stretch of columns to the next. So every weight is unpacked once for GEMM_ROWS rows. */
+ * V_PANELS panels at a time are unpacked, a stretch of columns each, into records that stay in the
+ * first-level cache while tiles of rows run over them; a tile's sums wait in `sums` from one stretch of
+ * columns to the next. So every weight is unpacked once for GEMM_ROWS rows. */
 
 enum {
     REC_MAX = 1152,
