@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -108,6 +109,44 @@ enum status file_sync_parent(const char *path, struct error *err)
     return st;
 }
 
+/* The advice belongs to what a person can act on: a disk, a quota or a size limit that is full. */
+static enum status write_error(struct error *err, const char *verb, const char *path)
+{
+    bool full = errno == ENOSPC || errno == EDQUOT || errno == EFBIG;
+    return error_set(err, ERR_IO, "cannot %s %s: %s%s", verb, path, strerror(errno),
+                     full ? "; free some space or choose another place" : "");
+}
+
+enum status file_write_at(int fd, const char *path, uint64_t offset, const void *data, size_t len,
+                          struct error *err)
+{
+    const char *p = data;
+    while (len) {
+        ssize_t n = pwrite(fd, p, len, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO;
+        if (n <= 0) return write_error(err, "write", path);
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return OK;
+}
+
+enum status file_set_size(int fd, const char *path, uint64_t bytes, struct error *err)
+{
+    struct rlimit limit;
+    /* Going past this limit would not fail but kill the process (SIGXFSZ). */
+    bool over = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+                bytes > limit.rlim_cur;
+    if (over) errno = EFBIG;
+    if (!over && fallocate(fd, 0, 0, (off_t)bytes) == 0) return OK;
+    if (!over && (errno == EOPNOTSUPP || errno == ENOSYS) && ftruncate(fd, (off_t)bytes) == 0)
+        return OK;
+    write_error(err, "set the size of", path);
+    return error_prefix(err, "%llu MiB are needed", (unsigned long long)(bytes >> 20) + 1);
+}
+
 enum status file_replace(const char *path, const void *data, size_t len, struct error *err)
 {
     size_t plen = strlen(path);
@@ -115,23 +154,14 @@ enum status file_replace(const char *path, const void *data, size_t len, struct 
     if (!tmp) return error_set(err, ERR_NOMEM, "out of memory");
     memcpy(tmp, path, plen);
     memcpy(tmp + plen, ".tmp-XXXXXX", 12);
-    enum status st = OK;
+    enum status st;
     int fd = mkostemp(tmp, O_CLOEXEC);
     if (fd < 0) {
         st = os_error(err, "create", tmp);
         free(tmp);
         return st;
     }
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n = write(fd, (const char *)data + done, len - done);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) {
-            st = os_error(err, "write", path);
-            break;
-        }
-        done += (size_t)n;
-    }
+    st = file_write_at(fd, path, 0, data, len, err);
     if (st == OK && fsync(fd) != 0) st = os_error(err, "sync", path);
     if (close(fd) != 0 && st == OK) st = os_error(err, "close", path);
     if (st == OK && rename(tmp, path) != 0) st = os_error(err, "replace", path);

@@ -27,6 +27,14 @@ enum status file_read_all(const char *path, struct buf *out, struct error *err);
  * the folder: readers see the old contents or the new, never a part. */
 enum status file_replace(const char *path, const void *data, size_t len, struct error *err);
 
+/* Writes all of `data` at an offset of an open file; errors name `path`. Threads may write to different
+ * places of one file at once. */
+enum status file_write_at(int fd, const char *path, uint64_t offset, const void *data, size_t len,
+                          struct error *err);
+/* Gives an open file its size and sets the space aside, so that a full disk shows now, and not later
+ * in the middle. Where the file system cannot set space aside, only the size. */
+enum status file_set_size(int fd, const char *path, uint64_t bytes, struct error *err);
+
 /* mkdir -p with mode 0700 for what it creates. */
 enum status file_make_dirs(const char *path, struct error *err);
 

@@ -1,7 +1,6 @@
 /* Results of bench, as JSON and as a table. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/machine.h"
@@ -73,15 +72,7 @@ enum status bench_print_json(const struct bench *b, struct error *err)
         share(bench_decode_bytes(b), b->bandwidth), "int8_peak", "ops_per_second", b->int8_peak,
         "share", share(bench_prefill_ops(b), b->int8_peak), "load_ms", cli_round(b->load_ms),
         "start_to_prefill_ms", cli_round(b->start_to_prefill_ms), "machine", bench_machine_json());
-    char *out = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-    enum status st = OK;
-    if (!out)
-        st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK)
-        st = cli_write("\n", 1, err);
-    free(out);
-    json_decref(root);
-    return st;
+    return cli_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9), err);
 }
 
 /* ---- a table ----------------------------------------------------------------------------------

@@ -266,7 +266,8 @@ static enum status print_json(const struct job *j, struct error *err)
         return error_set(err, ERR_NOMEM,
                          "no memory for the result, or a file name that is not UTF-8");
     }
-    return complete_json_print(root, j->compact, err);
+    return cli_print_json(
+        root, JSON_REAL_PRECISION(12) | (j->compact ? JSON_COMPACT : JSON_INDENT(2)), err);
 }
 
 static void note_truncation(const struct job *j)

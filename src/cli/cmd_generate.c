@@ -288,7 +288,6 @@ static enum status print_json(const struct job *j, struct error *err)
     size_t evaluated = r->n_prompt - r->n_cached;
     size_t steps = r->n_generated ? r->n_generated - 1 : 0;
     json_t *root = NULL;
-    char *out = NULL;
     if (st == OK)
         root = json_pack(
             "{s:s%, s:I, s:I, s:s, s:I, s:i, s:I, s:{s:I, s:I, s:I}, "
@@ -304,13 +303,7 @@ static enum status print_json(const struct job *j, struct error *err)
             cli_round(r->decode_ms), "draft_ms", cli_round(r->draft_ms),
             "prefill_tokens_per_second", per_second((double)evaluated, r->prefill_ms),
             "decode_tokens_per_second", per_second((double)steps, r->decode_ms));
-    if (root) out = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-    if (!out)
-        st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK)
-        st = cli_write("\n", 1, err);
-    free(out);
-    json_decref(root);
+    st = cli_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), err);
     buf_fini(&valid);
     return st;
 }

@@ -90,14 +90,11 @@ static enum status print_json(const struct scored *s, struct error *err)
     json_t *root =
         json_pack("{s:o, s:I, s:o, s:o}", "tokens", tokens, "n_tokens", (json_int_t)s->tokens.len,
                   "nll", number(s->nll), "perplexity", number(s->perplexity));
-    char *out = root && st == OK ? json_dumps(root, JSON_COMPACT) : NULL;
-    if (!out)
-        st = error_set(err, ERR_NOMEM, "no memory for the result");
-    else if ((st = cli_write(out, strlen(out), err)) == OK)
-        st = cli_write("\n", 1, err);
-    free(out);
-    json_decref(root);
-    return st;
+    if (st != OK) {
+        json_decref(root);
+        root = NULL;
+    }
+    return cli_print_json(root, JSON_COMPACT, err);
 }
 
 /* ---- for people -------------------------------------------------------------------------------

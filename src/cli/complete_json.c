@@ -1,7 +1,5 @@
 #include "cli/complete_json.h"
 
-#include <stdlib.h>
-#include <string.h>
 
 #include "cli/load.h"
 
@@ -41,19 +39,4 @@ json_t *complete_json(const struct complete_result *r, double total_ms)
                      "suffix_tokens_dropped", (json_int_t)r->suffix_tokens_dropped,
                      "prefix_lines_dropped", (json_int_t)r->prefix_lines_dropped,
                      "suffix_lines_dropped", (json_int_t)r->suffix_lines_dropped, "timings", times);
-}
-
-enum status complete_json_print(json_t *root, bool one_line, struct error *err)
-{
-    char *out =
-        root
-            ? json_dumps(root, JSON_REAL_PRECISION(12) | (one_line ? JSON_COMPACT : JSON_INDENT(2)))
-            : NULL;
-    json_decref(root);
-    if (!out) return error_set(err, ERR_NOMEM, "no memory for the result");
-    size_t len = strlen(out);
-    out[len] = '\n'; /* its NUL is not needed: one write, so that no reader sees half a line */
-    enum status st = cli_write(out, len + 1, err);
-    free(out);
-    return st;
 }

@@ -12,7 +12,4 @@ json_t *complete_json(const struct complete_result *r, double total_ms);
 /* Tokens generated per second after the first; 0 where there is no second. */
 double complete_decode_rate(const struct complete_result *r);
 
-/* Prints the object as one line, or indented, and frees it (NULL: no memory). */
-enum status complete_json_print(json_t *root, bool one_line, struct error *err);
-
 #endif

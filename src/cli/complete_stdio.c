@@ -223,7 +223,7 @@ static enum status serve(struct server *s, const struct inbox_line *line, struct
         out = NULL;
     }
     json_decref(root);
-    return complete_json_print(out, true, err);
+    return cli_print_json(out, JSON_COMPACT | JSON_REAL_PRECISION(12), err);
 }
 
 enum status complete_stdio(struct completer *c, const struct complete_request *defaults, bool force,

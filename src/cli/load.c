@@ -94,6 +94,18 @@ enum status cli_write(const char *text, size_t len, struct error *err)
     return ERR_IO;
 }
 
+enum status cli_print_json(json_t *root, size_t flags, struct error *err)
+{
+    char *out = root ? json_dumps(root, flags) : NULL;
+    json_decref(root);
+    if (!out) return error_set(err, ERR_NOMEM, "no memory for the result");
+    size_t len = strlen(out);
+    out[len] = '\n'; /* its NUL is not needed: one write, so that no reader sees half a line */
+    enum status st = cli_write(out, len + 1, err);
+    free(out);
+    return st;
+}
+
 double cli_round(double x)
 {
     return floor(x * 100 + 0.5) / 100;

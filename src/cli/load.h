@@ -2,6 +2,7 @@
 #ifndef HEARTH_CLI_LOAD_H
 #define HEARTH_CLI_LOAD_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include "base/buf.h"
@@ -36,6 +37,9 @@ const volatile int *cli_catch_interrupt(void);
 
 /* Writes all of it to standard output at once and flushes; ERR_IO. */
 enum status cli_write(const char *text, size_t len, struct error *err);
+/* The same for JSON and a line end, and releases `root`; NULL, as json_pack gives it, is ERR_NOMEM.
+ * `flags` are json_dumps'. */
+enum status cli_print_json(json_t *root, size_t flags, struct error *err);
 
 /* Rounded to hundredths, so that a JSON reader sees 12.34 and not its nearest neighbour's digits.
  */

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,38 +22,6 @@ static enum status os_error(const struct gguf_writer *w, const char *verb, struc
                      full ? "; free some space or choose another place" : "");
 }
 
-static enum status write_at(const struct gguf_writer *w, uint64_t offset, const void *data,
-                            size_t len, struct error *err)
-{
-    const char *p = data;
-    while (len) {
-        ssize_t n = pwrite(w->fd, p, len, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) errno = EIO;
-        if (n <= 0) return os_error(w, "write", err);
-        p += n;
-        offset += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return OK;
-}
-
-/* Gives the file its full size, its blocks set aside where the file system can do that. */
-static enum status set_size(const struct gguf_writer *w, struct error *err)
-{
-    struct rlimit limit;
-    /* Going past this limit would not fail but kill the process (SIGXFSZ). */
-    bool over = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-                w->file_bytes > limit.rlim_cur;
-    if (over) errno = EFBIG;
-    if (!over && fallocate(w->fd, 0, 0, (off_t)w->file_bytes) == 0) return OK;
-    if (!over && (errno == EOPNOTSUPP || errno == ENOSYS) &&
-        ftruncate(w->fd, (off_t)w->file_bytes) == 0)
-        return OK;
-    os_error(w, "set the size of", err);
-    return error_prefix(err, "%" PRIu64 " MiB are needed", (w->file_bytes >> 20) + 1);
-}
-
 static enum status write_header(const struct gguf_writer *w, struct error *err)
 {
     uint8_t head[GGUF_HEADER_BYTES] = {'G', 'G', 'U', 'F', VERSION};
@@ -63,10 +30,10 @@ static enum status write_header(const struct gguf_writer *w, struct error *err)
         head[16 + i] = (uint8_t)((uint64_t)w->n_keys >> 8 * i);
     }
     uint64_t at = sizeof head;
-    enum status st = write_at(w, 0, head, sizeof head, err);
-    if (!st) st = write_at(w, at, w->keys.data, w->keys.len, err);
+    enum status st = file_write_at(w->fd, w->path, 0, head, sizeof head, err);
+    if (!st) st = file_write_at(w->fd, w->path, at, w->keys.data, w->keys.len, err);
     at += w->keys.len;
-    if (!st) st = write_at(w, at, w->tensors.data, w->tensors.len, err);
+    if (!st) st = file_write_at(w->fd, w->path, at, w->tensors.data, w->tensors.len, err);
     return st;
 }
 
@@ -125,7 +92,7 @@ enum status gguf_writer_start(struct gguf_writer *w, struct error *err)
     }
     w->file_bytes = bytes;
     checked_align(GGUF_HEADER_BYTES + w->keys.len + w->tensors.len, w->alignment, &w->data_start);
-    st = set_size(w, err);
+    st = file_set_size(w->fd, w->path, w->file_bytes, err);
     return st ? st : write_header(w, err);
 }
 
@@ -139,7 +106,8 @@ enum status gguf_writer_put(struct gguf_writer *w, size_t i, uint64_t offset, co
                          "cannot write %s: %zu bytes at %" PRIu64
                          " of tensor %zu are not part of it",
                          w->path, len, offset, i);
-    enum status st = write_at(w, w->data_start + w->places[i].offset + offset, data, len, err);
+    enum status st =
+        file_write_at(w->fd, w->path, w->data_start + w->places[i].offset + offset, data, len, err);
     if (!st) atomic_fetch_add(&w->places[i].written, len);
     return st;
 }

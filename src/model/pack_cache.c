@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -146,38 +145,6 @@ static void remove_stale(const char *dir, const char *path)
     if (d) closedir(d);
 }
 
-static enum status write_at(int fd, uint64_t offset, const void *data, size_t len,
-                            struct error *err)
-{
-    const char *p = data;
-    while (len) {
-        ssize_t n = pwrite(fd, p, len, (off_t)offset);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0)
-            return error_set(err, ERR_IO, "cannot write the packed weights' cache: %s",
-                             n ? strerror(errno) : "no progress");
-        p += n;
-        offset += (uint64_t)n;
-        len -= (size_t)n;
-    }
-    return OK;
-}
-
-/* Makes fd's file the given size with its blocks set aside where the file system can do that. */
-static enum status set_size(int fd, const char *path, uint64_t bytes, struct error *err)
-{
-    struct rlimit limit;
-    /* Going past this limit would not fail but kill the process (SIGXFSZ). */
-    bool over = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-                bytes > limit.rlim_cur;
-    if (over) errno = EFBIG;
-    if (!over && fallocate(fd, 0, 0, (off_t)bytes) == 0) return OK;
-    if (!over && (errno == EOPNOTSUPP || errno == ENOSYS) && ftruncate(fd, (off_t)bytes) == 0)
-        return OK;
-    return error_set(err, ERR_IO, "cannot set aside %llu MiB for %s: %s",
-                     (unsigned long long)(bytes >> 20), path, strerror(errno));
-}
-
 enum status pack_writer_begin(const char *dir, const struct pack_plan *plan,
                               struct pack_writer **out, struct error *err)
 {
@@ -206,8 +173,8 @@ enum status pack_writer_begin(const char *dir, const struct pack_plan *plan,
     w->tmp = tmp;
     tmp = NULL;
     flock(w->fd, LOCK_EX | LOCK_NB); /* where locks do not work nothing stale is removed either */
-    st = set_size(w->fd, w->path, file_bytes, err);
-    if (!st) st = write_at(w->fd, 0, h, w->header_bytes, err);
+    st = file_set_size(w->fd, w->path, file_bytes, err);
+    if (!st) st = file_write_at(w->fd, w->path, 0, h, w->header_bytes, err);
 out:
     free(h);
     free(tmp);
@@ -221,7 +188,7 @@ out:
 enum status pack_writer_put(struct pack_writer *w, uint64_t offset, const void *data, size_t len,
                             struct error *err)
 {
-    enum status st = write_at(w->fd, w->header_bytes + offset, data, len, err);
+    enum status st = file_write_at(w->fd, w->path, w->header_bytes + offset, data, len, err);
     /* Starts the disk on it at once: commit then waits for little. */
     if (!st)
         (void)sync_file_range(w->fd, (off_t)(w->header_bytes + offset), (off_t)len,

@@ -7,42 +7,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "kern/kern.h"
+#include "kern_kit.h"
 
 enum { MAX_PAGES = 4, MAX_QUERIES = KERN_ATTN_MAX_Q };
-
-static uint64_t rng_state = 88172645463325252u;
-
-static uint32_t rng(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 16);
-}
-
-static float rng_float(void)
-{
-    return (float)(rng() & 0xffffff) / 8388608.0f - 1.0f;
-}
-
-static void *alloc(size_t n)
-{
-    void *p = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
-    if (!p) exit(99);
-    return p;
-}
-
-static int failures, checks;
-static const struct kern_ops *kern_scalar; /* the reference */
-
-static void expect(bool ok, const char *what, const char *table, size_t hd, size_t n)
-{
-    checks++;
-    if (ok) return;
-    failures++;
-    if (failures < 40) printf("FAIL %s: %s, head_dim %zu, query %zu\n", what, table, hd, n);
-}
 
 static bool close_enough(const float *a, const float *b, size_t n, float tol)
 {
@@ -52,11 +19,6 @@ static bool close_enough(const float *a, const float *b, size_t n, float tol)
     for (size_t i = 0; i < n; i++)
         if (!(fabsf(a[i] - b[i]) <= tol * top)) return false;
     return true;
-}
-
-static bool exact(const struct kern_ops *ops)
-{
-    return strcmp(ops->name, "sse2") != 0;
 }
 
 static bool same(const struct kern_ops *ops, const float *a, const float *ref, size_t n)
@@ -99,10 +61,18 @@ static void scene_init(struct scene *s, size_t hd, size_t n_q, enum kern_kv_form
     for (size_t i = 0; i < n_q; i++)
         s->n_kv[i] = i < 4 ? 1 + (uint32_t)i * 32 : 1 + rng() % (MAX_PAGES * 32);
     s->ref = alloc(n_q * hd * 4);
-    s->a = (struct kern_attn){.k_format = k, .v_format = v, .q = q, .out = alloc(n_q * hd * 4), .q_stride = hd, .out_stride = hd,
-                              .n_kv = s->n_kv, .n_q = n_q, .head_dim = hd,
+    s->a = (struct kern_attn){.k_format = k,
+                              .v_format = v,
+                              .q = q,
+                              .out = alloc(n_q * hd * 4),
+                              .q_stride = hd,
+                              .out_stride = hd,
+                              .n_kv = s->n_kv,
+                              .n_q = n_q,
+                              .head_dim = hd,
                               .scale = 1 / sqrtf((float)hd),
-                              .pages = (const uint8_t *const *)s->pages, .k_offset = 0,
+                              .pages = (const uint8_t *const *)s->pages,
+                              .k_offset = 0,
                               .v_offset = kern_kv_bytes(k, hd),
                               .scratch = alloc(kern_attn_scratch_bytes(hd))};
     for (int p = 0; p < MAX_PAGES; p++) {
@@ -164,12 +134,13 @@ static void check(const struct kern_ops *ops, size_t hd, size_t n_q, enum kern_k
     memcpy(s.ref, s.a.out, n_q * hd * 4);
     float *t = alloc(n_q * hd * 4);
     for (size_t i = 0; i < n_q; i++) truth(&s, i, t + i * hd);
-    expect(close_enough(s.ref, t, n_q * hd, 1e-5f), "attention truth", "scalar", hd, 0);
+    expect(close_enough(s.ref, t, n_q * hd, 1e-5f), "attention truth", "scalar", "head_dim", hd, 0);
     for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
         memset(s.a.out, 0xff, n_q * hd * 4);
         memset(s.a.scratch, 0xff, kern_attn_scratch_bytes(hd));
         run_in_parts(ops, &s, parts[k]);
-        expect(same(ops, s.a.out, s.ref, n_q * hd), "attention in parts", ops->name, hd, parts[k]);
+        expect(same(ops, s.a.out, s.ref, n_q * hd), "attention in parts", ops->name, "head_dim", hd,
+               parts[k]);
     }
     free(t);
     scene_fini(&s);
@@ -205,15 +176,17 @@ static void check_write(const struct kern_ops *ops, enum kern_kv_format f, bool 
         ops->kv_write(f, keys, data, hd, at, x[at]);
         kern_scalar->kv_write(f, keys, ref, hd, at, x[at]);
     }
-    expect(memcmp(data, ref, bytes) == 0, "kv_write", ops->name, hd, f);
+    expect(memcmp(data, ref, bytes) == 0, "kv_write", ops->name, "head_dim", hd, f);
     for (size_t at = 0; at < KERN_KV_PAGE; at++) {
         kern_kv_read(f, keys, data, hd, at, y);
-        expect(near(f, y, x[at], hd), keys ? "key read back" : "value read back", ops->name, hd, at);
+        expect(near(f, y, x[at], hd), keys ? "key read back" : "value read back", ops->name,
+               "head_dim", hd, at);
     }
     x[0][3] = INFINITY, x[0][hd - 1] = -INFINITY, x[0][7] = NAN;
     ops->kv_write(f, keys, data, hd, 0, x[0]);
     kern_kv_read(f, keys, data, hd, 0, y);
-    for (size_t d = 0; d < hd; d++) expect(isfinite(y[d]), "infinity kept out", ops->name, hd, d);
+    for (size_t d = 0; d < hd; d++)
+        expect(isfinite(y[d]), "infinity kept out", ops->name, "head_dim", hd, d);
     free(ref);
     free(data);
 }
@@ -226,17 +199,18 @@ static void check_hadamard(const struct kern_ops *ops, size_t n)
     memcpy(z, x, sizeof x);
     ops->hadamard(y, n);
     kern_scalar->hadamard(z, n);
-    expect(same(ops, y, z, n), "hadamard", ops->name, n, 0);
+    expect(same(ops, y, z, n), "hadamard", ops->name, "head_dim", n, 0);
     size_t block = n & (~n + 1);
     for (size_t i = 0; i < n; i++) {
         double sum = 0;
         for (size_t k = 0; k < block; k++)
-            sum += x[i / block * block + k] * (__builtin_parity((unsigned)(i % block & k)) ? -1. : 1.);
+            sum +=
+                x[i / block * block + k] * (__builtin_parity((unsigned)(i % block & k)) ? -1. : 1.);
         z[i] = (float)(sum / sqrt((double)block));
     }
-    expect(close_enough(y, z, n, 1e-5f), "hadamard truth", ops->name, n, 1);
+    expect(close_enough(y, z, n, 1e-5f), "hadamard truth", ops->name, "head_dim", n, 1);
     ops->hadamard(y, n);
-    expect(close_enough(y, x, n, 1e-5f), "hadamard inverse", ops->name, n, 2);
+    expect(close_enough(y, x, n, 1e-5f), "hadamard inverse", ops->name, "head_dim", n, 2);
 }
 
 static void check_table(const struct kern_ops *ops)
@@ -246,7 +220,8 @@ static void check_table(const struct kern_ops *ops)
         size_t hd = dims[i], n_q = hd == 64 ? MAX_QUERIES : 53;
         for (int f = 0; f < KERN_KV_FORMATS; f++) {
             enum kern_kv_format k = (enum kern_kv_format)f;
-            expect((kern_kv_bytes(k, hd) == 0) == (hd % 32 && f), "size", ops->name, hd, 0);
+            expect((kern_kv_bytes(k, hd) == 0) == (hd % 32 && f), "size", ops->name, "head_dim", hd,
+                   0);
             if (hd % 32 && f) continue;
             check_write(ops, k, true, hd);
             check_write(ops, k, false, hd);
@@ -276,7 +251,9 @@ static void bench(const struct kern_ops *ops, size_t hd, size_t n_q, enum kern_k
         if (dt < best) best = dt;
     }
     printf("%-8s head_dim %3zu, %3zu queries, %s: %6.1f Gflop/s\n", ops->name, hd, n_q,
-           f == KERN_KV_F16 ? "f16" : f == KERN_KV_Q8 ? "q8" : "q4",
+           f == KERN_KV_F16  ? "f16"
+           : f == KERN_KV_Q8 ? "q8"
+                             : "q4",
            4e-9 * (double)(hd * n_q * PAGES * KERN_KV_PAGE) / best);
     scene_fini(&s);
 }

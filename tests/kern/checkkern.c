@@ -7,41 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "kern/kern.h"
-
-static uint64_t rng_state = 88172645463325252u;
-
-static uint32_t rng(void)
-{
-    rng_state ^= rng_state << 13;
-    rng_state ^= rng_state >> 7;
-    rng_state ^= rng_state << 17;
-    return (uint32_t)(rng_state >> 16);
-}
-
-static float rng_float(void)
-{
-    return (float)(rng() & 0xffffff) / 8388608.0f - 1.0f;
-}
-
-static void *alloc(size_t n)
-{
-    void *p = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
-    if (!p) exit(99);
-    return p;
-}
-
-static int failures, checks;
-static const struct kern_ops *kern_scalar; /* the reference */
-
-static void expect(bool ok, const char *what, const char *table, const char *type, size_t a,
-                   size_t b)
-{
-    checks++;
-    if (ok) return;
-    failures++;
-    if (failures < 40) printf("FAIL %s: %s %s (%zu, %zu)\n", what, table, type, a, b);
-}
+#include "kern_kit.h"
 
 /* The halves of a block that must be sane numbers: everything else may be any bits. */
 static void fill_scales(const struct quant_traits *t, uint8_t *block, bool extreme)
@@ -150,11 +116,6 @@ static bool close_enough(const float *a, const float *b, size_t n, float tol)
         if (!(fabsf(a[i] - b[i]) <= tol * top) && !(isnan(a[i]) && isnan(b[i])) && a[i] != b[i])
             return false;
     return true;
-}
-
-static bool exact(const struct kern_ops *ops)
-{
-    return strcmp(ops->name, "sse2") != 0;
 }
 
 static bool same(const struct kern_ops *ops, const float *a, const float *ref, size_t n)
