@@ -424,6 +424,8 @@ int main(int argc, char **argv)
         check_table(tables[i]);
         check_variants(tables[i]);
     }
-    if (!timing) printf("%d checks, %d failures, %zu tables, error up to %.2f of the allowed\n", checks, failures, n, (double)worst);
+    if (!timing)
+        printf("%d checks, %d failures, %zu tables, error up to %.2f of the allowed\n", checks, failures,
+               n, (double)worst);
     return failures != 0;
 }

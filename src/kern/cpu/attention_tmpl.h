@@ -2,9 +2,10 @@
  *
  * Per query the pages are visited in ascending order and each adds its 32 positions as one step of
  * the online softmax, so a query's result depends neither on the queries beside it nor on positions
- * it cannot see: those have weight exactly 0. Before the first position that it sees its maximum is minus
- * infinity, and the differences that are NaN then have weight 0 as well (vf_exp). The two ways below share every sum's order, hence
- * their bits: few queries go through attention_rows_tmpl.h, many through attention_tiles_tmpl.h. */
+ * it cannot see: those have weight exactly 0. Before the first position that it sees its maximum is
+ * minus infinity, and the differences that are NaN then have weight 0 as well (vf_exp). The two ways
+ * below share every sum's order, hence their bits: few queries go through attention_rows_tmpl.h, many
+ * through attention_tiles_tmpl.h. */
 
 /* Positions from .. to - 1 of a page. */
 struct attn_seen {
