@@ -17,6 +17,10 @@ int machine_physical_cores_at(const char *root, const int *cpus, size_t n_cpus);
 /* The processor's name as the kernel tells it, "unknown" without; returns dst. */
 const char *machine_cpu_name(char *dst, size_t cap);
 
+/* Bytes of the last-level cache that the first processor uses, as the kernel tells, else as the C
+ * library does; 0 where unknown. */
+uint64_t machine_cache_bytes(void);
+
 /* Resident memory of this process in bytes, pages of mapped files included; 0 where unknown. */
 uint64_t machine_resident_bytes(void);
 

@@ -50,6 +50,7 @@ static int run(const void *p, int argc, char **argv)
         return cli_fail(&err);
     }
     d->o = o;
+    d->resident = machine_resident_bytes();
     d->cancel = cli_catch_interrupt();
     enum status st = examine(d, argc, argv, &err);
     if (st == OK && o->json)

@@ -60,7 +60,7 @@ struct doctor_model {
     bool bytes_exact;
     bool has_shape;
     struct estimate_shape shape;
-    double n_params, humaneval;
+    double n_params, quality;
     /* what comes of it; 0 where there is no estimate */
     double memory, kv_bytes, step, prompt, first_token; /* bytes; seconds */
     enum doctor_verdict verdict;
@@ -84,6 +84,7 @@ struct doctor {
     struct store_models installed;
     struct doctor_machine machine;
     struct probe *probe;
+    uint64_t resident; /* bytes of the program itself, before it measured or opened anything */
     struct doctor_model *models;
     size_t n_models;
     const struct doctor_model *completion, *chat; /* recommended; NULL: none */

@@ -43,8 +43,7 @@ static struct doctor_ratio summary(struct samples *s)
                                  median(s->ratio, s->n)};
 }
 
-/* Speeds as the machine is now, with rates that are the mean of before and after: a machine that
- * changes slowly is then the same for both. */
+/* Seconds of a step and of a prompt as the machine is now. */
 static enum status predict(struct doctor *d, const struct estimate_shape *s, double *step,
                            double *prompt, struct error *err)
 {
@@ -69,6 +68,7 @@ static enum status rounds(struct doctor *d, struct bench *b, const struct estima
         st = bench_sample(b, err);
         if (!st) st = predict(d, s, &step[1], &prompt[1], err);
         if (st) break;
+        /* The mean of before and after: what changes slowly is then the same for both. */
         put(&decode, 2 / (step[0] + step[1]), b->decode.sample[b->decode.n - 1]);
         put(&prefill, 2 * PROMPT / (prompt[0] + prompt[1]), b->prefill.sample[b->prefill.n - 1]);
         step[0] = step[1];
@@ -98,8 +98,8 @@ static enum status check(struct doctor *d, const struct doctor_model *m, struct 
     if (!st) st = rounds(d, b, &m->shape, out, bar, err);
     progress_update(bar, (uint64_t)d->o->rounds, (uint64_t)d->o->rounds);
     progress_end(bar);
-    /* What the probe holds was there before. */
-    double held = (double)machine_resident_bytes() - (double)before;
+    /* Without what the probe holds. */
+    double held = (double)machine_resident_bytes() - (double)before + (double)d->resident;
     out->resident = (struct doctor_ratio){estimate_memory(&m->shape, PROMPT), held, 0};
     if (held > 0) out->resident.ratio = out->resident.predicted / held;
     bench_close(b);

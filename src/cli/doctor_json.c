@@ -53,14 +53,14 @@ static json_t *rates_json(const struct estimate_machine *m)
         for (int k = 0; k < ESTIMATE_SIZES; k++) json_array_append_new(read, json_real(r->read[k]));
         const struct quant_traits *q = quant_find(r->type);
         json_object_set_new(types, q ? q->name : "?",
-                            json_pack("{s:o, s:f}", "bytes_per_second", read, "ops_per_second",
-                                      r->multiply));
+                            json_pack("{s:o, s:f, s:f}", "bytes_per_second", read, "ops_per_second",
+                                      r->multiply, "batch_quantize", r->batch_quantize));
     }
     return json_pack(
-        "{s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+        "{s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
         "working_set_bytes", sizes, "types", types, "stage_seconds", m->stage, "norm", m->norm,
         "quantize", m->quantize, "activate", m->activate, "move", m->move, "batch_norm",
-        m->batch_norm, "batch_quantize", m->batch_quantize, "batch_activate", m->batch_activate,
+        m->batch_norm, "batch_activate", m->batch_activate,
         "batch_move", m->batch_move, "attend_pair", m->attend_pair, "attend_float",
         m->attend_float, "attend_bytes_per_second", m->attend_read, "choose", m->choose);
 }
@@ -93,7 +93,7 @@ static json_t *model_json(const struct doctor_model *m)
         "name", m->name, "path", text(m->path), "installed", m->installed, "fim", m->fim, "chat",
         m->chat, "architecture", text(e ? e->architecture : NULL), "quantization",
         text(e ? e->quantization : NULL), "bytes", count((double)m->bytes), "bytes_exact",
-        m->bytes_exact, "params", count(m->n_params), "humaneval", real(m->humaneval),
+        m->bytes_exact, "params", count(m->n_params), "quality", real(m->quality),
         "bytes_per_token", count(m->shape.token_bytes), "memory_bytes", count(m->memory),
         "kv_bytes", count(m->kv_bytes), "decode_tokens_per_second",
         real(m->step > 0 ? 1 / m->step : 0), "prefill_tokens_per_second",

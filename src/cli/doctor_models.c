@@ -106,7 +106,7 @@ static enum status add_known(struct doctor *d, const char *name, bool named, str
     m->named = named;
     m->fim = e && e->fim;
     m->chat = tagged(e, "chat");
-    m->humaneval = e ? e->humaneval : 0;
+    m->quality = e ? e->quality : 0;
     if (e) {
         m->bytes = e->bytes ? e->bytes : e->approx_bytes;
         m->bytes_exact = e->bytes != 0;
@@ -239,7 +239,7 @@ static void judge(const struct doctor *d, struct doctor_model *m)
 static bool better(const struct doctor_model *a, const struct doctor_model *b)
 {
     if (!b) return true;
-    if (a->humaneval != b->humaneval) return a->humaneval > b->humaneval;
+    if (a->quality != b->quality) return a->quality > b->quality;
     if (a->n_params != b->n_params) return a->n_params > b->n_params;
     return a->installed && !b->installed;
 }

@@ -58,6 +58,7 @@ struct estimate_rate {
     uint32_t type;
     double read[ESTIMATE_SIZES]; /* bytes a second, one row, for weights of `sizes` bytes in all */
     double multiply;             /* operations a second in a batch of many rows */
+    double batch_quantize;       /* seconds for each float of the rows that it multiplies with */
 };
 
 struct estimate_machine {
@@ -70,7 +71,7 @@ struct estimate_machine {
      * and whatever else passes once over a result (adding, rotating, copying); of a single row by one
      * thread, and of a batch by all threads together. */
     double norm, quantize, activate, move;
-    double batch_norm, batch_quantize, batch_activate, batch_move;
+    double batch_norm, batch_activate, batch_move;
     /* Attention of many queries, all threads: seconds for each pair of a query and a key, and more
      * for each float of a head. */
     double attend_pair, attend_float;

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/machine.h"
@@ -15,14 +14,17 @@
 
 /* A matrix's width, the rows of a batch (as in a session's chunks), and the outputs multiplied. */
 enum { COLS = 2048, BATCH = 512, OUTPUTS = 2048 };
+enum { TILES = (BATCH + KERN_TILE_MAX - 1) / KERN_TILE_MAX };
 /* Positions that attention looks back on, the width of a head, and a vocabulary's size. */
 enum { BEHIND = 1024, HEAD_MAX = 128, GROUP = 4, VOCAB = 131072 };
 /* What a thread does to a product's rows in one go: the columns of a unit of panels, or a head. */
 enum { PIECE = 64 };
 enum { MAX_ROUNDS = 64, MAX_STAGES = 4096 };
-/* Halves, floats and block scales of this pattern are all ordinary numbers: no kernel meets a
- * denormal or a NaN, which would be slower. */
-enum { PATTERN = 0x3c };
+/* Bytes from 0x20 to 0x3f: halves, floats and block scales of them are ordinary numbers, so that no
+ * kernel meets a denormal, and other than equal bytes, they make a processor as warm as real weights
+ * do. */
+#define RANDOM_BITS   UINT64_C(0x1f1f1f1f1f1f1f1f)
+#define FIXED_BITS    UINT64_C(0x2020202020202020)
 #define CACHED_BYTES  ((size_t)8 << 20)
 #define BETWEEN_BYTES ((size_t)96 << 20)
 #define LARGE_STAGE   ((size_t)16 << 20) /* bytes: its start does not count */
@@ -50,17 +52,18 @@ static void fill(void *ctx, int thread)
 {
     struct probe *p = ctx;
     size_t share = p->bytes / (size_t)p->n_threads;
-    memset(p->buffer + share * (size_t)thread, PATTERN, share);
+    uint64_t *dst = (uint64_t *)(p->buffer + share * (size_t)thread), x = (uint64_t)thread + 1;
+    for (size_t i = 0; i < share / 8; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        dst[i] = ((x ^ x >> 29) & RANDOM_BITS) | FIXED_BITS;
+    }
 }
 
 static size_t buffer_bytes(bool quick)
 {
     size_t bytes = (size_t)(quick ? 256 : 512) << 20;
-    long cache = -1;
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-    if (cache > 0 && (size_t)cache * (quick ? 2 : 4) > bytes) bytes = (size_t)cache * (quick ? 2 : 4);
+    size_t several = (size_t)machine_cache_bytes() * (quick ? 2 : 4);
+    if (several > bytes) bytes = several;
     uint64_t available = machine_available_bytes();
     if (available && bytes > available / 2) bytes = available / 2;
     return bytes & ~(((size_t)2 << 20) - 1);
@@ -133,7 +136,7 @@ enum status probe_create(int n_threads, bool quick, struct probe **out, struct e
     p->batch.f32_stride = COLS;
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
         p->ops->act_quantize(&p->batch, (enum kern_act_format)k, 0,
-                             (BATCH + KERN_TILE_MAX - 1) / KERN_TILE_MAX);
+                             TILES);
     memset(p->outputs, 0, sizeof(float) * BATCH * OUTPUTS);
     memset(p->queries, 0, sizeof(float) * (size_t)p->n_threads * 2 * KERN_ATTN_MAX_Q * HEAD_MAX);
     *out = p;
@@ -262,7 +265,7 @@ static void measure_reading(struct probe *p, const struct quant_traits *type,
         size_t stage = LARGE_STAGE < span / 4 ? LARGE_STAGE : span / 4;
         double t = time_reading(p, type, span < BETWEEN_BYTES ? BETWEEN_BYTES : span, span, stage,
                                 &read, &n);
-        out->read[i] = read / (t - (double)n * m->stage);
+        out->read[i] = read / fmax(t - (double)n * m->stage, t / 2);
     }
 }
 
@@ -282,24 +285,38 @@ static double measure_stage(struct probe *p, const struct quant_traits *type)
 struct multiplying {
     struct probe *p;
     struct kern_matrix w;
+    enum kern_act_format format;
+    bool outputs; /* or the quantizing alone */
 };
 
+/* As a stage does: the rows are quantized by all threads, then read by all, half of them out of
+ * another core's cache. */
 static void multiply(void *ctx, int thread)
 {
     struct multiplying *m = ctx;
     struct probe *p = m->p;
-    size_t p0, p1;
-    while (take_panels(&p->counters[0], p->n_threads, OUTPUTS / KERN_PANEL, &p0, &p1))
+    if (m->format != KERN_ACT_FLOAT)
+        for (size_t t = (size_t)thread; t < TILES; t += (size_t)p->n_threads)
+            p->ops->act_quantize(&p->batch, m->format, t, t + 1);
+    pool_barrier(p->pool);
+    size_t p0, p1, panels = m->outputs ? OUTPUTS / KERN_PANEL : 0;
+    while (take_panels(&p->counters[0], p->n_threads, panels, &p0, &p1))
         p->ops->matmul(&m->w, &p->batch, p->outputs, OUTPUTS, p0, p1, p->scratch[thread]);
 }
 
-static double measure_multiplying(struct probe *p, const struct quant_traits *type)
+static void measure_multiplying(struct probe *p, const struct quant_traits *type,
+                                struct estimate_rate *out)
 {
     size_t bytes = kern_panel_bytes(type, COLS) * (OUTPUTS / KERN_PANEL);
     if (p->at + bytes > p->bytes) p->at = 0;
-    struct multiplying m = {p, {type, OUTPUTS, COLS, p->buffer + p->at}};
+    struct multiplying m = {p, {type, OUTPUTS, COLS, p->buffer + p->at},
+                            kern_act_format(type, COLS), true};
     p->at += (bytes + 63) & ~(size_t)63;
-    return 2.0 * OUTPUTS * COLS * BATCH / time_all(p, multiply, &m);
+    double whole = time_all(p, multiply, &m);
+    m.outputs = false;
+    double quantizing = time_all(p, multiply, &m);
+    out->batch_quantize = quantizing / ((double)BATCH * COLS);
+    out->multiply = 2.0 * OUTPUTS * COLS * BATCH / fmax(whole - quantizing, whole / 2);
 }
 
 /* ---- between the products ---------------------------------------------------------------------- */
@@ -438,7 +455,8 @@ enum status probe_measure(struct probe *p, const uint32_t *types, size_t n_types
     if (p->bytes <= 2 * BETWEEN_BYTES) out->sizes[1] = (double)p->bytes / 2;
     out->stage = measure_stage(p, quant_find(QUANT_Q8_0));
     measure_pass(p, PASS_NORM, &out->norm, &out->batch_norm);
-    measure_pass(p, PASS_QUANTIZE, &out->quantize, &out->batch_quantize);
+    double unused; /* each type has its own way to quantize a batch */
+    measure_pass(p, PASS_QUANTIZE, &out->quantize, &unused);
     measure_pass(p, PASS_ACTIVATE, &out->activate, &out->batch_activate);
     measure_pass(p, PASS_MOVE, &out->move, &out->batch_move);
     measure_attention(p, out);
@@ -451,7 +469,7 @@ enum status probe_measure(struct probe *p, const uint32_t *types, size_t n_types
         struct estimate_rate *r = &out->rates[out->n_rates++];
         r->type = types[i];
         measure_reading(p, type, out, r);
-        r->multiply = measure_multiplying(p, type);
+        measure_multiplying(p, type, r);
     }
     return st;
 }

@@ -17,8 +17,8 @@ enum status probe_create(int n_threads, bool quick, struct probe **out, struct e
 void probe_destroy(struct probe *p); /* NULL is fine */
 
 /* Measures everything in the machine for these tensor types; types without kernels are left out.
- * Each figure is the better quartile of several short rounds: a moment in which another program had the
- * processor does not count. About 60 ms a type, with `quick` 25. Nonzero *cancel (may be NULL) gives
+ * Each figure is the better tenth of several short rounds: a moment in which another program had the
+ * processor does not count. About 130 ms a type, with `quick` 50. Nonzero *cancel (may be NULL) gives
  * ERR_CANCELLED after the type at hand. */
 enum status probe_measure(struct probe *p, const uint32_t *types, size_t n_types,
                           const volatile int *cancel, struct estimate_machine *out,

@@ -194,7 +194,7 @@ static enum status parse_fields(struct reading *r, struct catalogue_model *m)
         (st = get_count(r, j, "bytes", MAX_MODEL_BYTES, &m->bytes)) ||
         (st = get_count(r, j, "approx_bytes", MAX_MODEL_BYTES, &m->approx_bytes)) ||
         (st = get_bool(r, j, "fim", &m->fim)) || (st = get_bool(r, j, "default", &m->is_default)) ||
-        (st = get_percent(r, j, "humaneval", &m->humaneval)) || (st = get_shape(r, m)) ||
+        (st = get_percent(r, j, "quality", &m->quality)) || (st = get_shape(r, m)) ||
         (st = get_texts(r, j, "aliases", true, CATALOGUE_MAX_ALIASES, m->aliases, &m->n_aliases)) ||
         (st = get_texts(r, j, "tags", false, CATALOGUE_MAX_TAGS, m->tags, &m->n_tags)))
         return st;

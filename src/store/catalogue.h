@@ -45,8 +45,9 @@ struct catalogue_model {
     bool fim;              /* trained to fill in the middle */
     bool has_shape;
     struct catalogue_shape shape;
-    /* The publisher's HumanEval pass@1 in percent, by which models are put in order; 0 = not known */
-    double humaneval;
+    /* By which models are put in order, up to 100: the publisher's HumanEval pass@1 in percent, or a
+     * place among those; 0 = none. */
+    double quality;
     bool is_default;
     size_t n_aliases, n_tags, n_sources;
     const char *aliases[CATALOGUE_MAX_ALIASES];
