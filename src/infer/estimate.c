@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "kern/kern.h"
 #include "quant/quant.h"
 
 enum {
@@ -115,8 +116,10 @@ double estimate_prompt(const struct estimate_machine *m, const struct estimate_s
     t += chunks * (STAGES_PER_LAYER * s->n_layer + STAGES_BESIDE) * m->stage;
     t += n * s->n_layer *
          (2.0 * s->n_embd * m->batch_norm + s->n_ff * m->batch_activate + moved(s) * m->batch_move);
-    /* Each token looks at those before it: half of all pairs. */
-    return t + s->n_layer * s->n_head * n * (n + 1) / 2 *
+    /* Each token looks at those before it: half of all pairs. The rows of one call all look as far as
+     * its last one does. */
+    double rows = fmax(1, (double)KERN_ATTN_MAX_Q * s->n_head_kv / s->n_head);
+    return t + s->n_layer * s->n_head * n * (n + fmin(rows, n)) / 2 *
                    (m->attend_pair + s->head_dim * m->attend_float);
 }
 

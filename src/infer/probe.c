@@ -282,24 +282,36 @@ static double measure_stage(struct probe *p, const struct quant_traits *type)
 
 /* ---- many rows --------------------------------------------------------------------------------- */
 
+/* What a stage does, up to where: rows come from a product, whose columns the threads share out; all
+ * threads quantize some of the rows, then all read all of them. What another core has just written is
+ * slow to get, above all where the cores share no cache. */
+enum part { PART_WRITE, PART_QUANTIZE, PART_MULTIPLY };
+
 struct multiplying {
     struct probe *p;
     struct kern_matrix w;
     enum kern_act_format format;
-    bool outputs; /* or the quantizing alone */
+    enum part last;
 };
 
-/* As a stage does: the rows are quantized by all threads, then read by all, half of them out of
- * another core's cache. */
+static void write_columns(struct probe *p, int thread)
+{
+    size_t n = COLS / (size_t)p->n_threads, c0 = n * (size_t)thread;
+    for (size_t r = 0; r < BATCH; r++)
+        for (size_t c = c0; c < c0 + n; c++) p->floats[r * COLS + c] = -p->floats[r * COLS + c];
+}
+
 static void multiply(void *ctx, int thread)
 {
     struct multiplying *m = ctx;
     struct probe *p = m->p;
-    if (m->format != KERN_ACT_FLOAT)
+    write_columns(p, thread);
+    pool_barrier(p->pool);
+    if (m->last >= PART_QUANTIZE && m->format != KERN_ACT_FLOAT)
         for (size_t t = (size_t)thread; t < TILES; t += (size_t)p->n_threads)
             p->ops->act_quantize(&p->batch, m->format, t, t + 1);
     pool_barrier(p->pool);
-    size_t p0, p1, panels = m->outputs ? OUTPUTS / KERN_PANEL : 0;
+    size_t p0, p1, panels = m->last >= PART_MULTIPLY ? OUTPUTS / KERN_PANEL : 0;
     while (take_panels(&p->counters[0], p->n_threads, panels, &p0, &p1))
         p->ops->matmul(&m->w, &p->batch, p->outputs, OUTPUTS, p0, p1, p->scratch[thread]);
 }
@@ -309,14 +321,13 @@ static void measure_multiplying(struct probe *p, const struct quant_traits *type
 {
     size_t bytes = kern_panel_bytes(type, COLS) * (OUTPUTS / KERN_PANEL);
     if (p->at + bytes > p->bytes) p->at = 0;
-    struct multiplying m = {p, {type, OUTPUTS, COLS, p->buffer + p->at},
-                            kern_act_format(type, COLS), true};
+    struct multiplying m = {
+        p, {type, OUTPUTS, COLS, p->buffer + p->at}, kern_act_format(type, COLS), PART_WRITE};
     p->at += (bytes + 63) & ~(size_t)63;
-    double whole = time_all(p, multiply, &m);
-    m.outputs = false;
-    double quantizing = time_all(p, multiply, &m);
-    out->batch_quantize = quantizing / ((double)BATCH * COLS);
-    out->multiply = 2.0 * OUTPUTS * COLS * BATCH / fmax(whole - quantizing, whole / 2);
+    double t[3];
+    for (; m.last <= PART_MULTIPLY; m.last++) t[m.last] = time_all(p, multiply, &m);
+    out->batch_quantize = fmax(0, t[1] - t[0]) / ((double)BATCH * COLS);
+    out->multiply = 2.0 * OUTPUTS * COLS * BATCH / fmax(t[2] - t[1], t[2] / 2);
 }
 
 /* ---- between the products ---------------------------------------------------------------------- */
