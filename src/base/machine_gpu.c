@@ -1,5 +1,5 @@
-/* NVIDIA devices, without linking to anything of NVIDIA's: the driver's library is opened where it is
- * there. Its functions as in cuda.h of the CUDA driver interface. */
+/* NVIDIA devices, without linking to anything of NVIDIA's: the driver's library is opened where it
+ * is there. Its functions as in cuda.h of the CUDA driver interface. */
 #include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>

@@ -120,7 +120,7 @@ static void read_groups(const char *root, struct machine_limits *out)
         if (!group) continue;
         *list++ = 0;
         *group++ = 0;
-        const char *sub = *list == 0                  ? ""
+        const char *sub = *list == 0                    ? ""
                           : strcmp(list, "memory") == 0 ? "/memory"
                           : strstr(list, "cpu")         ? "/cpu"
                                                         : NULL;

@@ -13,7 +13,8 @@ static const struct option options[] = {
     {"quick", 'q', OPTION_FLAG, NULL, "Measure in about a second; less exact",
      offsetof(struct doctor_options, quick)},
     {"check", 0, OPTION_FLAG, NULL,
-     "Run the models too and tell predicted and measured speeds (all installed ones, or those named)",
+     "Run the models too and tell predicted and measured speeds (all installed ones, or those "
+     "named)",
      offsetof(struct doctor_options, check)},
     {"rounds", 'r', OPTION_INT, "N", "Rounds of --check; medians are told (default 3)",
      offsetof(struct doctor_options, rounds), 1, 100},

@@ -22,10 +22,11 @@ enum {
     DOCTOR_CONTEXT = 4096, /* positions of the KV cache that has to fit: a session's default */
     DOCTOR_STEP_AT = 512,  /* tokens behind which decoding is foretold */
 };
-#define DOCTOR_COMPLETION_SECONDS 5.0 /* to the first token of a prompt that nothing is known of */
-#define DOCTOR_COMPLETION_RATE    15.0 /* tokens a second */
-#define DOCTOR_CHAT_SECONDS       20.0
-#define DOCTOR_CHAT_RATE          10.0 /* about as fast as one reads */
+#define DOCTOR_COMPLETION_SECONDS 5.0 /* to the first token of a prompt that nothing is known of   \
+                                       */
+#define DOCTOR_COMPLETION_RATE 15.0   /* tokens a second */
+#define DOCTOR_CHAT_SECONDS    20.0
+#define DOCTOR_CHAT_RATE       10.0 /* about as fast as one reads */
 
 struct doctor_options {
     bool json, quick, check;
@@ -52,8 +53,8 @@ struct doctor_machine {
 enum doctor_verdict { DOCTOR_RUNS_WELL, DOCTOR_SLOW, DOCTOR_TOO_LARGE, DOCTOR_UNSUPPORTED };
 
 struct doctor_model {
-    char *name; /* as it would be typed */
-    char *path; /* of its file, or NULL */
+    char *name;                          /* as it would be typed */
+    char *path;                          /* of its file, or NULL */
     const struct catalogue_model *entry; /* or NULL */
     bool installed, named, is_file, fim, chat;
     uint64_t bytes; /* of the file; 0: unknown */
@@ -69,7 +70,8 @@ struct doctor_model {
 
 /* A prediction and what was measured in the same rounds. */
 struct doctor_ratio {
-    double predicted, measured, ratio; /* medians; ratio: of each round's own predicted / measured */
+    double predicted, measured,
+        ratio; /* medians; ratio: of each round's own predicted / measured */
 };
 struct doctor_check {
     const struct doctor_model *model;

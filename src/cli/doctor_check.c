@@ -1,5 +1,5 @@
-/* Predictions held against the models themselves. A machine's speed moves within minutes where others
- * share it, so both are measured in turn, and a round's ratio is that of its own pair. */
+/* Predictions held against the models themselves. A machine's speed moves within minutes where
+ * others share it, so both are measured in turn, and a round's ratio is that of its own pair. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +83,11 @@ static enum status rounds(struct doctor *d, struct bench *b, const struct estima
 static enum status check(struct doctor *d, const struct doctor_model *m, struct doctor_check *out,
                          struct error *err)
 {
-    struct bench_options o = {.model = m->is_file ? m->path : m->name, .n_prompt = PROMPT,
-                              .n_gen = GEN, .threads = d->machine.threads, .repeats = 1};
+    struct bench_options o = {.model = m->is_file ? m->path : m->name,
+                              .n_prompt = PROMPT,
+                              .n_gen = GEN,
+                              .threads = d->machine.threads,
+                              .repeats = 1};
     char label[160];
     snprintf(label, sizeof label, "Checking %.120s", m->name);
     struct bench *b = calloc(1, sizeof *b);

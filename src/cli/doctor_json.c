@@ -27,11 +27,11 @@ static json_t *text(const char *s)
 static json_t *limits_json(const struct machine_limits *l)
 {
     return json_pack("{s:o, s:o, s:o, s:I, s:I, s:o, s:b, s:o}", "memory_total",
-                     count((double)l->total_bytes), "memory_free", count((double)l->available_bytes),
-                     "memory_limit", count((double)l->limit_bytes), "swap_total",
-                     (json_int_t)l->swap_bytes, "swap_free", (json_int_t)l->swap_free_bytes,
-                     "cpu_quota", real(l->quota_cpus), "container", l->container, "huge_pages",
-                     text(l->huge_pages));
+                     count((double)l->total_bytes), "memory_free",
+                     count((double)l->available_bytes), "memory_limit",
+                     count((double)l->limit_bytes), "swap_total", (json_int_t)l->swap_bytes,
+                     "swap_free", (json_int_t)l->swap_free_bytes, "cpu_quota", real(l->quota_cpus),
+                     "container", l->container, "huge_pages", text(l->huge_pages));
 }
 
 static json_t *gpus_json(const struct doctor_machine *m)
@@ -56,13 +56,12 @@ static json_t *rates_json(const struct estimate_machine *m)
                             json_pack("{s:o, s:f, s:f}", "bytes_per_second", read, "ops_per_second",
                                       r->multiply, "batch_quantize", r->batch_quantize));
     }
-    return json_pack(
-        "{s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
-        "working_set_bytes", sizes, "types", types, "stage_seconds", m->stage, "norm", m->norm,
-        "quantize", m->quantize, "activate", m->activate, "move", m->move, "batch_norm",
-        m->batch_norm, "batch_activate", m->batch_activate,
-        "batch_move", m->batch_move, "attend_pair", m->attend_pair, "attend_float",
-        m->attend_float, "attend_bytes_per_second", m->attend_read, "choose", m->choose);
+    return json_pack("{s:o, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
+                     "working_set_bytes", sizes, "types", types, "stage_seconds", m->stage, "norm",
+                     m->norm, "quantize", m->quantize, "activate", m->activate, "move", m->move,
+                     "batch_norm", m->batch_norm, "batch_activate", m->batch_activate, "batch_move",
+                     m->batch_move, "attend_pair", m->attend_pair, "attend_float", m->attend_float,
+                     "attend_bytes_per_second", m->attend_read, "choose", m->choose);
 }
 
 static json_t *machine_json(const struct doctor_machine *m)
@@ -87,19 +86,20 @@ static json_t *machine_json(const struct doctor_machine *m)
 static json_t *model_json(const struct doctor_model *m)
 {
     const struct catalogue_model *e = m->entry;
-    return json_pack(
-        "{s:s, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-        "s:s, s:o}",
-        "name", m->name, "path", text(m->path), "installed", m->installed, "fim", m->fim, "chat",
-        m->chat, "architecture", text(e ? e->architecture : NULL), "quantization",
-        text(e ? e->quantization : NULL), "bytes", count((double)m->bytes), "bytes_exact",
-        m->bytes_exact, "params", count(m->n_params), "quality", real(m->quality),
-        "bytes_per_token", count(m->shape.token_bytes), "memory_bytes", count(m->memory),
-        "kv_bytes", count(m->kv_bytes), "decode_tokens_per_second",
-        real(m->step > 0 ? 1 / m->step : 0), "prefill_tokens_per_second",
-        real(m->prompt > 0 ? DOCTOR_PROMPT / m->prompt : 0), "first_token_seconds",
-        real(m->first_token), "licence", text(e ? e->license : NULL), "verdict",
-        doctor_verdict_name(m->verdict), "why", text(m->why));
+    return json_pack("{s:s, s:o, s:b, s:b, s:b, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, "
+                     "s:o, s:o, s:o, "
+                     "s:s, s:o}",
+                     "name", m->name, "path", text(m->path), "installed", m->installed, "fim",
+                     m->fim, "chat", m->chat, "architecture", text(e ? e->architecture : NULL),
+                     "quantization", text(e ? e->quantization : NULL), "bytes",
+                     count((double)m->bytes), "bytes_exact", m->bytes_exact, "params",
+                     count(m->n_params), "quality", real(m->quality), "bytes_per_token",
+                     count(m->shape.token_bytes), "memory_bytes", count(m->memory), "kv_bytes",
+                     count(m->kv_bytes), "decode_tokens_per_second",
+                     real(m->step > 0 ? 1 / m->step : 0), "prefill_tokens_per_second",
+                     real(m->prompt > 0 ? DOCTOR_PROMPT / m->prompt : 0), "first_token_seconds",
+                     real(m->first_token), "licence", text(e ? e->license : NULL), "verdict",
+                     doctor_verdict_name(m->verdict), "why", text(m->why));
 }
 
 static json_t *recommendation(const struct doctor_model *m, bool completion)
@@ -132,11 +132,11 @@ enum status doctor_print_json(const struct doctor *d, struct error *err)
     for (size_t i = 0; i < d->n_models; i++)
         json_array_append_new(models, model_json(&d->models[i]));
     for (size_t i = 0; i < d->n_checks; i++)
-        json_array_append_new(
-            checks, json_pack("{s:s, s:o, s:o, s:o}", "model", d->checks[i].model->name, "decode",
-                              ratio_json(&d->checks[i].decode), "prefill",
-                              ratio_json(&d->checks[i].prefill), "memory_bytes",
-                              ratio_json(&d->checks[i].resident)));
+        json_array_append_new(checks,
+                              json_pack("{s:s, s:o, s:o, s:o}", "model", d->checks[i].model->name,
+                                        "decode", ratio_json(&d->checks[i].decode), "prefill",
+                                        ratio_json(&d->checks[i].prefill), "memory_bytes",
+                                        ratio_json(&d->checks[i].resident)));
     json_t *root = json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "machine",
                              machine_json(&d->machine), "rules", rules_json(), "models", models,
                              "recommendations", "completion", recommendation(d->completion, true),

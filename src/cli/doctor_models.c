@@ -22,9 +22,9 @@ static bool tagged(const struct catalogue_model *m, const char *tag)
 static void shape_from_entry(struct doctor_model *m, const struct catalogue_model *e)
 {
     const struct catalogue_shape *s = &e->shape;
-    struct estimate_dims dims = {s->layers,  s->width,        s->feed_forward, s->heads,
-                                 s->kv_heads, s->head_dim,    s->vocabulary,   s->experts,
-                                 s->experts_used, s->expert_ff, s->gated,       s->tied};
+    struct estimate_dims dims = {s->layers,       s->width,     s->feed_forward, s->heads,
+                                 s->kv_heads,     s->head_dim,  s->vocabulary,   s->experts,
+                                 s->experts_used, s->expert_ff, s->gated,        s->tied};
     struct error why = {0};
     if (e->architecture && !model_knows_arch(e->architecture)) {
         m->verdict = DOCTOR_UNSUPPORTED;
@@ -235,7 +235,8 @@ static void judge(const struct doctor *d, struct doctor_model *m)
     m->verdict = well ? DOCTOR_RUNS_WELL : DOCTOR_SLOW;
 }
 
-/* By the publisher's own score, then by size; what is here already before what has to be fetched. */
+/* By the publisher's own score, then by size; what is here already before what has to be fetched.
+ */
 static bool better(const struct doctor_model *a, const struct doctor_model *b)
 {
     if (!b) return true;

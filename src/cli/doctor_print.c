@@ -26,7 +26,8 @@ static void label(const char *name)
     printf("  %-*s ", LABEL, name);
 }
 
-/* ---- the machine ------------------------------------------------------------------------------ */
+/* ---- the machine ------------------------------------------------------------------------------
+ */
 
 static void print_memory(const struct doctor_machine *m)
 {
@@ -103,7 +104,8 @@ static void print_machine(const struct doctor *d)
     print_gpus(m);
 }
 
-/* ---- models ----------------------------------------------------------------------------------- */
+/* ---- models -----------------------------------------------------------------------------------
+ */
 
 static const char *verdict_color(enum doctor_verdict v)
 {
@@ -172,10 +174,11 @@ static void print_models(const struct doctor *d)
         if (*d->models[i].why && (d->models[i].named || d->models[i].verdict == DOCTOR_TOO_LARGE))
             printf("%s%s: %s%s\n", paint("\033[90m"), short_name(&d->models[i]), d->models[i].why,
                    END);
-    printf("%s* installed. Speeds are predicted: TOK/S of generating behind %d tokens, PROMPT/S and "
-           "FIRST\n"
-           "(seconds to the first token) for a prompt of %d. MEMORY has a cache of %d tokens.%s\n",
-           paint("\033[90m"), DOCTOR_STEP_AT, DOCTOR_PROMPT, DOCTOR_CONTEXT, END);
+    printf(
+        "%s* installed. Speeds are predicted: TOK/S of generating behind %d tokens, PROMPT/S and "
+        "FIRST\n"
+        "(seconds to the first token) for a prompt of %d. MEMORY has a cache of %d tokens.%s\n",
+        paint("\033[90m"), DOCTOR_STEP_AT, DOCTOR_PROMPT, DOCTOR_CONTEXT, END);
 }
 
 const char *doctor_command(const struct doctor_model *m, bool completion, char *dst, size_t cap)
@@ -204,7 +207,8 @@ static void recommend(const char *use, const struct doctor_model *m, bool comple
            doctor_command(m, completion, command, sizeof command), END);
 }
 
-/* ---- predictions and measurements ------------------------------------------------------------- */
+/* ---- predictions and measurements -------------------------------------------------------------
+ */
 
 static void print_ratio(const char *name, const char *what, int width, double unit,
                         const struct doctor_ratio *r)
@@ -227,9 +231,10 @@ static void print_checks(const struct doctor *d)
         print_ratio("", "prefill tok/s", width, 1, &c->prefill);
         print_ratio("", "memory MB", width, 1e6, &c->resident);
     }
-    printf("%sMedians of %lld rounds in which predicting and measuring took turns; RATIO is that of "
-           "each\nround's own pair.%s\n",
-           paint("\033[90m"), (long long)d->o->rounds, END);
+    printf(
+        "%sMedians of %lld rounds in which predicting and measuring took turns; RATIO is that of "
+        "each\nround's own pair.%s\n",
+        paint("\033[90m"), (long long)d->o->rounds, END);
 }
 
 void doctor_print(const struct doctor *d)

@@ -15,8 +15,8 @@ enum {
 #define TOKEN_BYTES   200.0
 
 /* A pass over a whole model reaches 93 % of what its kernels do alone, in matrices of one kind and
- * stages of even work: measured with `hearth doctor --check` on the models of docs/doctor.md. Weights
- * that the cache holds for the most part are read at the full rate. */
+ * stages of even work: measured with `hearth doctor --check` on the models of docs/doctor.md.
+ * Weights that the cache holds for the most part are read at the full rate. */
 #define WHOLE_MODEL 1.08
 
 static double element_bytes(uint32_t type)
@@ -75,8 +75,8 @@ static double quantized(const struct estimate_shape *s)
     return 2.0 * s->n_embd + s->n_head * s->head_dim + s->n_ff;
 }
 
-/* And that pass once more through a thread: the two sums, queries in and out of attention, rotation,
- * the copies to the cache. */
+/* And that pass once more through a thread: the two sums, queries in and out of attention,
+ * rotation, the copies to the cache. */
 static double moved(const struct estimate_shape *s)
 {
     return 2.0 * s->n_embd + 3.0 * s->n_head * s->head_dim + 3.0 * s->n_head_kv * s->head_dim;
@@ -116,8 +116,8 @@ double estimate_prompt(const struct estimate_machine *m, const struct estimate_s
     t += chunks * (STAGES_PER_LAYER * s->n_layer + STAGES_BESIDE) * m->stage;
     t += n * s->n_layer *
          (2.0 * s->n_embd * m->batch_norm + s->n_ff * m->batch_activate + moved(s) * m->batch_move);
-    /* Each token looks at those before it: half of all pairs. The rows of one call all look as far as
-     * its last one does. */
+    /* Each token looks at those before it: half of all pairs. The rows of one call all look as far
+     * as its last one does. */
     double rows = fmax(1, (double)KERN_ATTN_MAX_Q * s->n_head_kv / s->n_head);
     return t + s->n_layer * s->n_head * n * (n + fmin(rows, n)) / 2 *
                    (m->attend_pair + s->head_dim * m->attend_float);

@@ -27,10 +27,10 @@ struct estimate_dims {
 
 /* Weights of one tensor type, in elements. */
 struct estimate_part {
-    uint32_t type;   /* enum quant_id, or another of GGUF's numbers */
-    double stored;   /* in the layers */
-    double active;   /* of them those that one token meets: all but the experts not chosen */
-    double head;     /* of the output matrix */
+    uint32_t type; /* enum quant_id, or another of GGUF's numbers */
+    double stored; /* in the layers */
+    double active; /* of them those that one token meets: all but the experts not chosen */
+    double head;   /* of the output matrix */
 };
 
 struct estimate_shape {
@@ -66,10 +66,10 @@ struct estimate_machine {
     double sizes[ESTIMATE_SIZES]; /* ascending: in the cache, between, from memory */
     struct estimate_rate rates[ESTIMATE_MAX_TYPES];
     size_t n_rates;
-    double stage;       /* seconds of a stage of one row beside its reading: start, barrier */
+    double stage; /* seconds of a stage of one row beside its reading: start, barrier */
     /* Seconds for each float: normalizing and quantizing what matrices read, the gate's activation,
-     * and whatever else passes once over a result (adding, rotating, copying); of a single row by one
-     * thread, and of a batch by all threads together. */
+     * and whatever else passes once over a result (adding, rotating, copying); of a single row by
+     * one thread, and of a batch by all threads together. */
     double norm, quantize, activate, move;
     double batch_norm, batch_activate, batch_move;
     /* Attention of many queries, all threads: seconds for each pair of a query and a key, and more

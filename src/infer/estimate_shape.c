@@ -75,8 +75,7 @@ static void add_tensors(struct estimate_shape *s, const struct gguf *g, double e
     const struct gguf_tensor *head = gguf_tensor_find(g, "output.weight");
     for (size_t i = 0; i < gguf_n_tensors(g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(g, i);
-        double elements =
-            (double)t->ne[0] * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
+        double elements = (double)t->ne[0] * (double)t->ne[1] * (double)t->ne[2] * (double)t->ne[3];
         bool layer = t->name.len > 4 && memcmp(t->name.data, "blk.", 4) == 0;
         if (layer && t->n_dims >= 2) {
             add_layer(s, t->type, elements, contains(t->name, "_exps") ? experts_used : 1);
@@ -121,31 +120,33 @@ enum status estimate_shape_of_file(const struct gguf *g, struct estimate_shape *
     return OK;
 }
 
-/* ---- from a catalogue ------------------------------------------------------------------------- */
+/* ---- from a catalogue -------------------------------------------------------------------------
+ */
 
-/* Which type each kind of matrix gets. `more`: that of values and of the feed-forward part's way back
- * in the layers that llama.cpp's use_more_bits() chooses. */
+/* Which type each kind of matrix gets. `more`: that of values and of the feed-forward part's way
+ * back in the layers that llama.cpp's use_more_bits() chooses. */
 struct mix {
     const char *name;
     uint32_t base, more, output;
 };
 static const struct mix mixes[] = {
-    {"F32", QUANT_F32, QUANT_F32, QUANT_F32},     {"F16", QUANT_F16, QUANT_F16, QUANT_F16},
-    {"BF16", QUANT_BF16, QUANT_BF16, QUANT_BF16}, {"Q4_0", QUANT_Q4_0, QUANT_Q4_0, QUANT_Q6_K},
-    {"Q4_1", QUANT_Q4_1, QUANT_Q4_1, QUANT_Q6_K}, {"Q5_0", QUANT_Q5_0, QUANT_Q5_0, QUANT_Q6_K},
-    {"Q5_1", QUANT_Q5_1, QUANT_Q5_1, QUANT_Q6_K}, {"Q8_0", QUANT_Q8_0, QUANT_Q8_0, QUANT_Q8_0},
-    {"Q6_K", QUANT_Q6_K, QUANT_Q6_K, QUANT_Q6_K}, {"Q4_K_M", QUANT_Q4_K, QUANT_Q6_K, QUANT_Q6_K},
+    {"F32", QUANT_F32, QUANT_F32, QUANT_F32},       {"F16", QUANT_F16, QUANT_F16, QUANT_F16},
+    {"BF16", QUANT_BF16, QUANT_BF16, QUANT_BF16},   {"Q4_0", QUANT_Q4_0, QUANT_Q4_0, QUANT_Q6_K},
+    {"Q4_1", QUANT_Q4_1, QUANT_Q4_1, QUANT_Q6_K},   {"Q5_0", QUANT_Q5_0, QUANT_Q5_0, QUANT_Q6_K},
+    {"Q5_1", QUANT_Q5_1, QUANT_Q5_1, QUANT_Q6_K},   {"Q8_0", QUANT_Q8_0, QUANT_Q8_0, QUANT_Q8_0},
+    {"Q6_K", QUANT_Q6_K, QUANT_Q6_K, QUANT_Q6_K},   {"Q4_K_M", QUANT_Q4_K, QUANT_Q6_K, QUANT_Q6_K},
     {"Q5_K_M", QUANT_Q5_K, QUANT_Q6_K, QUANT_Q6_K},
 };
 
-/* The type that rows of n_cols can have: those of 256-element blocks give way to the next larger one
- * of 32, as in llama.cpp. */
+/* The type that rows of n_cols can have: those of 256-element blocks give way to the next larger
+ * one of 32, as in llama.cpp. */
 static uint32_t fitting(uint32_t type, uint32_t n_cols)
 {
     if (n_cols % 256 == 0) return type;
-    return type == QUANT_Q4_K ? QUANT_Q5_0 : type == QUANT_Q5_K ? QUANT_Q5_1
-                                         : type == QUANT_Q6_K   ? QUANT_Q8_0
-                                                                : type;
+    return type == QUANT_Q4_K   ? QUANT_Q5_0
+           : type == QUANT_Q5_K ? QUANT_Q5_1
+           : type == QUANT_Q6_K ? QUANT_Q8_0
+                                : type;
 }
 
 /* Eighths at both ends and every third between. */
@@ -185,11 +186,11 @@ enum status estimate_shape_of_mix(const struct estimate_dims *d, const char *mix
     const struct mix *mix = NULL;
     for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; i++)
         if (strcasecmp(mixes[i].name, mix_name) == 0) mix = &mixes[i];
-    *s = (struct estimate_shape){d->n_layer, d->n_embd, d->n_ff, d->n_head, d->n_head_kv,
-                                 d->head_dim, d->n_vocab, .n_parts = 0};
+    *s = (struct estimate_shape){d->n_layer,   d->n_embd,   d->n_ff,    d->n_head,
+                                 d->n_head_kv, d->head_dim, d->n_vocab, .n_parts = 0};
     if (!mix)
-        return error_set(err, ERR_UNSUPPORTED, "which tensors are of which type in %.32s is not known",
-                         mix_name);
+        return error_set(err, ERR_UNSUPPORTED,
+                         "which tensors are of which type in %.32s is not known", mix_name);
     if (d->n_expert) s->n_ff = d->n_expert_used * d->expert_ff;
     for (uint32_t i = 0; i < d->n_layer; i++) add_mixed_layer(s, d, mix, i);
     double table = (double)d->n_vocab * d->n_embd;

@@ -21,8 +21,8 @@ enum { BEHIND = 1024, HEAD_MAX = 128, GROUP = 4, VOCAB = 131072 };
 enum { PIECE = 64 };
 enum { MAX_ROUNDS = 64, MAX_STAGES = 4096 };
 /* Bytes from 0x20 to 0x3f: halves, floats and block scales of them are ordinary numbers, so that no
- * kernel meets a denormal, and other than equal bytes, they make a processor as warm as real weights
- * do. */
+ * kernel meets a denormal, and other than equal bytes, they make a processor as warm as real
+ * weights do. */
 #define RANDOM_BITS   UINT64_C(0x1f1f1f1f1f1f1f1f)
 #define FIXED_BITS    UINT64_C(0x2020202020202020)
 #define CACHED_BYTES  ((size_t)8 << 20)
@@ -51,7 +51,7 @@ struct probe {
 static void fill(void *ctx, int thread)
 {
     struct probe *p = ctx;
-    size_t share = p->bytes / (size_t)p->n_threads;
+    size_t share = p->bytes / (size_t)p->n_threads / 64 * 64;
     uint64_t *dst = (uint64_t *)(p->buffer + share * (size_t)thread), x = (uint64_t)thread + 1;
     for (size_t i = 0; i < share / 8; i++) {
         x = x * 6364136223846793005u + 1442695040888963407u;
@@ -135,8 +135,7 @@ enum status probe_create(int n_threads, bool quick, struct probe **out, struct e
     p->batch.f32 = p->floats;
     p->batch.f32_stride = COLS;
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
-        p->ops->act_quantize(&p->batch, (enum kern_act_format)k, 0,
-                             TILES);
+        p->ops->act_quantize(&p->batch, (enum kern_act_format)k, 0, TILES);
     memset(p->outputs, 0, sizeof(float) * BATCH * OUTPUTS);
     memset(p->queries, 0, sizeof(float) * (size_t)p->n_threads * 2 * KERN_ATTN_MAX_Q * HEAD_MAX);
     *out = p;
@@ -183,7 +182,8 @@ static double time_all(struct probe *p, void (*fn)(void *ctx, int thread), void 
     return t[n / 10];
 }
 
-/* ---- one row: stages of panels, as a decode step walks through them ---------------------------- */
+/* ---- one row: stages of panels, as a decode step walks through them ----------------------------
+ */
 
 struct reading {
     struct probe *p;
@@ -280,11 +280,12 @@ static double measure_stage(struct probe *p, const struct quant_traits *type)
     return each > 0 ? each : 0;
 }
 
-/* ---- many rows --------------------------------------------------------------------------------- */
+/* ---- many rows ---------------------------------------------------------------------------------
+ */
 
-/* What a stage does, up to where: rows come from a product, whose columns the threads share out; all
- * threads quantize some of the rows, then all read all of them. What another core has just written is
- * slow to get, above all where the cores share no cache. */
+/* What a stage does, up to where: rows come from a product, whose columns the threads share out;
+ * all threads quantize some of the rows, then all read all of them. What another core has just
+ * written is slow to get, above all where the cores share no cache. */
 enum part { PART_WRITE, PART_QUANTIZE, PART_MULTIPLY };
 
 struct multiplying {
@@ -330,7 +331,8 @@ static void measure_multiplying(struct probe *p, const struct quant_traits *type
     out->multiply = 2.0 * OUTPUTS * COLS * BATCH / fmax(t[2] - t[1], t[2] / 2);
 }
 
-/* ---- between the products ---------------------------------------------------------------------- */
+/* ---- between the products ----------------------------------------------------------------------
+ */
 
 enum pass { PASS_NORM, PASS_QUANTIZE, PASS_ACTIVATE, PASS_MOVE };
 
@@ -383,14 +385,15 @@ static void measure_pass(struct probe *p, enum pass what, double *single, double
 {
     size_t tiles = BATCH / KERN_TILE_MAX, n = (size_t)p->n_threads;
     if (n > tiles) n = tiles;
-    struct passing w = {.p = p, .what = what, .rows = tiles / n * KERN_TILE_MAX, .shares = n,
-                        .repeats = 1};
+    struct passing w = {
+        .p = p, .what = what, .rows = tiles / n * KERN_TILE_MAX, .shares = n, .repeats = 1};
     *batch = time_all(p, pass, &w) / (double)(w.rows * n * COLS);
     struct passing one = {.p = p, .what = what, .rows = 1, .shares = 1, .repeats = 64};
     *single = time_all(p, pass, &one) / (double)(one.repeats * COLS);
 }
 
-/* ---- attention --------------------------------------------------------------------------------- */
+/* ---- attention ---------------------------------------------------------------------------------
+ */
 
 struct attending {
     struct probe *p;
@@ -411,9 +414,16 @@ static void attend(void *ctx, int thread)
     while ((h = atomic_fetch_add(&p->counters[0], 1)) < w->heads) {
         for (size_t i = 0; i < PAGES; i++)
             pages[i] = p->buffer + (h * (size_t)PAGES + i) % (p->bytes / page_bytes) * page_bytes;
-        struct kern_attn a = {.q = q, .out = q + KERN_ATTN_MAX_Q * HEAD_MAX, .q_stride = w->width,
-                              .out_stride = w->width, .n_kv = n_kv, .n_q = w->n_q,
-                              .head_dim = w->width, .scale = 0.1f, .pages = pages, .v_offset = half,
+        struct kern_attn a = {.q = q,
+                              .out = q + KERN_ATTN_MAX_Q * HEAD_MAX,
+                              .q_stride = w->width,
+                              .out_stride = w->width,
+                              .n_kv = n_kv,
+                              .n_q = w->n_q,
+                              .head_dim = w->width,
+                              .scale = 0.1f,
+                              .pages = pages,
+                              .v_offset = half,
                               .scratch = p->scratch[thread]};
         p->ops->attention(&a);
     }
@@ -434,7 +444,8 @@ static void measure_attention(struct probe *p, struct estimate_machine *m)
                      (double)one.heads / time_all(p, attend, &one);
 }
 
-/* ---- drawing a token ----------------------------------------------------------------------------- */
+/* ---- drawing a token
+ * ----------------------------------------------------------------------------- */
 
 static enum status measure_choice(struct probe *p, struct estimate_machine *m, struct error *err)
 {
@@ -455,7 +466,8 @@ static enum status measure_choice(struct probe *p, struct estimate_machine *m, s
     return OK;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------- */
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
 
 enum status probe_measure(struct probe *p, const uint32_t *types, size_t n_types,
                           const volatile int *cancel, struct estimate_machine *out,

@@ -30,9 +30,9 @@ static void every_entry_has_its_shape(void **state)
         const struct catalogue_model *m = catalogue_at(c, i);
         const struct catalogue_shape *s = &m->shape;
         struct estimate_shape shape;
-        struct estimate_dims d = {s->layers,  s->width,        s->feed_forward, s->heads,
-                                  s->kv_heads, s->head_dim,    s->vocabulary,   s->experts,
-                                  s->experts_used, s->expert_ff, s->gated,      s->tied};
+        struct estimate_dims d = {s->layers,       s->width,     s->feed_forward, s->heads,
+                                  s->kv_heads,     s->head_dim,  s->vocabulary,   s->experts,
+                                  s->experts_used, s->expert_ff, s->gated,        s->tied};
         if (!m->has_shape) fail_msg("%s has no shape", m->name);
         if (estimate_shape_of_mix(&d, m->quantization, &shape, &err))
             fail_msg("%s: %s", m->name, err.msg);
@@ -64,36 +64,50 @@ static void commands(void **state)
 static struct doctor_model model(const char *name, double params, double quality, bool fim,
                                  bool chat)
 {
-    return (struct doctor_model){
-        .name = (char *)name, .has_shape = true, .fim = fim, .chat = chat, .bytes = 1000,
-        .quality = quality,
-        .shape = {.n_layer = 1, .n_embd = 32, .n_ff = 32, .n_head = 1, .n_head_kv = 1,
-                  .head_dim = 32, .n_vocab = 32, .parts = {{8, params, params, 0}}, .n_parts = 1,
-                  .n_params = params, .file_bytes = params, .weight_bytes = params,
-                  .token_bytes = params}};
+    return (struct doctor_model){.name = (char *)name,
+                                 .has_shape = true,
+                                 .fim = fim,
+                                 .chat = chat,
+                                 .bytes = 1000,
+                                 .quality = quality,
+                                 .shape = {.n_layer = 1,
+                                           .n_embd = 32,
+                                           .n_ff = 32,
+                                           .n_head = 1,
+                                           .n_head_kv = 1,
+                                           .head_dim = 32,
+                                           .n_vocab = 32,
+                                           .parts = {{8, params, params, 0}},
+                                           .n_parts = 1,
+                                           .n_params = params,
+                                           .file_bytes = params,
+                                           .weight_bytes = params,
+                                           .token_bytes = params}};
 }
 
 static void verdicts_and_recommendations(void **state)
 {
     (void)state;
     struct doctor_model models[] = {
-        model("small:code", 1e7, 10, true, false),   /* 90 tok/s, 0.3 s */
-        model("good:code", 5e7, 60, true, true),     /* 17 tok/s, 1.6 s */
-        model("weak:code", 5.5e7, 50, true, true),   /* 16 tok/s, larger but not as good */
-        model("good:chat", 7e7, 0, false, true),     /* 12 tok/s, nothing told of it */
-        model("large:all", 2e9, 90, true, true),     /* 0.4 tok/s */
-        model("giant:all", 1e11, 99, true, true),    /* does not fit */
-        model("other:all", 1e7, 99, true, true),     /* a type without kernels */
+        model("small:code", 1e7, 10, true, false), /* 90 tok/s, 0.3 s */
+        model("good:code", 5e7, 60, true, true),   /* 17 tok/s, 1.6 s */
+        model("weak:code", 5.5e7, 50, true, true), /* 16 tok/s, larger but not as good */
+        model("good:chat", 7e7, 0, false, true),   /* 12 tok/s, nothing told of it */
+        model("large:all", 2e9, 90, true, true),   /* 0.4 tok/s */
+        model("giant:all", 1e11, 99, true, true),  /* does not fit */
+        model("other:all", 1e7, 99, true, true),   /* a type without kernels */
     };
     models[6].shape.parts[0].type = 9999;
     struct doctor d = {.models = models, .n_models = 7};
     d.machine.usable = 20e9;
-    d.machine.rates = (struct estimate_machine){
-        .n_threads = 1, .sizes = {1e3, 1e4, 1e5}, .n_rates = 1, .attend_read = 1e12,
-        .rates = {{8, {1e9, 1e9, 1e9}, 1e11, 0}}};
+    d.machine.rates = (struct estimate_machine){.n_threads = 1,
+                                                .sizes = {1e3, 1e4, 1e5},
+                                                .n_rates = 1,
+                                                .attend_read = 1e12,
+                                                .rates = {{8, {1e9, 1e9, 1e9}, 1e11, 0}}};
     doctor_judge(&d);
-    const enum doctor_verdict want[] = {DOCTOR_RUNS_WELL, DOCTOR_RUNS_WELL, DOCTOR_RUNS_WELL,
-                                        DOCTOR_RUNS_WELL, DOCTOR_SLOW,      DOCTOR_TOO_LARGE,
+    const enum doctor_verdict want[] = {DOCTOR_RUNS_WELL,  DOCTOR_RUNS_WELL, DOCTOR_RUNS_WELL,
+                                        DOCTOR_RUNS_WELL,  DOCTOR_SLOW,      DOCTOR_TOO_LARGE,
                                         DOCTOR_UNSUPPORTED};
     for (size_t i = 0; i < 7; i++)
         if (models[i].verdict != want[i])

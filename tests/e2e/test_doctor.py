@@ -101,7 +101,7 @@ def test_the_table(hearth):
     assert "hearth pull" in p.stdout and "GPU" in p.stdout
 
 
-@pytest.mark.parametrize("threads", [1])
+@pytest.mark.parametrize("threads", [1, 3])
 def test_predictions_are_checked(hearth, tmp_path, threads):
     """How near they are is for a quiet machine and real sizes: docs/doctor.md."""
     path = make(hearth, tmp_path / "own.gguf")

@@ -34,10 +34,17 @@ static struct estimate_machine plain(void)
 /* One layer of 32,000,000 elements of Q8_0: 34 MB. */
 static struct estimate_shape one_layer(void)
 {
-    return (struct estimate_shape){.n_layer = 1, .n_embd = 1000, .n_ff = 4000, .n_head = 4,
-                                   .n_head_kv = 2, .head_dim = 250, .n_vocab = 100,
-                                   .parts = {{QUANT_Q8_0, 32e6, 32e6, 0}}, .n_parts = 1,
-                                   .weight_bytes = 34e6, .token_bytes = 34e6};
+    return (struct estimate_shape){.n_layer = 1,
+                                   .n_embd = 1000,
+                                   .n_ff = 4000,
+                                   .n_head = 4,
+                                   .n_head_kv = 2,
+                                   .head_dim = 250,
+                                   .n_vocab = 100,
+                                   .parts = {{QUANT_Q8_0, 32e6, 32e6, 0}},
+                                   .n_parts = 1,
+                                   .weight_bytes = 34e6,
+                                   .token_bytes = 34e6};
 }
 
 static void a_step_is_its_terms(void **state)
@@ -93,7 +100,8 @@ static void larger_models_are_read_more_slowly(void **state)
     }
     s.token_bytes = 1e12;
     near(estimate_step(&m, &s, 0), last);
-    assert_true(last > 2 * cached && last < 2.2 * cached); /* twice, and the share of a whole model */
+    assert_true(last > 2 * cached &&
+                last < 2.2 * cached); /* twice, and the share of a whole model */
 }
 
 static void a_prompt_is_its_terms(void **state)
