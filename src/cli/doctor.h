@@ -22,9 +22,10 @@ enum {
     DOCTOR_CONTEXT = 4096, /* positions of the KV cache that has to fit: a session's default */
     DOCTOR_STEP_AT = 512,  /* tokens behind which decoding is foretold */
 };
-#define DOCTOR_COMPLETION_SECONDS 5.0 /* to the first token of a prompt that nothing is known of   \
-                                       */
-#define DOCTOR_COMPLETION_RATE 15.0   /* tokens a second */
+#define DOCTOR_COMPLETION_SECONDS                                                                  \
+    5.0                             /* to the first token of a prompt that nothing is known of     \
+                                     */
+#define DOCTOR_COMPLETION_RATE 15.0 /* tokens a second */
 #define DOCTOR_CHAT_SECONDS    20.0
 #define DOCTOR_CHAT_RATE       10.0 /* about as fast as one reads */
 
@@ -50,7 +51,13 @@ struct doctor_machine {
     struct estimate_machine rates;
 };
 
-enum doctor_verdict { DOCTOR_RUNS_WELL, DOCTOR_SLOW, DOCTOR_TOO_LARGE, DOCTOR_UNSUPPORTED };
+enum doctor_verdict {
+    DOCTOR_RUNS_WELL,
+    DOCTOR_SLOW,
+    DOCTOR_TOO_LARGE,
+    DOCTOR_UNSUPPORTED,
+    DOCTOR_UNKNOWN
+};
 
 struct doctor_model {
     char *name;                          /* as it would be typed */

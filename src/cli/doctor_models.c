@@ -174,7 +174,8 @@ void doctor_models_fini(struct doctor *d)
 
 const char *doctor_verdict_name(enum doctor_verdict v)
 {
-    static const char *const names[] = {"runs well", "slow", "does not fit", "not supported yet"};
+    static const char *const names[] = {"runs well", "slow", "does not fit", "not supported yet",
+                                        "not known"};
     return names[v];
 }
 
@@ -209,7 +210,7 @@ static bool fits_disk(const struct doctor *d, struct doctor_model *m)
 static void judge(const struct doctor *d, struct doctor_model *m)
 {
     if (!m->has_shape) {
-        m->verdict = DOCTOR_UNSUPPORTED;
+        if (m->verdict != DOCTOR_UNSUPPORTED) m->verdict = DOCTOR_UNKNOWN;
         if (!*m->why) snprintf(m->why, sizeof m->why, "its catalogue entry tells no shape");
         return;
     }

@@ -109,7 +109,7 @@ static void print_machine(const struct doctor *d)
 
 static const char *verdict_color(enum doctor_verdict v)
 {
-    static const char *const codes[] = {"\033[32m", "\033[36m", "\033[31m", "\033[90m"};
+    static const char *const codes[] = {"\033[32m", "\033[36m", "\033[31m", "\033[90m", "\033[90m"};
     return paint(codes[v]);
 }
 

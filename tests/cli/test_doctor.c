@@ -116,6 +116,14 @@ static void verdicts_and_recommendations(void **state)
     assert_non_null(strstr(models[5].why, "of memory"));
     assert_string_equal(d.completion->name, "good:code");
     assert_string_equal(d.chat->name, "good:code");
+    struct doctor_model bare = {.name = (char *)"bare:1", .fim = true, .chat = true, .quality = 99};
+    struct doctor none = {.models = &bare, .n_models = 1, .machine = d.machine};
+    doctor_judge(&none);
+    assert_int_equal(bare.verdict, DOCTOR_UNKNOWN);
+    assert_string_equal(doctor_verdict_name(bare.verdict), "not known");
+    assert_non_null(strstr(bare.why, "no shape"));
+    assert_null(none.completion);
+    assert_null(none.chat);
     /* Where none is quick enough the quickest is named; none is for chat then. */
     struct doctor slow = {.models = &models[4], .n_models = 1, .machine = d.machine};
     doctor_judge(&slow);
