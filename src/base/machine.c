@@ -153,6 +153,23 @@ int machine_physical_cores(void)
     return machine_physical_cores_at("", cpus, n);
 }
 
+uint64_t machine_cache_bytes(void)
+{
+    uint64_t bytes = 0;
+    for (int i = 0; i < 8; i++) { /* the highest level comes last: "32768K" */
+        char path[96], text[32], *end;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        if (read_text(path, text, sizeof text) < 0) break;
+        uint64_t n = strtoull(text, &end, 10);
+        bytes = *end == 'M' ? n << 20 : *end == 'K' ? n << 10 : n;
+    }
+#ifdef _SC_LEVEL3_CACHE_SIZE
+    long told = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (bytes == 0 && told > 0) bytes = (uint64_t)told;
+#endif
+    return bytes;
+}
+
 const char *machine_cpu_name(char *dst, size_t cap)
 {
     snprintf(dst, cap, "unknown");

@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -137,11 +136,8 @@ static double read_piece(void *ctx, int id)
 static size_t read_buffer_bytes(void)
 {
     size_t bytes = (size_t)512 << 20;
-    long cache = -1;
-#ifdef _SC_LEVEL3_CACHE_SIZE
-    cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-#endif
-    if (cache > 0 && (size_t)cache > bytes / 4) bytes = (size_t)cache * 4;
+    uint64_t cache = machine_cache_bytes();
+    if (cache > bytes / 4) bytes = (size_t)cache * 4;
     uint64_t available = machine_available_bytes();
     if (available && bytes > available / 2) bytes = available / 2;
     return bytes;

@@ -54,6 +54,12 @@ struct bench {
  * at most BENCH_MAX_BATCH. */
 enum status bench_parse_rows(const char *list, struct bench *b, struct error *err);
 
+/* The parts of a measurement, for others that take turns with it: opening the model, with a warm-up
+ * that does not count, and one more sample of prefill and decode each. The caller ends with
+ * bench_close in any case. */
+enum status bench_open(struct bench *b, struct error *err);
+enum status bench_sample(struct bench *b, struct error *err);
+
 /* Opens the model and measures everything. The caller ends with bench_close in any case. */
 enum status bench_run(struct bench *b, struct error *err);
 void bench_close(struct bench *b);

@@ -188,7 +188,7 @@ static enum status measure_steps(struct bench *b, struct error *err)
     return st;
 }
 
-static enum status measure_session(struct bench *b, struct error *err)
+static enum status open_session(struct bench *b, struct error *err)
 {
     const struct bench_options *o = b->o;
     size_t context = (size_t)o->context;
@@ -199,27 +199,35 @@ static enum status measure_session(struct bench *b, struct error *err)
     if (!b->prompt) return error_set(err, ERR_NOMEM, "out of memory");
     if ((st = ban_ends(b, err)) != OK) return st;
     random_tokens(b, b->prompt, context);
-    if ((st = measure(b, false, err)) != OK) return st; /* warm-up */
-    for (int64_t i = 0; i < o->repeats; i++)
-        if ((st = measure(b, true, err)) != OK) return st;
-    summarize(&b->prefill);
-    summarize(&b->decode);
-    return OK;
+    return measure(b, false, err); /* warm-up */
 }
 
-enum status bench_run(struct bench *b, struct error *err)
+enum status bench_open(struct bench *b, struct error *err)
 {
     const struct bench_options *o = b->o;
     b->rng = 1;
     enum status st = open_model(b, err);
-    if (st == OK && (o->n_prompt > 0 || o->n_gen > 0)) st = measure_session(b, err);
+    return st == OK && (o->n_prompt > 0 || o->n_gen > 0) ? open_session(b, err) : st;
+}
+
+enum status bench_sample(struct bench *b, struct error *err)
+{
+    return measure(b, true, err);
+}
+
+enum status bench_run(struct bench *b, struct error *err)
+{
+    enum status st = bench_open(b, err);
+    for (int64_t i = 0; i < b->o->repeats && st == OK && b->session; i++) st = bench_sample(b, err);
+    summarize(&b->prefill);
+    summarize(&b->decode);
     b->resident = machine_resident_bytes();
     if (st == OK) st = measure_steps(b, err);
     if (st != OK) return st;
     int threads = engine_n_threads(b->engine);
     b->bandwidth = machine_read_bandwidth(threads);
     b->int8_peak = machine_int8_ops_per_second(threads);
-    b->prefill_ops = count_prefill_ops(engine_gguf(b->engine), (double)o->n_prompt);
+    b->prefill_ops = count_prefill_ops(engine_gguf(b->engine), (double)b->o->n_prompt);
     return OK;
 }
 

@@ -4,8 +4,8 @@
 #include "cli/cli.h"
 #include "cli/cli_int.h"
 
-extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_generate,
-    cmd_help, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_doctor,
+    cmd_generate, cmd_help, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
 
 static const struct command *const code[] = {
     &cmd_complete,
@@ -22,6 +22,7 @@ static const struct command *const models[] = {
 };
 
 static const struct command *const inspect[] = {
+    &cmd_doctor,
     &cmd_bench,
     &cmd_score,
     &cmd_tokenize,

@@ -14,6 +14,7 @@ enum {
     MAX_FILE_BYTES = 4 << 20,
     MAX_MODELS = 1000,
     MAX_STRING = 255,
+    MAX_SHAPE = 1 << 22,
 };
 #define MAX_MODEL_BYTES (UINT64_C(1) << 42)
 
@@ -82,6 +83,54 @@ static enum status get_bool(const struct reading *r, const json_t *obj, const ch
     return OK;
 }
 
+static enum status get_shape(const struct reading *r, struct catalogue_model *m)
+{
+    const json_t *j = json_object_get(m->json, "shape");
+    struct catalogue_shape *s = &m->shape;
+    const struct {
+        const char *field;
+        uint32_t *value;
+        bool needed;
+    } fields[] = {
+        {"layers", &s->layers, true},
+        {"width", &s->width, true},
+        {"feed_forward", &s->feed_forward, true},
+        {"heads", &s->heads, true},
+        {"kv_heads", &s->kv_heads, true},
+        {"head_dim", &s->head_dim, true},
+        {"vocabulary", &s->vocabulary, true},
+        {"experts", &s->experts, false},
+        {"experts_used", &s->experts_used, false},
+        {"expert_ff", &s->expert_ff, false},
+    };
+    if (!j || json_is_null(j)) return OK;
+    if (!json_is_object(j)) return fault(r, "shape", "must be an object");
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        uint64_t n;
+        enum status st = get_count(r, j, fields[i].field, MAX_SHAPE, &n);
+        if (st) return st;
+        if (n == 0 && fields[i].needed) return fault(r, fields[i].field, "is missing in \"shape\"");
+        *fields[i].value = (uint32_t)n;
+    }
+    if (s->experts && (s->experts_used < 1 || s->experts_used > s->experts || !s->expert_ff))
+        return fault(r, "shape", "with \"experts\" needs \"experts_used\" and \"expert_ff\"");
+    m->has_shape = true;
+    enum status st = get_bool(r, j, "gated", &s->gated);
+    return st ? st : get_bool(r, j, "tied", &s->tied);
+}
+
+static enum status get_percent(const struct reading *r, const json_t *obj, const char *field,
+                               double *out)
+{
+    const json_t *j = json_object_get(obj, field);
+    *out = 0;
+    if (!j || json_is_null(j)) return OK;
+    *out = json_number_value(j);
+    if (!json_is_number(j) || !(*out > 0) || *out > 100)
+        return fault(r, field, "must be a number above 0, at most 100, or null");
+    return OK;
+}
+
 /* `names`: each must be a model name too. */
 static enum status get_texts(const struct reading *r, const json_t *obj, const char *field,
                              bool names, size_t max, const char **out, size_t *n)
@@ -145,6 +194,7 @@ static enum status parse_fields(struct reading *r, struct catalogue_model *m)
         (st = get_count(r, j, "bytes", MAX_MODEL_BYTES, &m->bytes)) ||
         (st = get_count(r, j, "approx_bytes", MAX_MODEL_BYTES, &m->approx_bytes)) ||
         (st = get_bool(r, j, "fim", &m->fim)) || (st = get_bool(r, j, "default", &m->is_default)) ||
+        (st = get_percent(r, j, "quality", &m->quality)) || (st = get_shape(r, m)) ||
         (st = get_texts(r, j, "aliases", true, CATALOGUE_MAX_ALIASES, m->aliases, &m->n_aliases)) ||
         (st = get_texts(r, j, "tags", false, CATALOGUE_MAX_TAGS, m->tags, &m->n_tags)))
         return st;

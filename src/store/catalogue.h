@@ -26,6 +26,15 @@ struct model_source {
     const struct json_t *spec; /* checked by the type */
 };
 
+/* What a model consists of, as its publisher's config tells: enough to say how fast it will run.
+ * `gated`: the feed-forward part has a gate. `tied`: the file has no output matrix of its own.
+ * experts 0: none; expert_ff is the width of one. */
+struct catalogue_shape {
+    uint32_t layers, width, feed_forward, heads, kv_heads, head_dim, vocabulary;
+    uint32_t experts, experts_used, expert_ff;
+    bool gated, tied;
+};
+
 struct catalogue_model {
     const char *name;                                                       /* "family:tag" */
     const char *title, *architecture, *parameters, *quantization, *license; /* each may be NULL */
@@ -34,6 +43,11 @@ struct catalogue_model {
     uint64_t approx_bytes; /* for display where the exact size is not known; 0 = neither */
     const char *sha256;    /* 64 hex digits, or NULL: the publisher's is asked for */
     bool fim;              /* trained to fill in the middle */
+    bool has_shape;
+    struct catalogue_shape shape;
+    /* By which models are put in order, up to 100: the publisher's HumanEval pass@1 in percent, or a
+     * place among those; 0 = none. */
+    double quality;
     bool is_default;
     size_t n_aliases, n_tags, n_sources;
     const char *aliases[CATALOGUE_MAX_ALIASES];

@@ -181,6 +181,82 @@ static void measurements_are_plausible(void **state)
     assert_true(machine_int8_ops_per_second(1 << 20) == 0);
 }
 
+static void limits_of_a_machine(void **state)
+{
+    (void)state;
+    struct machine_limits l;
+    machine_limits_read_at(root, &l);
+    assert_true(l.total_bytes == 0 && l.limit_bytes == 0 && l.quota_cpus == 0 && !l.container);
+    assert_string_equal(l.huge_pages, "");
+    assert_true(machine_limits_usable(&l) == 0);
+    put("/proc/meminfo", "MemTotal:  2000 kB\nMemFree: 10 kB\nMemAvailable:  1500 kB\n"
+                         "SwapTotal: 300 kB\nSwapFree: 200 kB\n");
+    put("/sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n");
+    machine_limits_read_at(root, &l);
+    assert_int_equal(l.total_bytes, 2000 * 1024);
+    assert_int_equal(l.available_bytes, 1500 * 1024);
+    assert_int_equal(l.swap_bytes, 300 * 1024);
+    assert_int_equal(l.swap_free_bytes, 200 * 1024);
+    assert_string_equal(l.huge_pages, "madvise");
+    assert_int_equal(machine_limits_usable(&l), 1500 * 1024);
+}
+
+static void limits_of_a_group(void **state)
+{
+    (void)state;
+    struct machine_limits l;
+    put("/proc/meminfo", "MemTotal: 2000 kB\nMemAvailable: 1500 kB\n");
+    put("/proc/self/cgroup", "0::/a/b\n");
+    put("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n");
+    put("/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+    put("/sys/fs/cgroup/a/b/memory.max", "max\n");
+    put("/sys/fs/cgroup/a/memory.max", "1024000\n");
+    put("/sys/fs/cgroup/a/memory.current", "500000\n");
+    put("/sys/fs/cgroup/a/memory.stat", "anon 90000\nfile 400000\nfile_mapped 5\n");
+    put("/.dockerenv", "");
+    machine_limits_read_at(root, &l);
+    assert_true(l.quota_cpus == 1.5 && l.container);
+    assert_int_equal(l.limit_bytes, 1024000);
+    assert_int_equal(l.group_bytes, 100000); /* pages of files are given up first */
+    assert_int_equal(machine_limits_usable(&l), 924000);
+    put("/sys/fs/cgroup/a/memory.max", "9000000000\n"); /* more than the machine has */
+    machine_limits_read_at(root, &l);
+    assert_int_equal(machine_limits_usable(&l), 1500 * 1024);
+}
+
+static void limits_of_version_1(void **state)
+{
+    (void)state;
+    struct machine_limits l;
+    put("/proc/self/cgroup", "5:memory:/m\n4:cpu,cpuacct:/c\n3:devices:/d\n");
+    put("/sys/fs/cgroup/memory/m/memory.limit_in_bytes", "9223372036854771712\n"); /* none */
+    put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "700000\n");
+    put("/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "-1\n");
+    put("/sys/fs/cgroup/cpu/c/cpu.cfs_period_us", "100000\n");
+    machine_limits_read_at(root, &l);
+    assert_int_equal(l.limit_bytes, 700000);
+    assert_true(l.quota_cpus == 0);
+    put("/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us", "250000\n");
+    machine_limits_read_at(root, &l);
+    assert_true(l.quota_cpus == 2.5);
+}
+
+static void graphics_processors(void **state)
+{
+    (void)state;
+    struct machine_gpu g[2];
+    assert_int_equal(machine_gpus_listed_at(root, g, 2), 0);
+    put("/proc/driver/nvidia/gpus/0000:01:00.0/information",
+        "Model: \t\t NVIDIA H100 80GB HBM3\nIRQ:   		 0\n");
+    put("/proc/driver/nvidia/gpus/0000:02:00.0/information", "IRQ: 0\n"); /* tells no model */
+    assert_int_equal(machine_gpus_listed_at(root, g, 2), 1);
+    assert_string_equal(g[0].name, "NVIDIA H100 80GB HBM3");
+    put("/proc/driver/nvidia/gpus/0000:02:00.0/information", "Model: B\n");
+    put("/proc/driver/nvidia/gpus/0000:03:00.0/information", "Model: C\n");
+    assert_int_equal(machine_gpus_listed_at(root, g, 2), 2);
+    (void)machine_gpus(g, 2); /* whatever this machine has */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +267,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_group_outside_the_mount_is_looked_up_above, new_root,
                                         drop_root),
         cmocka_unit_test_setup_teardown(a_quota_of_version_one_limits, new_root, drop_root),
+        cmocka_unit_test_setup_teardown(limits_of_a_machine, new_root, drop_root),
+        cmocka_unit_test_setup_teardown(limits_of_a_group, new_root, drop_root),
+        cmocka_unit_test_setup_teardown(limits_of_version_1, new_root, drop_root),
+        cmocka_unit_test_setup_teardown(graphics_processors, new_root, drop_root),
         cmocka_unit_test(facts_of_this_machine_are_plausible),
         cmocka_unit_test(measurements_are_plausible),
     };

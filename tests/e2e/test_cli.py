@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "score", "bench", "tokenize", "detokenize",
+COMMANDS = ["complete", "generate", "score", "bench", "doctor", "tokenize", "detokenize",
             "pull", "list", "show", "rm", "help", "completion"]
 
 

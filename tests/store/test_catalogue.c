@@ -5,10 +5,17 @@
 
 #define SHA "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
 
+/* All of a shape but its layers. */
+#define DIMS                                                                                       \
+    "\"width\": 64, \"feed_forward\": 128, \"heads\": 4, \"kv_heads\": 2, \"head_dim\": 16,"         \
+    " \"vocabulary\": 100"
+
 static const char sound[] =
     "{\"version\": 1, \"models\": [{\"name\": \"a:1\", \"aliases\": [\"a\", \"b:2\"],"
     " \"title\": \"A\", \"architecture\": \"llama\", \"parameters\": \"1B\","
     " \"quantization\": \"Q4_K_M\", \"license\": \"MIT\", \"context\": 4096, \"fim\": true,"
+    " \"shape\": {" DIMS ", \"layers\": 3, \"gated\": true, \"experts\": 8,"
+    " \"experts_used\": 2, \"expert_ff\": 32}, \"quality\": 61.5,"
     " \"default\": true, \"bytes\": 123, \"sha256\": \"" SHA "\", \"tags\": [\"code\"],"
     " \"sources\": [{\"type\": \"hub\", \"repo\": \"o/r\", \"file\": \"d/f.gguf\"},"
     "  {\"type\": \"url\", \"url\": \"https://x.example/f.gguf\"},"
@@ -42,6 +49,10 @@ static void a_sound_file(void **state)
     assert_int_equal(m->bytes, 123);
     assert_int_equal(m->context, 4096);
     assert_true(m->fim);
+    assert_true(m->has_shape && m->shape.gated && !m->shape.tied && m->quality == 61.5);
+    assert_int_equal(m->shape.layers, 3);
+    assert_int_equal(m->shape.vocabulary, 100);
+    assert_int_equal(m->shape.experts_used, 2);
     assert_int_equal(m->n_tags, 1);
     assert_int_equal(m->n_sources, 4);
     assert_ptr_equal(m->sources[0].type, &source_hub);
@@ -49,6 +60,7 @@ static void a_sound_file(void **state)
     m = catalogue_find(c, "c:1");
     assert_null(m->sha256);
     assert_null(m->title);
+    assert_false(m->has_shape || m->quality != 0);
     assert_int_equal(m->bytes, 0);
     assert_int_equal(m->n_sources, 0);
     catalogue_destroy(c);
@@ -89,6 +101,17 @@ static void faults_are_named(void **state)
         {"{\"name\": \"a:1\", \"aliases\": [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
          "aliases"},
         {"{\"name\": \"a:1\", \"tags\": [null]}", "tags"},
+        {"{\"name\": \"a:1\", \"quality\": 101}", "quality"},
+        {"{\"name\": \"a:1\", \"quality\": \"good\"}", "quality"},
+        {"{\"name\": \"a:1\", \"shape\": 7}", "shape"},
+        {"{\"name\": \"a:1\", \"shape\": {}}", "layers"},
+        {"{\"name\": \"a:1\", \"shape\": {" DIMS ", \"layers\": 4194305}}", "layers"},
+        {"{\"name\": \"a:1\", \"shape\": {" DIMS ", \"layers\": 2, \"experts\": 4}}",
+         "experts_used"},
+        {"{\"name\": \"a:1\", \"shape\": {" DIMS ", \"layers\": 2, \"experts\": 4,"
+         " \"experts_used\": 5, \"expert_ff\": 6}}",
+         "experts_used"},
+        {"{\"name\": \"a:1\", \"shape\": {" DIMS ", \"layers\": 2, \"tied\": 1}}", "tied"},
         {"{\"name\": \"a:1\", \"sources\": {}}", "sources"},
         {"{\"name\": \"a:1\", \"sources\": [5]}", "type"},
         {"{\"name\": \"a:1\", \"sources\": [{\"type\": \"ftp\"}]}", "unknown source type 'ftp'"},
