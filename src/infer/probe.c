@@ -97,7 +97,7 @@ static void free_act(struct kern_act *a)
 
 static bool alloc_all(struct probe *p)
 {
-    size_t n = (size_t)p->n_threads, attn = kern_attn_scratch_bytes(HEAD_MAX);
+    size_t n = (size_t)p->n_threads, attn = kern_attn_scratch_bytes(HEAD_MAX, 0);
     size_t scratch = attn > KERN_MATMUL_SCRATCH ? attn : KERN_MATMUL_SCRATCH;
     p->buffer = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p->buffer == MAP_FAILED) return false;

@@ -8,6 +8,7 @@
 
 /* One entry per architecture: arch_NAME.c defines `const struct arch arch_NAME`. */
 #define ARCHITECTURES(X)                                                                           \
+    X(deepseek2)                                                                                   \
     X(gemma)                                                                                       \
     X(gemma2)                                                                                      \
     X(gemma3)                                                                                      \
@@ -108,7 +109,8 @@ static void index_layers(struct arch_builder *b)
         return;
     }
     for (size_t i = 0; i < m->n_stages; i++)
-        if (m->stages[i].kind == STAGE_ATTN_IN) m->attn_in[m->stages[i].layer] = &m->stages[i];
+        if (m->stages[i].kind == STAGE_ATTN_IN || m->stages[i].kind == STAGE_MLA_KV)
+            m->attn_in[m->stages[i].layer] = &m->stages[i];
     for (uint32_t l = 0; l < m->info.n_layer; l++)
         if (!m->attn_in[l])
             arch_fail(b, ERR_UNSUPPORTED, "architecture %s does not describe layer %u", b->name, l);

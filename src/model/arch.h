@@ -26,6 +26,7 @@ struct arch_builder {
     struct attn attn_sink;
     struct rope rope_sink;
     struct moe moe_sink;
+    struct mla mla_sink;
     bool *used; /* [gguf_n_tensors]: the model takes this tensor */
 };
 
@@ -49,7 +50,7 @@ void arch_f64_or(struct arch_builder *b, const char *key, double lo, double hi, 
                  double *out);
 
 /* The widest head that attention has kernels for. */
-#define ARCH_MAX_HEAD 512u
+#define ARCH_MAX_HEAD ((uint32_t)KERN_HEAD_MAX)
 
 /* A truth value. */
 void arch_bool_or(struct arch_builder *b, const char *key, bool fallback, bool *out);
@@ -69,7 +70,7 @@ void arch_refuse_experts(struct arch_builder *b);
  * (i, i + n/2), else neighbours. `factors` names a tensor of n_dims / 2 divisors of the frequencies
  * that a file may have, or is NULL; LongRoPE's two tensors are found by themselves. Returns the
  * model's next rope, never NULL, valid as long as the model. */
-const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors);
+struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors);
 /* A rope of this base, its frequencies divided by `factor`, for layers that differ from the rest.
  */
 const struct rope *arch_rope_plain(struct arch_builder *b, bool neox, uint32_t n_dims, double base,

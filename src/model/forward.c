@@ -72,6 +72,24 @@ static void place_moe(struct forward *f, struct layout *l)
     place_act(l, &o->act, slots, (m->info.n_embd > ff ? m->info.n_embd : ff) + 31);
 }
 
+static void place_mla(struct forward *f, struct layout *l)
+{
+    const struct mla *a = f->m->mla;
+    size_t rows = f->max_rows, heads = f->m->info.n_head;
+    struct forward_mla *o = &f->mla;
+    o->q_down = place(l, rows, a->q_rank * 4ull);
+    o->q = place(l, rows, heads * (a->n_plain + a->n_rope) * 4ull);
+    o->kv_down = place(l, rows, (a->kv_rank + a->n_rope) * 4ull);
+    o->values = place(l, rows, heads * a->n_value * 4ull);
+    if (a->absorbed) {
+        o->plain = place(l, heads * rows, a->kv_rank * 4ull);
+        o->parts = place(l, heads * rows, a->n_value * 4ull);
+        place_act(l, &o->act, heads * rows, a->kv_rank > a->n_plain ? a->kv_rank : a->n_plain);
+    } else {
+        o->kv = place(l, rows, heads * (a->n_plain + a->n_value) * 4ull);
+    }
+}
+
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
@@ -93,6 +111,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->spans = place(l, rows, sizeof *f->spans);
     f->units = place(l, rows, sizeof *f->units);
     if (f->m->max_used) place_moe(f, l);
+    if (f->m->mla) place_mla(f, l);
     f->logit_rows = place(l, rows, sizeof *f->logit_rows);
     for (int t = 0; t < n; t++) {
         struct forward_thread th = {0};

@@ -1,5 +1,6 @@
 /* The CPU backend's forward pass: buffers (forward.c), how threads share them (forward_work.c),
- * stages (forward_stages.c), experts (forward_moe.c) and what surrounds attention (forward_attn.c).
+ * stages (forward_stages.c), experts (forward_moe.c), latent attention
+ * (forward_mla.c) and what surrounds attention (forward_attn.c).
  */
 #ifndef HEARTH_MODEL_FORWARD_INT_H
 #define HEARTH_MODEL_FORWARD_INT_H
@@ -64,6 +65,18 @@ struct forward_moe {
     struct kern_act act; /* [slots] */
 };
 
+/* Buffers of multi-head latent attention; see the stages in model_int.h. */
+struct forward_mla {
+    float *q_down;       /* [rows][q_rank] */
+    float *q;            /* [rows][n_head][n_plain + n_rope], in that order */
+    float *kv_down;      /* [rows][kv_rank + n_rope] */
+    float *kv;           /* [rows][n_head][n_plain + n_value]; not absorbed */
+    float *plain;        /* [n_head][rows][kv_rank]: queries in the latent space */
+    float *values;       /* [rows][n_head * n_value] */
+    float *parts;        /* [n_head][rows][n_value] */
+    struct kern_act act; /* [n_head * rows] */
+};
+
 struct forward {
     const struct model *m;
     const struct kern_ops *ops;
@@ -84,6 +97,7 @@ struct forward {
     struct attn_unit *units;
     uint32_t *logit_rows;
     struct forward_moe moe; /* where the model has experts */
+    struct forward_mla mla; /* where it has latent attention */
 
     /* the pass in progress */
     const struct forward_row *rows;

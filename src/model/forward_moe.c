@@ -38,24 +38,33 @@ static void make_weights(const struct moe *e, float *p)
             p[i] = (float)(exp((double)p[i] - (double)top) / sum);
 }
 
-/* How good a group of experts is: by its best one. */
-static float group_score(const struct moe *e, const float *p, uint32_t group)
+/* How good a group of experts is: by its best one, or, where there is a preference, by its two best
+ * (DeepSeek-V3, arXiv:2412.19437). */
+static float group_score(const struct stage *s, const float *p, uint32_t group)
 {
-    uint32_t size = e->n_expert / e->n_group;
-    float best = -INFINITY;
-    for (uint32_t i = group * size; i < (group + 1) * size; i++)
-        if (p[i] > best) best = p[i];
-    return best;
+    uint32_t size = s->moe->n_expert / s->moe->n_group;
+    float best = -INFINITY, second = -INFINITY;
+    for (uint32_t i = group * size; i < (group + 1) * size; i++) {
+        float v = p[i] + (s->preference ? s->preference[i] : 0);
+        if (v > best) {
+            second = best;
+            best = v;
+        } else if (v > second) {
+            second = v;
+        }
+    }
+    return s->preference && size > 1 ? best + second : best;
 }
 
 /* Whether fewer than n_group_used groups are better; of equal ones the first. */
-static bool group_allowed(const struct moe *e, const float *p, uint32_t expert)
+static bool group_allowed(const struct stage *s, const float *p, uint32_t expert)
 {
+    const struct moe *e = s->moe;
     if (e->n_group <= 1) return true;
     uint32_t mine = expert / (e->n_expert / e->n_group), better = 0;
-    float score = group_score(e, p, mine);
+    float score = group_score(s, p, mine);
     for (uint32_t g = 0; g < e->n_group; g++) {
-        float other = group_score(e, p, g);
+        float other = group_score(s, p, g);
         better += other > score || (other == score && g < mine);
     }
     return better < e->n_group_used;
@@ -72,7 +81,7 @@ static uint32_t best_left(const struct stage *s, const float *p, const struct ex
         float v = p[i] + (s->preference ? s->preference[i] : 0);
         bool taken = false;
         for (uint32_t j = 0; j < k && !taken; j++) taken = chosen[j].expert == i;
-        if (taken || (best != UINT32_MAX && !(v > top)) || !group_allowed(e, p, i)) continue;
+        if (taken || (best != UINT32_MAX && !(v > top)) || !group_allowed(s, p, i)) continue;
         best = i;
         top = v;
     }
@@ -158,17 +167,7 @@ void moe_route(struct thread_ctx *c)
 static struct kern_act expert_act(const struct forward_moe *m, const struct expert_rows *x,
                                   const float *f32, size_t n_cols)
 {
-    struct kern_act a = {.n_rows = x->n,
-                         .n_cols = n_cols,
-                         .f32 = f32 + (size_t)x->slot0 * n_cols,
-                         .f32_stride = n_cols};
-    for (int k = 0; k < KERN_ACT_FORMATS; k++) {
-        const struct kern_act_q *q = &m->act.fmt[k];
-        size_t bytes = k == KERN_ACT_INT16 ? 2 : 1, blocks = (size_t)x->slot0 * (n_cols / 16);
-        a.fmt[k] = (struct kern_act_q){q->q + (size_t)x->slot0 * n_cols * bytes, q->scale + blocks,
-                                       q->neg_sum + blocks, q->bias + blocks};
-    }
-    return a;
+    return work_act_slice(&m->act, x->slot0, x->n, f32 + (size_t)x->slot0 * n_cols, n_cols, n_cols);
 }
 
 /* Fetches the inputs of slots [first, first + n): the normalised rows that they stand for. */

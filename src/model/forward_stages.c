@@ -82,6 +82,16 @@ static bool units_are_spans(const struct forward *f)
     return f->n_units == f->n_spans;
 }
 
+void attn_fill_cache(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    uint32_t n_kv = f->m->info.n_head_kv;
+    if (units_are_spans(f)) return;
+    for (size_t u; (u = work_take(c, 1, 1)) < f->n_units * n_kv;)
+        forward_cache(f, c->s, &f->units[u / n_kv], (uint32_t)(u % n_kv));
+    work_barrier(c);
+}
+
 static void stage_attn_in(struct thread_ctx *c)
 {
     struct forward *f = c->f;
@@ -90,11 +100,7 @@ static void stage_attn_in(struct thread_ctx *c)
         work_panels(&c->s->w[0].mat) + work_panels(&c->s->w[1].mat) + work_panels(&c->s->w[2].mat);
     work_each_panels(c, 0, panels, qkv_panels, act);
     work_barrier(c);
-    if (units_are_spans(f)) return;
-    uint32_t n_kv = f->m->info.n_head_kv;
-    for (size_t u; (u = work_take(c, 1, 1)) < f->n_units * n_kv;)
-        forward_cache(f, c->s, &f->units[u / n_kv], (uint32_t)(u % n_kv));
-    work_barrier(c);
+    attn_fill_cache(c);
 }
 
 static void stage_attn(struct thread_ctx *c)
@@ -157,7 +163,7 @@ static void stage_residual(struct thread_ctx *c, const float *src)
 
 static void stage_attn_out(struct thread_ctx *c)
 {
-    stage_residual(c, c->f->att);
+    stage_residual(c, c->s->mla ? c->f->mla.values : c->f->att);
 }
 
 static void multiply_biased(struct thread_ctx *c, int i, const struct kern_act *act, float *y,
@@ -228,6 +234,8 @@ static void stage_head(struct thread_ctx *c)
 static void (*const stage_fn[])(struct thread_ctx *c) = {
     [STAGE_EMBED] = stage_embed,       [STAGE_NORM] = stage_norm,
     [STAGE_ATTN_IN] = stage_attn_in,   [STAGE_ATTN] = stage_attn,
+    [STAGE_MLA_DOWN] = mla_down,       [STAGE_MLA_Q] = mla_q,
+    [STAGE_MLA_KV] = mla_kv,           [STAGE_MLA_OUT] = mla_out,
     [STAGE_ATTN_OUT] = stage_attn_out, [STAGE_FFN_IN] = stage_ffn_in,
     [STAGE_FFN_OUT] = stage_ffn_out,   [STAGE_MOE_ROUTE] = moe_route,
     [STAGE_MOE_IN] = moe_in,           [STAGE_MOE_OUT] = moe_out,

@@ -144,3 +144,16 @@ void work_columns(const struct kern_matrix *w, size_t p0, size_t p1, size_t *c0,
     *c0 = p0 * KERN_PANEL;
     *c1 = work_min(p1 * KERN_PANEL, w->n_rows);
 }
+
+struct kern_act work_act_slice(const struct kern_act *buffer, size_t slot0, size_t n,
+                               const float *f32, size_t f32_stride, size_t n_cols)
+{
+    struct kern_act a = {.n_rows = n, .n_cols = n_cols, .f32 = f32, .f32_stride = f32_stride};
+    for (int k = 0; k < KERN_ACT_FORMATS; k++) {
+        const struct kern_act_q *q = &buffer->fmt[k];
+        size_t bytes = k == KERN_ACT_INT16 ? 2 : 1, blocks = slot0 * (n_cols / 16);
+        a.fmt[k] = (struct kern_act_q){q->q + slot0 * n_cols * bytes, q->scale + blocks,
+                                       q->neg_sum + blocks, q->bias + blocks};
+    }
+    return a;
+}

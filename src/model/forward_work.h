@@ -63,6 +63,19 @@ void work_multiply(struct thread_ctx *c, const struct kern_matrix *w, const stru
 /* Columns [*c0, *c1) of a product that panels [p0, p1) make. */
 void work_columns(const struct kern_matrix *w, size_t p0, size_t p1, size_t *c0, size_t *c1);
 
+/* Rows [slot0, slot0 + n) of a buffer for many, as activations of their own; f32: their first. */
+struct kern_act work_act_slice(const struct kern_act *buffer, size_t slot0, size_t n,
+                               const float *f32, size_t f32_stride, size_t n_cols);
+
+/* Keys and values of all rows to the cache, where attention does not do it itself. */
+void attn_fill_cache(struct thread_ctx *c);
+
+/* The stages of latent attention. */
+void mla_down(struct thread_ctx *c);
+void mla_q(struct thread_ctx *c);
+void mla_kv(struct thread_ctx *c);
+void mla_out(struct thread_ctx *c);
+
 /* The stages of a mixture of experts. */
 void moe_route(struct thread_ctx *c);
 void moe_in(struct thread_ctx *c);

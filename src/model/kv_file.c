@@ -5,8 +5,6 @@
 #include "kern/kern.h"
 #include "model/model_int.h"
 
-enum { MAX_HEAD_DIM = 576 }; /* of the kernels */
-
 enum status kv_file_form(const struct model *m, const struct kv_seq *s, struct kv_form *out,
                          struct error *err)
 {
@@ -38,7 +36,7 @@ size_t kv_file_pages(size_t n)
 static void clear_place(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page,
                         size_t at)
 {
-    static const float zeros[MAX_HEAD_DIM];
+    static const float zeros[KERN_HEAD_MAX];
     for (uint32_t layer = 0; layer < l->n_layer; layer++)
         for (uint32_t h = 0; h < l->n_head_kv; h++) {
             ops->kv_write(l->type->k, true, page + kv_k_offset(l, layer, h), l->head_dim, at,

@@ -88,13 +88,32 @@ struct moe {
     float scale;      /* of the weights */
 };
 
+/* Multi-head latent attention (DeepSeek-V2, arXiv:2405.04434): keys and values of all heads are
+ * made from one short vector a position. Absorbed: that vector is what is cached, as the one key
+ * and value head of all queries, which are brought to its space; else keys and values are made for
+ * every head and cached. The rotated part stands first in queries and keys, so that a rope's first
+ * dimensions are it. */
+struct mla {
+    bool absorbed;
+    uint32_t q_rank;  /* queries are made through a vector of so many numbers; 0: directly */
+    uint32_t kv_rank; /* numbers of the short vector */
+    uint32_t n_rope, n_plain; /* rotated and other part of a head's query and key */
+    uint32_t n_value;         /* of a head's value */
+};
+
 /* A stage is the unit that a backend may fuse, place barriers in and split over threads.
  * The residual stream x has n_embd floats per row. */
 enum stage_kind {
     STAGE_EMBED,    /* x = rows of the table * scale + positions' rows + constant */
     STAGE_NORM,     /* x = norm(x) */
     STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; head norms; RoPE; k, v to the cache */
-    STAGE_ATTN,     /* a = attention(q, cache) */
+    STAGE_MLA_DOWN, /* short vectors of queries (or queries), and of keys and values, from norm(x)
+                     */
+    STAGE_MLA_Q,    /* queries from their short vectors' norm */
+    STAGE_MLA_KV, /* q, k, v as after ATTN_IN; w[0]: what brings queries to the latent space, a part
+                   * for each head, or, not absorbed, what makes keys and values */
+    STAGE_ATTN,   /* a = attention(q, cache) */
+    STAGE_MLA_OUT,  /* each head's values from what attention gathered; a part for each head */
     STAGE_ATTN_OUT, /* x += scale * post(a Wo + bias) */
     STAGE_FFN_IN,   /* h = act(norm(x) Wgate + bias) * (norm(x) Wup + bias), or act(norm(x) Wup +
                        bias) */
@@ -126,6 +145,7 @@ struct stage {
     const float *key_centre;  /* [n_head_kv * head_dim], what its keys have in common; or NULL */
     const float *sinks;       /* [n_head], logits that take weight and give no value; or NULL */
     enum kern_activation act; /* FFN_IN, MOE_IN */
+    const struct mla *mla;    /* MLA_*, and ATTN_OUT behind MLA_OUT */
     const struct moe *moe;    /* MOE_ROUTE, MOE_IN, MOE_OUT */
     const float
         *preference; /* MOE_ROUTE: [n_expert], added when choosing, not to the weights; or NULL */
@@ -145,7 +165,8 @@ struct model {
     struct rope ropes[MODEL_MAX_ROPES];
     uint32_t n_ropes;
     uint32_t max_used;            /* experts of a row, at most; 0 where there are none */
-    const struct stage **attn_in; /* [n_layer]: that layer's ATTN_IN stage */
+    const struct stage **attn_in; /* [n_layer]: that layer's ATTN_IN or MLA_KV stage */
+    const struct mla *mla;        /* NULL where the model has none */
     /* owned memory, freed by model_close */
     void **owned;
     size_t n_owned;

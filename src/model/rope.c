@@ -144,7 +144,7 @@ const float *rope_frequencies(const struct rope *r, const struct kv_seq *s)
     return r->long_inv_freq && kv_seq_context(s) > r->long_from ? r->long_inv_freq : r->inv_freq;
 }
 
-const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors)
+struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors)
 {
     struct rope *r = next_rope(b);
     uint32_t head_dim = b->m->info.head_dim;

@@ -13,6 +13,7 @@ dicts:
     tweak     optional function(model): after the weights were drawn
     keys      optional dict {key: value}: added to the file, without the architecture's prefix, where
               the converter leaves out what only published models' fixed values need
+    converter optional function(class): changes the converter's class, as for older files' layouts
     pooled    optional: the model is an encoder; see below
     effects   optional dict {label: function(config)}: options that must show. Each changes a copy
               of the configuration; the same weights must then give logits that are at least 2 % of
@@ -95,7 +96,7 @@ def dummy_vocab(converter):
     converter.set_vocab = set_vocab
 
 
-def convert(folder, out, llama_cpp, keys):
+def convert(folder, out, llama_cpp, spec):
     sys.path[:0] = [str(llama_cpp), str(llama_cpp / "gguf-py")]
     import gguf
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
@@ -103,10 +104,12 @@ def convert(folder, out, llama_cpp, keys):
     cls = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
     plain = type(cls.__name__, (cls,), {"model_arch": cls.model_arch})
     dummy_vocab(plain)
+    if "converter" in spec:
+        spec["converter"](plain)
 
     def set_gguf_parameters(self):
         super(plain, self).set_gguf_parameters()
-        for key, value in keys.items():
+        for key, value in spec.get("keys", {}).items():
             add = {int: self.gguf_writer.add_uint32, float: self.gguf_writer.add_float32,
                    str: self.gguf_writer.add_string}[type(value)]
             add(f"{self.gguf_writer.arch}.{key}", value)
@@ -145,7 +148,7 @@ def make(spec, args):
     (folder / "tokenizer.json").write_text(json.dumps(
         {"model": {"vocab": {f"<{i}>": i for i in range(n_vocab)}}, "added_tokens": []}))
     path = args.out / f"{name}.gguf"
-    convert(folder, path, args.converter, spec.get("keys", {}))
+    convert(folder, path, args.converter, spec)
     if not args.keep_hf:
         shutil.rmtree(folder)
     with open(args.out / f"{name}.golden", "wb") as f:
