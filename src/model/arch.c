@@ -87,7 +87,9 @@ static uint64_t matrix_bytes(const struct stage *s)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < 3; i++)
-        if (s->w[i].src) sum += s->w[i].src->size;
+        if (s->w[i].src)
+            sum += s->w[i].mat.n_rows * kern_panel_bytes(s->w[i].mat.type, s->w[i].mat.n_cols) /
+                   KERN_PANEL;
     return sum;
 }
 

@@ -20,6 +20,20 @@ static void fill_scales(const struct quant_traits *t, uint8_t *block, bool extre
     case QUANT_Q2_K: n = 2; at[0] = 80; at[1] = 82; break;
     case QUANT_Q3_K: n = 1; at[0] = 108; break;
     case QUANT_Q6_K: n = 1; at[0] = 208; break;
+    case QUANT_IQ1_S: case QUANT_IQ2_XXS: case QUANT_IQ2_XS: case QUANT_IQ2_S: case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S: case QUANT_IQ4_NL: case QUANT_IQ4_XS: case QUANT_Q1_0: case QUANT_Q2_0:
+        n = 1;
+        break;
+    case QUANT_TQ1_0: n = 1; at[0] = 52; break;
+    case QUANT_TQ2_0: n = 1; at[0] = 64; break;
+    case QUANT_IQ1_M: /* the half's bits are the top four of each scale word; of small numbers here */
+        block[55] = (uint8_t)((block[55] & 0x8f) | 0x20);
+        break;
+    case QUANT_MXFP4: {
+        static const uint8_t odd[] = {0, 1, 2, 253};
+        block[0] = extreme && rng() % 2 ? odd[rng() % 4] : (uint8_t)(120 + rng() % 10);
+        break;
+    }
     default: break;
     }
     for (int i = 0; i < n; i++) {

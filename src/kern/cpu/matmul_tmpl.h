@@ -8,7 +8,7 @@
 #include "kern/cpu/gemm_float_tmpl.h"
 
 struct type_kernels {
-    uint32_t id;
+    uint32_t id;            /* of the packed form */
     int subs, dot;          /* scales a block of 32 columns; DOT_... */
     few_fn *few[V_FEW_MAX]; /* for 1, 2, ... rows */
     unpack_fn *unpack;
@@ -34,7 +34,8 @@ static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, 
         return;
     }
     const struct type_kernels *k = type_kernels;
-    while (k->id != w->type->id) k++;
+    const uint32_t form = pack_form_of(w->type->id)->type;
+    while (k->id != form) k++;
     if (act->n_rows <= V_FEW_ROWS) {
         struct few m = {k->few, k->subs, k->dot, w, act, y, y_stride,
                         kern_panel_bytes(w->type, w->n_cols)};
