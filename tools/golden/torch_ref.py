@@ -117,8 +117,8 @@ def round_q8(x, block):
 
 
 # Weight types whose activations have a scale for each 16 values instead of 32.
-ACT_16 = (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q2_K,
-          gguf.GGMLQuantizationType.Q3_K, gguf.GGMLQuantizationType.Q6_K)
+ACT_16 = tuple(gguf.GGMLQuantizationType[name] for name in (
+    "Q8_0", "Q2_K", "Q3_K", "Q6_K", "NVFP4", "IQ1_M", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0"))
 
 FLOAT_TYPES = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16,
                gguf.GGMLQuantizationType.BF16)
