@@ -32,6 +32,7 @@ struct kern_matrix {
     const struct quant_traits *type;
     size_t n_rows, n_cols;
     const uint8_t *data;
+    float scale; /* multiplies every output; 0 stands for 1 */
 };
 
 /* Changes whenever the packed layout does: part of a packed cache's key. */

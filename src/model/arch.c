@@ -312,6 +312,24 @@ static bool check_tensor(struct arch_builder *b, const char *name, const struct 
     return true;
 }
 
+/* "X.scale" beside "X.weight" is a factor of the whole matrix, which types with scales of eight bits
+ * (NVFP4) need. Source: llama_model::load_tensors of llama.cpp. */
+static void set_scale(struct arch_builder *b, struct weight *w, const char *name)
+{
+    static const char suffix[] = ".weight";
+    char scale_name[MAX_NAME];
+    const struct quant_traits *type;
+    size_t n = strlen(name), stem = n - (sizeof suffix - 1);
+    if (n < sizeof suffix || strcmp(name + stem, suffix) != 0) return;
+    snprintf(scale_name, sizeof scale_name, "%.*s.scale", (int)stem, name);
+    if (!gguf_tensor_find(b->g, scale_name)) return;
+    const struct gguf_tensor *t = take(b, scale_name);
+    if (!check_tensor(b, scale_name, t, 1, 1, &type)) return;
+    type->decode(t->data, &w->mat.scale, 1);
+    if (!isfinite(w->mat.scale) || w->mat.scale == 0)
+        arch_fail(b, ERR_FORMAT, "tensor %s is no factor that a matrix can have", scale_name);
+}
+
 static void set_matrix(struct arch_builder *b, struct weight *w, uint64_t rows, uint64_t cols,
                        const char *name)
 {
@@ -326,6 +344,7 @@ static void set_matrix(struct arch_builder *b, struct weight *w, uint64_t rows, 
     }
     w->src = t;
     w->mat = (struct kern_matrix){.type = type, .n_rows = rows, .n_cols = cols};
+    set_scale(b, w, name);
 }
 
 static void set_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name)

@@ -109,7 +109,7 @@ static void setup_init(struct setup *s, const struct quant_traits *t, size_t row
         size_t have = rows - p * 16 < 16 ? rows - p * 16 : 16;
         kern_pack_panel(t, s->rows + p * 16 * rb, rb, have, cols, data + p * pb);
     }
-    s->w = (struct kern_matrix){t, rows, cols, data};
+    s->w = (struct kern_matrix){t, rows, cols, data, kind == 0 && n % 2 ? 0.75f : 0};
     setup_act(s, n, cols, kind);
 }
 
@@ -190,7 +190,7 @@ static void truth(const struct setup *s, float *y)
                 }
                 sum += x * wr[c];
             }
-            y[i * rows + r] = (float)sum;
+            y[i * rows + r] = (float)(s->w.scale == 0 ? sum : sum * s->w.scale);
         }
     }
     free(wr);

@@ -173,6 +173,10 @@ class Writer:
         std = gain / np.sqrt(cols)
         elems = gguf.GGML_QUANT_SIZES[qtype][0]
         if qtype in SCALE_AT and cols % elems == 0:
+            if qtype == Q.NVFP4 and name.startswith("blk."):  # a factor of the whole matrix
+                factor = np.float32(0.02 + 0.02 * self.rng(name).random())
+                self.w.add_tensor(name.replace(".weight", ".scale"), np.array([factor]))
+                std /= factor
             data = random_scaled_block(self.rng(name), qtype, rows * cols // elems, std)
             self.w.add_tensor(name, data.reshape(rows, -1), raw_dtype=qtype)
             return

@@ -176,6 +176,8 @@ class Model:
         if self.act == "q8" and kind in HALF_TYPES and x.shape[-1] % 32 == 0:
             x, weight = round_int16(x, 4095), round_int16(weight, 16383)
         y = x @ weight.T
+        if f"{name}.scale" in self.tensors:
+            y = y * self.get(f"{name}.scale")
         bias = self.get(f"{name}.bias", rows)
         return y if bias is None else y + bias
 

@@ -26,8 +26,8 @@ struct type_kernels {
      {EACH_ROWS(TILE_ENTRY, SUBS, MIN, SHIFT, DOT)}},
 static const struct type_kernels type_kernels[] = {EACH_TYPE(TYPE_ENTRY)};
 
-static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, float *y,
-                       size_t y_stride, size_t panel0, size_t panel1, void *scratch)
+static void multiply(const struct kern_matrix *w, const struct kern_act *act, float *y,
+                     size_t y_stride, size_t panel0, size_t panel1, void *scratch)
 {
     if (kern_act_format(w->type, w->n_cols) == KERN_ACT_FLOAT) {
         matmul_float(w, act, y, y_stride, panel0, panel1);
@@ -44,4 +44,14 @@ static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, 
     }
     struct gemm g = {k->unpack, k->tile, k->subs, k->dot, w, act, y, y_stride, scratch};
     matmul_many(&g, panel0, panel1);
+}
+
+static void ops_matmul(const struct kern_matrix *w, const struct kern_act *act, float *y,
+                       size_t y_stride, size_t panel0, size_t panel1, void *scratch)
+{
+    multiply(w, act, y, y_stride, panel0, panel1, scratch);
+    if (w->scale == 0 || w->scale == 1) return;
+    size_t end = panel1 * KERN_PANEL < w->n_rows ? panel1 * KERN_PANEL : w->n_rows;
+    for (size_t r = 0; r < act->n_rows; r++)
+        for (size_t o = panel0 * KERN_PANEL; o < end; o++) y[r * y_stride + o] *= w->scale;
 }
