@@ -129,7 +129,9 @@ static void split_nvfp4(const uint8_t *bytes, struct pack_row *o)
 SPLIT_TERNARY(tq1_0)
 SPLIT_TERNARY(tq2_0)
 /* As Q4_0: values plus 8. */
-SPLIT(q1_0, for (int i = 0; i < 128; i++) o->q[i] = b->qs[i / 8] >> i % 8 & 1 ? 9 : 7;)
+SPLIT(q1_0, memset(o->q, 0, 128);
+      for (int i = 0; i < 4; i++) split_high32(b->qs + 4 * i, o->q + 32 * i);
+      for (int i = 0; i < 128; i++) o->q[i] = (uint8_t)(o->q[i] / 8 + 7);)
 SPLIT(q2_0, for (int i = 0; i < 64; i++) o->q[i] = (b->qs[i / 4] >> i % 4 * 2 & 3) + 7;)
 
 #define SPLIT_CODED(TYPE)                                                                          \

@@ -308,7 +308,7 @@ static void bench_pack(const struct quant_traits *t)
 {
     enum { COLS = 4096, REPS = 200 };
     size_t rb = COLS / t->block_elems * t->block_bytes;
-    uint8_t *rows = alloc(16 * rb), *panel = alloc(16 * rb);
+    uint8_t *rows = alloc(16 * rb), *panel = alloc(kern_panel_bytes(t, COLS));
     fill_rows(t, rows, 16 * COLS / t->block_elems, 0);
     double best = 1e9;
     for (int rep = 0; rep < REPS; rep++) {
