@@ -43,8 +43,8 @@ struct kern_matrix {
 
 /* True where this type has kernels. */
 bool kern_type_supported(const struct quant_traits *type);
-/* Of a type that has kernels; n_cols is a whole number of its blocks. Less than 3 times the bytes of 16
- * rows in a file. */
+/* Of a type that has kernels; n_cols is a whole number of its blocks. Between 1 and 4 times the bytes of
+ * 16 rows in a file. */
 size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols);
 /* Packs n_rows (1..16) consecutive rows as they stand in a model file, row_bytes apart. */
 void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_t row_bytes,

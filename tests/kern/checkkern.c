@@ -231,6 +231,19 @@ static void check_matmul(const struct kern_ops *ops, const struct quant_traits *
         }
 }
 
+/* A type with kernels of its own keeps its size; one that is carried grows, and not beyond all measure. */
+static void check_size(const struct quant_traits *t)
+{
+    static const uint32_t carried[] = {QUANT_IQ1_S, QUANT_IQ1_M, QUANT_IQ2_XXS, QUANT_IQ2_XS,
+                                       QUANT_IQ2_S, QUANT_IQ3_XXS, QUANT_IQ3_S, QUANT_TQ1_0,
+                                       QUANT_TQ2_0, QUANT_Q1_0, QUANT_Q2_0};
+    bool grows = false;
+    for (size_t i = 0; i < sizeof carried / sizeof carried[0]; i++) grows |= carried[i] == t->id;
+    size_t file = 16 * (512 / t->block_elems) * t->block_bytes, packed = kern_panel_bytes(t, 512);
+    expect(grows ? packed > file && packed <= 4 * file : packed == file, "size", "", t->name, packed,
+           file);
+}
+
 static void check_vectors(const struct kern_ops *ops)
 {
     const struct kern_ops *sc = kern_scalar;
@@ -334,6 +347,8 @@ int main(int argc, char **argv)
                "Gop/s x252");
     for (const struct quant_traits *const *t = quant_all(); bench && argc == 2 && *t; t++)
         if (kern_type_supported(*t)) bench_pack(*t);
+    for (const struct quant_traits *const *t = quant_all(); !bench && *t; t++)
+        if (kern_type_supported(*t)) check_size(*t);
     /* checkkern [--bench [TYPE [TABLE]]] */
     for (size_t i = 0; i < n; i++) {
         if (argc > 3 && strcmp(argv[3], tables[i]->name) != 0) continue;

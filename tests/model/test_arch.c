@@ -190,6 +190,9 @@ static void test_carried_type(void **state)
     assert_int_equal(per_token - m->info.bytes_per_token, 64 * 64 / 32 * (34 - 18));
     assert_int_equal(packed - m->packed_bytes, 64 * 64 / 32 * (34 - 18));
     check_packed(m, q);
+    uint64_t in_file = 0;
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) in_file += gguf_tensor_at(g, i)->size;
+    assert_int_equal(model_weight_memory(g), in_file - q->src->size + 64 * 64 / 32 * 18);
     model_close(m);
     gguf_close(g);
 }
