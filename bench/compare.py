@@ -29,8 +29,8 @@ from pathlib import Path
 
 FORMAT = 1
 FIGURES = ("prefill", "decode")
-TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "F16",
-         "BF16", "F32")
+TYPES = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+         "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "F16", "BF16", "F32")
 # What a build of llama-bench is run with, by what its help offers.
 SETTINGS_MAINLINE = ["-fa on", "-fa off"]
 SETTINGS_IK = ["-fa 1 -rtr 1", "-fa 1 -rtr 0", "-fa 0 -rtr 1"]

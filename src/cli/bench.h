@@ -83,7 +83,8 @@ json_t *bench_machine_json(void);
 enum status bench_synthetic(const char *spec, const char *keep, const volatile int *cancel,
                             char **path, struct error *err);
 
-/* ERR_LIMIT where a model file of that size would not fit the memory that is free. */
+/* ERR_LIMIT where that model file, or its weights once they are packed, would not fit the memory that is
+ * free. */
 enum status bench_check_memory(const char *path, struct error *err);
 
 #endif

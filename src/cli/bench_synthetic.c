@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include "base/machine.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "gguf/gguf.h"
 #include "model/model.h"
 #include "model/synthetic.h"
 
@@ -68,9 +68,11 @@ static enum status check_fits(const char *what, uint64_t bytes, struct error *er
 
 enum status bench_check_memory(const char *path, struct error *err)
 {
-    struct stat sb;
-    if (stat(path, &sb) != 0 || !S_ISREG(sb.st_mode)) return OK; /* opening it says what is wrong */
-    return check_fits(path, (uint64_t)sb.st_size, err);
+    struct gguf *g;
+    if (gguf_open(path, &g, NULL)) return OK; /* opening it for use says what is wrong */
+    uint64_t bytes = gguf_file_bytes(g), memory = model_weight_memory(g);
+    gguf_close(g);
+    return check_fits(path, memory > bytes ? memory : bytes, err);
 }
 
 /* Removes what runs that were killed left behind; names end in their process ids. */

@@ -186,6 +186,7 @@ static enum status file_json(const char *path, bool tensors, json_t **out, struc
     json_object_set_new(file, "format",
                         json_pack("{s:s, s:i}", "name", "GGUF", "version", (int)gguf_version(g)));
     json_object_set_new(file, "bytes", json_integer((json_int_t)gguf_file_bytes(g)));
+    json_object_set_new(file, "memory_bytes", json_integer((json_int_t)model_weight_memory(g)));
     /* Derived files in the cache folder carry this name. */
     json_object_set_new(file, "identity", json_string(gguf_identity(g)));
     add_tensors(file, g, tensors);
@@ -333,6 +334,9 @@ static void print_text(const json_t *root, const char *typed, bool verified)
         snprintf(text, sizeof text, "%s (%llu bytes)", cli_format_bytes(bytes, size, sizeof size),
                  bytes);
         line("size", text);
+        /* Of types that only a larger form can hold for the kernels. */
+        if (num(f, "memory_bytes") > bytes + bytes / 16)
+            line("in memory", cli_format_bytes(num(f, "memory_bytes"), size, sizeof size));
     } else if (num(root, "approx_bytes")) {
         snprintf(text, sizeof text, "about %s",
                  cli_format_bytes(num(root, "approx_bytes"), size, sizeof size));

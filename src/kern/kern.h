@@ -1,11 +1,12 @@
 /* Numeric kernels: what a forward pass is made of.
  *
- * Weights are used in *packed* form: 16 rows of a matrix interleaved into a panel of exactly the
- * same number of bytes, so that one broadcast activation feeds 16 outputs and one kernel shape
- * serves one row of activations and a thousand. Activations meet quantized weights as int8 in
- * blocks of 32 or 16 with a float scale. Integer sums are exact and the float sums run over the blocks in
- * ascending order with fused multiply-adds, so every implementation, every batch size and every
- * split over threads gives the same bits.
+ * Weights are used in *packed* form: 16 rows of a matrix interleaved into a panel, so that one
+ * broadcast activation feeds 16 outputs and one kernel shape serves one row of activations and a
+ * thousand. A panel has the bytes of its rows, but for the types that have no kernels of their own and
+ * are carried by a larger form (kern/pack.h), in which they are the same numbers. Activations meet
+ * quantized weights as int8 in blocks of 32 or 16 with a float scale. Integer sums are exact and the
+ * float sums run over the blocks in ascending order with fused multiply-adds, so every implementation,
+ * every batch size and every split over threads gives the same bits.
  *
  * `struct kern_ops` is the table of operations; kern_select picks the best one for this CPU. */
 #ifndef HEARTH_KERN_KERN_H
@@ -32,6 +33,7 @@ struct kern_matrix {
     const struct quant_traits *type;
     size_t n_rows, n_cols;
     const uint8_t *data;
+    float scale; /* multiplies every output; 0 stands for 1 */
 };
 
 /* Changes whenever the packed layout does: part of a packed cache's key. */
@@ -42,6 +44,8 @@ struct kern_matrix {
 
 /* True where this type has kernels. */
 bool kern_type_supported(const struct quant_traits *type);
+/* Of a type that has kernels; n_cols is a whole number of its blocks. Between 1 and 4 times the bytes of
+ * 16 rows in a file. */
 size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols);
 /* Packs n_rows (1..16) consecutive rows as they stand in a model file, row_bytes apart. */
 void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_t row_bytes,
@@ -51,7 +55,8 @@ void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_
 
 /* Quantized activations: int8 with a scale for each block of 32 columns, or of 16 for the weight
  * types that are exact enough to deserve it (Q8_0) or have scales of 16 columns anyway (Q2_K, Q3_K,
- * Q6_K); int16 with a scale for each 32 columns for F16 and BF16. */
+ * Q6_K, NVFP4, and those that a form with such scales carries); int16 with a scale for each 32 columns
+ * for F16 and BF16. */
 enum kern_act_format { KERN_ACT_32, KERN_ACT_16, KERN_ACT_INT16, KERN_ACT_FLOAT };
 #define KERN_ACT_FORMATS 3
 

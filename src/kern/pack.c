@@ -4,6 +4,7 @@
 
 #include "kern/kern.h"
 #include "quant/blocks.h"
+#include "quant/iq.h"
 
 /* ---- blocks taken apart: the file formats of quant/blocks.h ------------------------------------ */
 
@@ -96,32 +97,105 @@ static void split_q6_k(const uint8_t *bytes, struct pack_row *o)
     o->d = quant_load_u16(b->d);
 }
 
+SPLIT(iq4_nl, split_nibbles32(b->qs, o->q);)
+SPLIT(iq4_xs, quant_iq4_xs_scales(b, o->codes);
+      for (int g = 0; g < 8; g++) split_nibbles32(b->qs + 16 * g, o->q + 32 * g);)
+
+static void split_mxfp4(const uint8_t *bytes, struct pack_row *o)
+{
+    const struct block_mxfp4 *b = (const struct block_mxfp4 *)bytes;
+    o->codes[0] = b->e;
+    split_nibbles32(b->qs, o->q);
+}
+
+/* Kernels know no scale of 0x7f that is 0, and no eighth bit. */
+static void split_nvfp4(const uint8_t *bytes, struct pack_row *o)
+{
+    const struct block_nvfp4 *b = (const struct block_nvfp4 *)bytes;
+    for (int g = 0; g < 4; g++) {
+        o->codes[g] = b->d[g] == 0x7f ? 0 : b->d[g] & 0x7f;
+        for (int i = 0; i < 8; i++) {
+            o->q[16 * g + i] = b->qs[8 * g + i] & 15;
+            o->q[16 * g + 8 + i] = b->qs[8 * g + i] >> 4;
+        }
+    }
+}
+
+/* ---- types that others carry ------------------------------------------------------------------ */
+
+/* d * q - d * 1 as Q2_K: each scale and each minimum is 1. */
+#define SPLIT_TERNARY(TYPE)                                                                        \
+    SPLIT(TYPE, o->m = o->d; memset(o->codes, 0x11, 16); quant_##TYPE##_elements(b, o->q);)
+SPLIT_TERNARY(tq1_0)
+SPLIT_TERNARY(tq2_0)
+/* As Q4_0: values plus 8. */
+SPLIT(q1_0, memset(o->q, 0, 128);
+      for (int i = 0; i < 4; i++) split_high32(b->qs + 4 * i, o->q + 32 * i);
+      for (int i = 0; i < 128; i++) o->q[i] = (uint8_t)(o->q[i] / 8 + 7);)
+SPLIT(q2_0, for (int i = 0; i < 64; i++) o->q[i] = (b->qs[i / 4] >> i % 4 * 2 & 3) + 7;)
+
+#define SPLIT_CODED(TYPE)                                                                          \
+    static void split_##TYPE(const uint8_t *bytes, struct pack_row *o)                             \
+    {                                                                                              \
+        struct quant_coded c;                                                                      \
+        quant_##TYPE##_split((const struct block_##TYPE *)bytes, &c);                              \
+        o->scale = c.d;                                                                            \
+        memcpy(o->codes, c.scales, sizeof o->codes);                                               \
+        memcpy(o->q, c.index, sizeof o->q);                                                        \
+    }
+SPLIT_CODED(iq1_s)
+SPLIT_CODED(iq1_m)
+SPLIT_CODED(iq2_xxs)
+SPLIT_CODED(iq2_xs)
+SPLIT_CODED(iq2_s)
+SPLIT_CODED(iq3_xxs)
+SPLIT_CODED(iq3_s)
+
 /* ---- registry --------------------------------------------------------------------------------- */
+
+#define CARRIED(TYPE, NAME, CARRIER, VALUES)                                                       \
+    {.type = QUANT_##TYPE, .split = split_##NAME, .carrier = CARRIER, .values = VALUES}
 
 static const struct pack_format formats[] = {
     {QUANT_F32, .elem_bytes = 4, .act = KERN_ACT_FLOAT},
     {QUANT_F16, .elem_bytes = 2, .act = KERN_ACT_INT16},
     {QUANT_BF16, .elem_bytes = 2, .act = KERN_ACT_INT16},
-    {QUANT_Q4_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
-     split_q4_0},
-    {QUANT_Q4_1, 0, 32, true, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+    {QUANT_Q4_0, 0, 32, SCALES_HALF, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32, split_q4_0},
+    {QUANT_Q4_1, 0, 32, SCALES_HALF_MIN, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
      split_q4_1},
-    {QUANT_Q5_0, 0, 32, false, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
-     split_q5_0},
-    {QUANT_Q5_1, 0, 32, true, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
+    {QUANT_Q5_0, 0, 32, SCALES_HALF, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32, split_q5_0},
+    {QUANT_Q5_1, 0, 32, SCALES_HALF_MIN, CODES_NONE, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
      split_q5_1},
-    {QUANT_Q8_0, 0, 32, false, CODES_NONE, PLANE_NONE, PLANE_BYTES, KERN_ACT_16,
-     split_q8_0},
-    {QUANT_Q2_K, 0, 256, true, CODES_BYTES, PLANE_NONE, PLANE_PAIRS, KERN_ACT_16,
+    {QUANT_Q8_0, 0, 32, SCALES_HALF, CODES_NONE, PLANE_NONE, PLANE_BYTES, KERN_ACT_16, split_q8_0},
+    {QUANT_Q2_K, 0, 256, SCALES_HALF_MIN, CODES_16, PLANE_NONE, PLANE_PAIRS, KERN_ACT_16,
      split_q2_k},
-    {QUANT_Q3_K, 0, 256, false, CODES_SIX, PLANE_BITS, PLANE_PAIRS, KERN_ACT_16,
-     split_q3_k},
-    {QUANT_Q4_K, 0, 256, true, CODES_SIX, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+    {QUANT_Q3_K, 0, 256, SCALES_HALF, CODES_SIX, PLANE_BITS, PLANE_PAIRS, KERN_ACT_16, split_q3_k},
+    {QUANT_Q4_K, 0, 256, SCALES_HALF_MIN, CODES_SIX, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
      split_q4_k},
-    {QUANT_Q5_K, 0, 256, true, CODES_SIX, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
+    {QUANT_Q5_K, 0, 256, SCALES_HALF_MIN, CODES_SIX, PLANE_BITS, PLANE_NIBBLES, KERN_ACT_32,
      split_q5_k},
-    {QUANT_Q6_K, 0, 256, false, CODES_BYTES, PLANE_PAIRS, PLANE_NIBBLES, KERN_ACT_16,
-     split_q6_k},
+    {QUANT_Q6_K, 0, 256, SCALES_HALF, CODES_16, PLANE_PAIRS, PLANE_NIBBLES, KERN_ACT_16, split_q6_k},
+    {QUANT_IQ4_NL, 0, 32, SCALES_HALF, CODES_NONE, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+     split_iq4_nl},
+    {QUANT_IQ4_XS, 0, 256, SCALES_HALF, CODES_SIX_8, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32,
+     split_iq4_xs},
+    {QUANT_MXFP4, 0, 32, SCALES_NONE, CODES_1, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32, split_mxfp4},
+    {QUANT_NVFP4, 0, 64, SCALES_NONE, CODES_4, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_16, split_nvfp4},
+    {PACK_TABLE_32, 0, 256, SCALES_FLOAT, CODES_8, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_32, NULL,
+     .has_table = true},
+    {PACK_TABLE_16, 0, 256, SCALES_FLOAT, CODES_16, PLANE_NONE, PLANE_NIBBLES, KERN_ACT_16, NULL,
+     .has_table = true},
+    CARRIED(IQ1_S, iq1_s, PACK_TABLE_32, quant_iq1_values),
+    CARRIED(IQ1_M, iq1_m, PACK_TABLE_16, quant_iq1_values),
+    CARRIED(IQ2_XXS, iq2_xxs, PACK_TABLE_32, quant_iq2_values),
+    CARRIED(IQ2_XS, iq2_xs, PACK_TABLE_16, quant_iq2_values),
+    CARRIED(IQ2_S, iq2_s, PACK_TABLE_16, quant_iq2_values),
+    CARRIED(IQ3_XXS, iq3_xxs, PACK_TABLE_32, quant_iq3_xxs_values),
+    CARRIED(IQ3_S, iq3_s, PACK_TABLE_32, quant_iq3_s_values),
+    CARRIED(TQ1_0, tq1_0, QUANT_Q2_K, NULL),
+    CARRIED(TQ2_0, tq2_0, QUANT_Q2_K, NULL),
+    CARRIED(Q1_0, q1_0, QUANT_Q4_0, NULL),
+    CARRIED(Q2_0, q2_0, QUANT_Q4_0, NULL),
 };
 
 const struct pack_format *pack_format_find(uint32_t type)
@@ -129,6 +203,12 @@ const struct pack_format *pack_format_find(uint32_t type)
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
         if (formats[i].type == type) return &formats[i];
     return NULL;
+}
+
+const struct pack_format *pack_form_of(uint32_t type)
+{
+    const struct pack_format *f = pack_format_find(type);
+    return f->carrier ? pack_format_find(f->carrier) : f;
 }
 
 bool kern_type_supported(const struct quant_traits *type)
@@ -139,15 +219,8 @@ bool kern_type_supported(const struct quant_traits *type)
 enum kern_act_format kern_act_format(const struct quant_traits *type, size_t n_cols)
 {
     const struct pack_format *f = pack_format_find(type->id);
-    return f && n_cols % 32 == 0 ? f->act : KERN_ACT_FLOAT;
+    return f && n_cols % 32 == 0 ? pack_form_of(type->id)->act : KERN_ACT_FLOAT;
 }
-
-size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols)
-{
-    return KERN_PANEL * (n_cols / type->block_elems) * type->block_bytes;
-}
-
-/* ---- packing ---------------------------------------------------------------------------------- */
 
 static unsigned plane_bits(enum pack_plane plane)
 {
@@ -155,6 +228,31 @@ static unsigned plane_bits(enum pack_plane plane)
         [PLANE_BITS] = 1, [PLANE_PAIRS] = 2, [PLANE_NIBBLES] = 4, [PLANE_BYTES] = 8};
     return bits[plane];
 }
+
+static size_t scales_bytes(enum pack_scales scales)
+{
+    return scales == SCALES_NONE ? 0 : scales == SCALES_HALF ? 32 : 64;
+}
+
+static size_t codes_bytes(enum pack_codes codes)
+{
+    return codes == CODES_SIX ? 192 : codes == CODES_SIX_8 ? 96 : (size_t)codes * 16;
+}
+
+static size_t unit_bytes(const struct pack_format *form)
+{
+    return scales_bytes(form->scales) + codes_bytes(form->codes) + (form->has_table ? 16 : 0) +
+           form->unit / 32 * 64 * (plane_bits(form->high) + plane_bits(form->low));
+}
+
+size_t kern_panel_bytes(const struct quant_traits *type, size_t n_cols)
+{
+    const struct pack_format *form = pack_form_of(type->id);
+    if (form->elem_bytes) return KERN_PANEL * n_cols * form->elem_bytes;
+    return n_cols / form->unit * unit_bytes(form);
+}
+
+/* ---- packing ---------------------------------------------------------------------------------- */
 
 /* Writes 32 values of row r, shifted right by `shift`, to a plane: four columns are one 32-bit word
  * all along, and values stay inside their bytes. */
@@ -173,37 +271,56 @@ static inline void plane_put(unsigned bits, uint8_t *dst, int r, const uint8_t *
     }
 }
 
+/* The first n of twice as many numbers keep their low four bits in the low halves of bytes. */
+static void put_low_halves(uint8_t *dst, int r, const uint8_t *codes, int n)
+{
+    for (int s = 0; s < n; s++)
+        dst[s * 16 + r] = (uint8_t)((codes[s] & 15) | (codes[s + n] & 15) << 4);
+}
+
 static void codes_put(enum pack_codes kind, uint8_t *dst, int r, const uint8_t *codes)
 {
-    if (kind == CODES_BYTES) {
-        for (int s = 0; s < 16; s++) dst[s * 16 + r] = codes[s];
-    } else if (kind == CODES_SIX) {
-        for (int s = 0; s < 8; s++)
-            dst[s * 16 + r] = (uint8_t)((codes[s] & 15) | (codes[s + 8] & 15) << 4);
+    if (kind == CODES_SIX) {
+        put_low_halves(dst, r, codes, 8);
         for (int i = 0; i < 16; i++)
             dst[128 + i % 4 * 16 + r] |= (uint8_t)((codes[i] >> 4 & 3) << (i / 4 * 2));
+    } else if (kind == CODES_SIX_8) {
+        put_low_halves(dst, r, codes, 4);
+        for (int i = 0; i < 8; i++)
+            dst[64 + i % 2 * 16 + r] |=
+                (uint8_t)((codes[i] >> 4 & 3) << 2 * (i / 4 + 2 * (i / 2 % 2)));
+    } else {
+        for (int s = 0; s < (int)kind; s++) dst[s * 16 + r] = codes[s];
     }
 }
 
-static void pack_unit_row(const struct pack_format *f, const struct pack_row *row, int r,
-                          uint8_t *unit)
+/* Columns of the row from `q` on are the unit's. */
+static void pack_unit_row(const struct pack_format *form, const struct pack_row *row,
+                          const uint8_t *q, int r, uint8_t *unit)
 {
-    memcpy(unit + 2 * r, &row->d, 2);
-    unit += 32;
-    if (f->has_min) {
-        memcpy(unit + 2 * r, &row->m, 2);
-        unit += 32;
+    if (form->scales == SCALES_FLOAT) {
+        memcpy(unit + 4 * r, &row->scale, 4);
+    } else if (form->scales) {
+        memcpy(unit + 2 * r, &row->d, 2);
+        if (form->scales == SCALES_HALF_MIN) memcpy(unit + 32 + 2 * r, &row->m, 2);
     }
-    codes_put(f->codes, unit, r, row->codes);
-    unit += f->codes == CODES_BYTES ? 256 : f->codes == CODES_SIX ? 192 : 0;
-    for (uint32_t e = 0; e < f->unit; e += 32) {
-        if (f->high) {
-            plane_put(plane_bits(f->high), unit, r, row->q + e, plane_bits(f->low));
-            unit += 64 * plane_bits(f->high);
+    unit += scales_bytes(form->scales);
+    codes_put(form->codes, unit, r, row->codes);
+    unit += codes_bytes(form->codes) + (form->has_table ? 16 : 0);
+    for (uint32_t e = 0; e < form->unit; e += 32) {
+        if (form->high) {
+            plane_put(plane_bits(form->high), unit, r, q + e, plane_bits(form->low));
+            unit += 64 * plane_bits(form->high);
         }
-        plane_put(plane_bits(f->low), unit, r, row->q + e, 0);
-        unit += 64 * plane_bits(f->low);
+        plane_put(plane_bits(form->low), unit, r, q + e, 0);
+        unit += 64 * plane_bits(form->low);
     }
+}
+
+static void table_put(const struct pack_format *form, const int8_t values[16], uint8_t *unit)
+{
+    uint8_t *table = unit + scales_bytes(form->scales) + codes_bytes(form->codes);
+    for (int i = 0; i < 16; i++) table[i] = (uint8_t)(values[i] + 64);
 }
 
 static void pack_floats(const struct pack_format *f, const uint8_t *rows, size_t row_bytes,
@@ -218,17 +335,21 @@ static void pack_floats(const struct pack_format *f, const uint8_t *rows, size_t
 void kern_pack_panel(const struct quant_traits *type, const uint8_t *rows, size_t row_bytes,
                      size_t n_rows, size_t n_cols, uint8_t *panel)
 {
-    const struct pack_format *f = pack_format_find(type->id);
+    const struct pack_format *f = pack_format_find(type->id), *form = pack_form_of(type->id);
     memset(panel, 0, kern_panel_bytes(type, n_cols));
-    if (f->elem_bytes) {
-        pack_floats(f, rows, row_bytes, n_rows, n_cols, panel);
+    if (form->elem_bytes) {
+        pack_floats(form, rows, row_bytes, n_rows, n_cols, panel);
         return;
     }
     struct pack_row row = {0};
-    size_t unit_bytes = KERN_PANEL * (size_t)type->block_bytes;
-    for (size_t u = 0; u < n_cols / f->unit; u++)
+    size_t bytes = unit_bytes(form), units = type->block_elems / form->unit;
+    for (size_t b = 0; b < n_cols / type->block_elems; b++, panel += units * bytes) {
         for (size_t r = 0; r < n_rows; r++) {
-            f->split(rows + r * row_bytes + u * type->block_bytes, &row);
-            pack_unit_row(f, &row, (int)r, panel + u * unit_bytes);
+            f->split(rows + r * row_bytes + b * type->block_bytes, &row);
+            for (size_t u = 0; u < units; u++)
+                pack_unit_row(form, &row, row.q + u * form->unit, (int)r, panel + u * bytes);
         }
+        for (size_t u = 0; u < units && form->has_table; u++)
+            table_put(form, f->values, panel + u * bytes);
+    }
 }

@@ -86,15 +86,14 @@ static void fail_memory(struct arch_builder *b)
     arch_fail(b, ERR_NOMEM, "out of memory");
 }
 
-/* Bytes of the file's weights that one token reads in a stage. */
+/* Bytes of packed weights that one token reads in a stage. */
 static uint64_t matrix_bytes(const struct stage *s)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < STAGE_MATRICES; i++) {
         const struct kern_matrix *m = &s->w[i].mat;
         if (!s->w[i].src) continue;
-        uint64_t row = m->n_cols / m->type->block_elems * m->type->block_bytes;
-        sum += row * m->n_rows * s->w[i].n_read;
+        sum += m->n_rows * s->w[i].n_read * kern_panel_bytes(m->type, m->n_cols) / KERN_PANEL;
     }
     return sum;
 }

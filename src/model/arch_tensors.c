@@ -1,6 +1,8 @@
 /* Tensors that a model takes: found, their shapes checked, vectors decoded. */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/checked.h"
 #include "model/arch.h"
@@ -66,6 +68,8 @@ struct extent {
     uint32_t n_parts, n_read;
 };
 
+static void set_scale(struct arch_builder *b, struct weight *w, const char *name);
+
 static void set_matrix(struct arch_builder *b, struct weight *w, const struct extent *x,
                        const char *name)
 {
@@ -84,6 +88,7 @@ static void set_matrix(struct arch_builder *b, struct weight *w, const struct ex
                          .src_rows = x->total,
                          .n_parts = x->n_parts,
                          .n_read = x->n_read};
+    set_scale(b, w, name);
 }
 
 static void set_vectors(struct arch_builder *b, const float **v, uint64_t n, uint64_t count,
@@ -100,6 +105,27 @@ static void set_vectors(struct arch_builder *b, const float **v, uint64_t n, uin
     }
     type->decode(t->data, own, n / type->block_elems);
     *v = own;
+}
+
+/* "X.scale" beside "X.weight" is a factor of the whole matrix, or one for each part of a stack,
+ * which types with scales of eight bits (NVFP4) need. Source: llama_model::load_tensors of
+ * llama.cpp. */
+static void set_scale(struct arch_builder *b, struct weight *w, const char *name)
+{
+    static const char suffix[] = ".weight";
+    char scale_name[MAX_NAME];
+    const float *scale = NULL;
+    size_t n = strlen(name), stem = n - (sizeof suffix - 1);
+    if (n < sizeof suffix || strcmp(name + stem, suffix) != 0) return;
+    snprintf(scale_name, sizeof scale_name, "%.*s.scale", (int)stem, name);
+    if (!gguf_tensor_find(b->g, scale_name)) return;
+    set_vectors(b, &scale, w->n_parts, 1, scale_name);
+    if (b->st) return;
+    for (uint32_t i = 0; i < w->n_parts; i++)
+        if (!isfinite(scale[i]) || scale[i] == 0)
+            arch_fail(b, ERR_FORMAT, "tensor %s is no factor that a matrix can have", scale_name);
+    w->mat.scale = scale[0];
+    w->part_scale = scale;
 }
 
 static void set_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name)

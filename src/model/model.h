@@ -49,6 +49,9 @@ struct model_options {
 enum status model_open(const struct gguf *g, const struct model_options *opt, struct model **out,
                        struct error *err);
 void model_close(struct model *m);
+/* What a file's weights take in memory once they are packed: more than in the file where tensors
+ * have types that a larger form carries (kern/pack.h). Of any file, whatever its architecture. */
+uint64_t model_weight_memory(const struct gguf *g);
 /* Whether models of that `general.architecture` can be opened. */
 bool model_knows_arch(const char *arch);
 const struct model_info *model_info(const struct model *m);

@@ -15,11 +15,12 @@
 struct weight {
     struct kern_matrix mat; /* of a part */
     const struct gguf_tensor *src;
-    uint64_t src_row;  /* first row of src */
-    uint64_t src_rows; /* of src from one part to the next */
-    uint32_t n_parts;  /* 1 for a plain matrix */
-    uint32_t n_read;   /* parts that one token reads */
-    size_t part_bytes; /* of a part's panels */
+    uint64_t src_row;        /* first row of src */
+    uint64_t src_rows;       /* of src from one part to the next */
+    uint32_t n_parts;        /* 1 for a plain matrix */
+    uint32_t n_read;         /* parts that one token reads */
+    size_t part_bytes;       /* of a part's panels */
+    const float *part_scale; /* [n_parts]: each part's mat.scale; or NULL */
 };
 
 /* Part i of a stack. */

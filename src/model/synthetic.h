@@ -26,7 +26,8 @@ struct synthetic {
  *   - the output (or the table that serves as it) is Q6_K in files of quantized types, Q8_0 in
  * Q8_0;
  *   - rows that hold no whole number of 256-element blocks get the type of 32-element blocks that
- * is nearest in size: Q4_0 for Q2_K and Q3_K, Q5_0 for Q4_K, Q5_1 for Q5_K, Q8_0 for Q6_K.
+ * is nearest in size: Q4_0 for Q2_K, Q3_K and the ternary types, Q5_0 for Q4_K, Q5_1 for Q5_K,
+ * Q8_0 for Q6_K, IQ4_NL for the IQ types, MXFP4 for NVFP4.
  * ERR_NOT_FOUND lists the names or the types. */
 enum status synthetic_parse(const char *text, struct synthetic *out, struct error *err);
 

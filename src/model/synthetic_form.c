@@ -12,6 +12,18 @@
 #define SCALE_AND_MIN(block, min, ratio)                                                           \
     offsetof(struct block, d), offsetof(struct block, min), ratio
 
+#define BYTE_SCALES(block, member, n, max, decode)                                                 \
+    offsetof(struct block, member), -1, .n_byte_scales = n, .max_byte_scale = max,                 \
+                                        .byte_scale = decode
+
+/* The top four bits of each two bytes of scales, the half's lowest first. */
+static void put_iq1_m(uint8_t *block, uint16_t half)
+{
+    uint8_t *scales = ((struct block_iq1_m *)block)->scales;
+    for (int k = 0; k < 4; k++)
+        scales[2 * k + 1] = (uint8_t)((scales[2 * k + 1] & 15) | (half >> 4 * k & 15) << 4);
+}
+
 static const struct synthetic_form forms[] = {
     {QUANT_F32, 0, QUANT_F32, QUANT_F32, -1, -1, .exponent_at = 23, .exponent_bias = 127,
      .keep = 0x807fffff807fffff},
@@ -29,6 +41,24 @@ static const struct synthetic_form forms[] = {
     {QUANT_Q4_K, 14, QUANT_Q6_K, QUANT_Q5_0, SCALE_AND_MIN(block_q4_k, dmin, 7.5f)},
     {QUANT_Q5_K, 16, QUANT_Q6_K, QUANT_Q5_1, SCALE_AND_MIN(block_q5_k, dmin, 15.5f)},
     {QUANT_Q6_K, 18, QUANT_Q6_K, QUANT_Q8_0, SCALE(block_q6_k)},
+    {QUANT_IQ1_S, 24, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq1_s)},
+    {QUANT_IQ1_M, 31, QUANT_Q6_K, QUANT_IQ4_NL, offsetof(struct block_iq1_m, scales), -1,
+     .put_half = put_iq1_m},
+    {QUANT_IQ2_XXS, 19, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq2_xxs)},
+    {QUANT_IQ2_XS, 20, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq2_xs)},
+    {QUANT_IQ2_S, 28, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq2_s)},
+    {QUANT_IQ3_XXS, 23, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq3_xxs)},
+    {QUANT_IQ3_S, 26, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq3_s)},
+    {QUANT_IQ4_NL, 25, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq4_nl)},
+    {QUANT_IQ4_XS, 30, QUANT_Q6_K, QUANT_IQ4_NL, SCALE(block_iq4_xs)},
+    {QUANT_TQ1_0, 36, QUANT_Q6_K, QUANT_Q4_0, SCALE(block_tq1_0)},
+    {QUANT_TQ2_0, 37, QUANT_Q6_K, QUANT_Q4_0, SCALE(block_tq2_0)},
+    {QUANT_MXFP4, 38, QUANT_Q6_K, QUANT_MXFP4,
+     BYTE_SCALES(block_mxfp4, e, 1, 255, quant_e8m0_half_to_f32)},
+    {QUANT_NVFP4, 39, QUANT_Q6_K, QUANT_MXFP4,
+     BYTE_SCALES(block_nvfp4, d, 4, 126, quant_e4m3_half_to_f32)},
+    {QUANT_Q1_0, 40, QUANT_Q6_K, QUANT_Q4_0, SCALE(block_q1_0)},
+    {QUANT_Q2_0, 41, QUANT_Q6_K, QUANT_Q4_0, SCALE(block_q2_0)},
 };
 #define N_FORMS (sizeof forms / sizeof *forms)
 
@@ -87,16 +117,40 @@ static void store_half(uint8_t *dst, float value)
     dst[1] = (uint8_t)(h >> 8);
 }
 
+/* Some blocks get the next smaller scale, the others the next larger, so many of each that the mean
+ * of the squares is right. */
+static void set_byte_scales(const struct synthetic_form *f, float scale, uint64_t seed,
+                            uint8_t *dst, size_t n_blocks)
+{
+    size_t block_bytes = quant_find(f->type)->block_bytes;
+    uint8_t low = 0;
+    while (low + 1 < f->max_byte_scale && f->byte_scale((uint8_t)(low + 1)) <= scale) low++;
+    double a = (double)f->byte_scale(low), b = (double)f->byte_scale((uint8_t)(low + 1));
+    double share = ((double)scale * (double)scale - a * a) / (b * b - a * a);
+    uint32_t limit = (uint32_t)(fmin(fmax(share, 0), 1) * UINT32_MAX);
+    for (size_t i = 0; i < n_blocks; i++, dst += block_bytes)
+        for (unsigned k = 0; k < f->n_byte_scales; k++)
+            dst[f->scale_at + (int)k] =
+                (uint8_t)(low + (mix(seed ^ (i * f->n_byte_scales + k) << 1) >> 32 < limit));
+}
+
 /* Types without a minimum count from a little below their middle: a scale of either sign keeps that
  * from adding up. */
 static void set_scales(const struct synthetic_form *f, float scale, uint64_t seed, uint8_t *dst,
                        size_t n_blocks)
 {
+    if (f->byte_scale) {
+        set_byte_scales(f, scale, seed, dst, n_blocks);
+        return;
+    }
     size_t block_bytes = quant_find(f->type)->block_bytes;
     bool symmetric = f->min_at < 0;
     for (size_t i = 0; i < n_blocks; i++, dst += block_bytes) {
         float s = symmetric && mix(seed ^ (i << 1 | 1)) >> 63 ? -scale : scale;
-        store_half(dst + f->scale_at, s);
+        if (f->put_half)
+            f->put_half(dst, quant_f32_to_f16(s));
+        else
+            store_half(dst + f->scale_at, s);
         if (!symmetric) store_half(dst + f->min_at, s * f->min_ratio);
     }
 }

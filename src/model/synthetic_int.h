@@ -35,6 +35,12 @@ struct synthetic_form {
      * larger the second is, so that values have a mean of 0. */
     int16_t scale_at, min_at;
     float min_ratio;
+    /* Blocks with scales of one byte: how many stand from scale_at on, the largest that is a
+     * number, and what a byte means; it grows with the byte. */
+    uint8_t n_byte_scales, max_byte_scale;
+    float (*byte_scale)(uint8_t byte);
+    /* Blocks whose half lies in pieces: puts it there instead. */
+    void (*put_half)(uint8_t *block, uint16_t half);
     /* Plain floats: where the exponent lies, its bias, and the other bits, in each 64. */
     uint8_t exponent_at;
     int16_t exponent_bias;

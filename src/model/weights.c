@@ -67,6 +67,7 @@ struct kern_matrix weight_part(const struct weight *w, uint32_t i)
 {
     struct kern_matrix m = w->mat;
     m.data += i * w->part_bytes;
+    if (w->part_scale) m.scale = w->part_scale[i];
     return m;
 }
 
@@ -269,6 +270,23 @@ static enum status pack_to_memory(struct packing *p, struct pack_map *out, struc
     else
         (void)mprotect(map, bytes, PROT_READ);
     return st;
+}
+
+/* gguf has checked every size; a tensor that would overflow when packed counts as in the file. */
+uint64_t model_weight_memory(const struct gguf *g)
+{
+    uint64_t sum = 0, packed;
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(g, i);
+        const struct quant_traits *type = quant_find(t->type);
+        uint64_t rows = t->n_dims > 1 ? t->ne[1] * t->ne[2] * t->ne[3] : 0;
+        if (rows && type && kern_type_supported(type) &&
+            checked_mul(kern_panel_bytes(type, t->ne[0]), rows, &packed))
+            sum += packed / KERN_PANEL;
+        else
+            sum += t->size;
+    }
+    return sum;
 }
 
 /* ---- loading --------------------------------------------------------------------------------- */

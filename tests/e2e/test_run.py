@@ -298,3 +298,16 @@ def test_bench_for_people(hearth):
     assert "prefill" in p.stdout and "decode" in p.stdout and "resident" in p.stdout
     one_line(hearth("bench", "-m", TINY, "-p", 0, "-n", 0), "nothing")
     assert "decode" not in hearth("bench", "-m", TINY, "-p", 8, "-n", 0, "-r", 1).stdout
+
+
+def test_show_tells_what_a_carried_type_takes_in_memory(hearth):
+    folder = ROOT / "tests/golden/tiny"
+    small = json.loads(hearth("show", folder / "iq2_xxs.gguf", "--json").stdout)
+    text = hearth("show", folder / "iq2_xxs.gguf").stdout
+    tensors = json.loads(hearth("show", folder / "iq2_xxs.gguf", "--json", "--tensors").stdout)
+    memory = small["file"]["memory_bytes"]
+    carried = [t["bytes"] for t in tensors["file"]["tensors"] if t["type"] == "IQ2_XXS"]
+    rest = [t["bytes"] for t in tensors["file"]["tensors"] if t["type"] != "IQ2_XXS"]
+    assert memory == sum(carried) * 141 // 66 + sum(rest)  # bytes of 256 weights: packed, in a file
+    assert "in memory" in text
+    assert "in memory" not in hearth("show", folder / "iq4_xs.gguf").stdout

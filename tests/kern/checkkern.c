@@ -21,6 +21,20 @@ static void fill_scales(const struct quant_traits *t, uint8_t *block, bool extre
     case QUANT_Q2_K: n = 2; at[0] = 80; at[1] = 82; break;
     case QUANT_Q3_K: n = 1; at[0] = 108; break;
     case QUANT_Q6_K: n = 1; at[0] = 208; break;
+    case QUANT_IQ1_S: case QUANT_IQ2_XXS: case QUANT_IQ2_XS: case QUANT_IQ2_S: case QUANT_IQ3_XXS:
+    case QUANT_IQ3_S: case QUANT_IQ4_NL: case QUANT_IQ4_XS: case QUANT_Q1_0: case QUANT_Q2_0:
+        n = 1;
+        break;
+    case QUANT_TQ1_0: n = 1; at[0] = 52; break;
+    case QUANT_TQ2_0: n = 1; at[0] = 64; break;
+    case QUANT_IQ1_M: /* the half's bits are the top four of each scale word; of small numbers here */
+        block[55] = (uint8_t)((block[55] & 0x8f) | 0x20);
+        break;
+    case QUANT_MXFP4: {
+        static const uint8_t odd[] = {0, 1, 2, 253};
+        block[0] = extreme && rng() % 2 ? odd[rng() % 4] : (uint8_t)(120 + rng() % 10);
+        break;
+    }
     default: break;
     }
     for (int i = 0; i < n; i++) {
@@ -96,7 +110,7 @@ static void setup_init(struct setup *s, const struct quant_traits *t, size_t row
         size_t have = rows - p * 16 < 16 ? rows - p * 16 : 16;
         kern_pack_panel(t, s->rows + p * 16 * rb, rb, have, cols, data + p * pb);
     }
-    s->w = (struct kern_matrix){t, rows, cols, data};
+    s->w = (struct kern_matrix){t, rows, cols, data, kind == 0 && n % 2 ? 0.75f : 0};
     setup_act(s, n, cols, kind);
 }
 
@@ -177,7 +191,7 @@ static void truth(const struct setup *s, float *y)
                 }
                 sum += x * wr[c];
             }
-            y[i * rows + r] = (float)sum;
+            y[i * rows + r] = (float)(s->w.scale == 0 ? sum : sum * s->w.scale);
         }
     }
     free(wr);
@@ -216,6 +230,19 @@ static void check_matmul(const struct kern_ops *ops, const struct quant_traits *
             free(y);
             setup_fini(&s);
         }
+}
+
+/* A type with kernels of its own keeps its size; one that is carried grows, and not beyond all measure. */
+static void check_size(const struct quant_traits *t)
+{
+    static const uint32_t carried[] = {QUANT_IQ1_S, QUANT_IQ1_M, QUANT_IQ2_XXS, QUANT_IQ2_XS,
+                                       QUANT_IQ2_S, QUANT_IQ3_XXS, QUANT_IQ3_S, QUANT_TQ1_0,
+                                       QUANT_TQ2_0, QUANT_Q1_0, QUANT_Q2_0};
+    bool grows = false;
+    for (size_t i = 0; i < sizeof carried / sizeof carried[0]; i++) grows |= carried[i] == t->id;
+    size_t file = 16 * (512 / t->block_elems) * t->block_bytes, packed = kern_panel_bytes(t, 512);
+    expect(grows ? packed > file && packed <= 4 * file : packed == file, "size", "", t->name, packed,
+           file);
 }
 
 /* The error of f(x) in units of what the last place of the double result is worth as a float. */
@@ -428,7 +455,7 @@ static void bench_pack(const struct quant_traits *t)
 {
     enum { COLS = 4096, REPS = 200 };
     size_t rb = COLS / t->block_elems * t->block_bytes;
-    uint8_t *rows = alloc(16 * rb), *panel = alloc(16 * rb);
+    uint8_t *rows = alloc(16 * rb), *panel = alloc(kern_panel_bytes(t, COLS));
     fill_rows(t, rows, 16 * COLS / t->block_elems, 0);
     double best = 1e9;
     for (int rep = 0; rep < REPS; rep++) {
@@ -454,6 +481,8 @@ int main(int argc, char **argv)
                "Gop/s x252");
     for (const struct quant_traits *const *t = quant_all(); bench && argc == 2 && *t; t++)
         if (kern_type_supported(*t)) bench_pack(*t);
+    for (const struct quant_traits *const *t = quant_all(); !bench && *t; t++)
+        if (kern_type_supported(*t)) check_size(*t);
     /* checkkern [--bench [TYPE [TABLE]]] */
     for (size_t i = 0; i < n; i++) {
         if (argc > 3 && strcmp(argv[3], tables[i]->name) != 0) continue;

@@ -30,7 +30,7 @@ static void product(const struct kern_ops *ops, const struct quant_traits *t, co
     uint8_t *rows = zeros(OUTPUTS * row_bytes), *panel = zeros(kern_panel_bytes(t, COLS));
     for (size_t i = 0; i < OUTPUTS * row_bytes; i++) rows[i] = 0x11; /* halves of 0.0006 */
     kern_pack_panel(t, rows, row_bytes, OUTPUTS, COLS, panel);
-    struct kern_matrix w = {t, OUTPUTS, COLS, panel};
+    struct kern_matrix w = {.type = t, .n_rows = OUTPUTS, .n_cols = COLS, .data = panel};
     struct kern_act act = {.n_rows = n_rows, .n_cols = COLS, .f32 = x, .f32_stride = COLS};
     for (int k = 0; k < KERN_ACT_FORMATS; k++)
         act.fmt[k] = (struct kern_act_q){zeros(2 * ROWS * COLS), zeros(ROWS * COLS / 4),
@@ -80,7 +80,9 @@ static void check(const struct kern_ops *ops, const struct quant_traits *t, floa
 static void a_broken_activation_shows(void **state)
 {
     (void)state;
-    static const uint32_t types[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_Q4_K, QUANT_Q6_K};
+    static const uint32_t types[] = {QUANT_Q4_0, QUANT_Q4_1, QUANT_Q8_0, QUANT_Q4_K,
+                                     QUANT_Q6_K, QUANT_IQ4_NL, QUANT_IQ4_XS, QUANT_MXFP4,
+                                     QUANT_NVFP4, QUANT_IQ2_XXS, QUANT_IQ1_M, QUANT_TQ2_0};
     static const size_t places[] = {0, 17, COLS - 1, COLS}; /* COLS: the whole row */
     const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
     const struct kern_ops *tables[8];

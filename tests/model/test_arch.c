@@ -170,6 +170,54 @@ static void test_packed_weights(void **state)
     gguf_close(g);
 }
 
+/* Q2_0 is carried by Q4_0: packed weights are larger than the file's, and told as large as they are. */
+static void test_carried_type(void **state)
+{
+    (void)state;
+    struct tiny_model t;
+    struct gguf *g;
+    struct model *m;
+    struct error err = {0};
+    tiny_init(&t, "llama");
+    assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
+    uint64_t per_token = m->info.bytes_per_token, packed = m->packed_bytes;
+    model_close(m);
+    gguf_close(g);
+    tiny_tensor(&t, "blk.0.attn_q.weight", QUANT_Q2_0, 64, 64);
+    assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
+    const struct weight *q = &m->stages[1].w[0];
+    assert_int_equal(q->src->size, 64 * 64 / 4 + 64 * 64 / 64 * 2);
+    assert_int_equal(per_token - m->info.bytes_per_token, 64 * 64 / 32 * (34 - 18));
+    assert_int_equal(packed - m->packed_bytes, 64 * 64 / 32 * (34 - 18));
+    check_packed(m, q);
+    uint64_t in_file = 0;
+    for (size_t i = 0; i < gguf_n_tensors(g); i++) in_file += gguf_tensor_at(g, i)->size;
+    assert_int_equal(model_weight_memory(g), in_file - q->src->size + 64 * 64 / 32 * 18);
+    model_close(m);
+    gguf_close(g);
+}
+
+static void test_factor_of_a_matrix(void **state)
+{
+    (void)state;
+    struct tiny_model t;
+    struct gguf *g;
+    struct model *m;
+    struct error err = {0};
+    tiny_init(&t, "llama");
+    tiny_tensor(&t, "blk.0.attn_q.scale", QUANT_F32, 1, 0);
+    assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
+    float want;
+    memcpy(&want, gguf_tensor_find(g, "blk.0.attn_q.scale")->data, sizeof want);
+    assert_memory_equal(&m->stages[1].w[0].mat.scale, &want, sizeof want);
+    assert_true(want >= 0.5f && m->stages[1].w[1].mat.scale == 0);
+    assert_int_equal(m->info.n_tensors_ignored, 0);
+    model_close(m);
+    gguf_close(g);
+    tiny_tensor(&t, "blk.0.attn_q.scale", QUANT_F32, 2, 0);
+    check_fails(&t, ERR_FORMAT, "blk.0.attn_q.scale", "expected", NULL);
+}
+
 static void test_defaults(void **state)
 {
     (void)state;
@@ -553,6 +601,8 @@ int main(void)
         cmocka_unit_test(test_llama_program),
         cmocka_unit_test(test_qwen2_program),
         cmocka_unit_test(test_packed_weights),
+        cmocka_unit_test(test_carried_type),
+        cmocka_unit_test(test_factor_of_a_matrix),
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rope_plain_and_linear),
         cmocka_unit_test(test_rope_factors),

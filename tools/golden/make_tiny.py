@@ -84,6 +84,12 @@ SPECS = [
     # K types come in blocks of 256 columns; 4 heads of 16 give attn_output 64, which stays Q8_0.
     *(Spec(f"q{n}_k", n_layer=1, n_embd=256, n_ff=256, n_head_kv=2, head_dim=16, key_length=True,
            weights=Q[f"Q{n}_K"], embd=Q[f"Q{n}_K"]) for n in (2, 3, 4, 5, 6)),
+    Spec("iq4_nl", n_head_kv=2, weights=Q.IQ4_NL, embd=Q.IQ4_NL),
+    Spec("mxfp4", n_head_kv=2, weights=Q.MXFP4, embd=Q.MXFP4),
+    Spec("nvfp4", n_layer=1, n_head_kv=2, weights=Q.NVFP4, embd=Q.NVFP4),
+    # Fast kernels, two tables (scales for 32 columns and for 16), and what Q2_K carries.
+    *(Spec(t.name.lower(), n_layer=1, n_embd=256, n_ff=256, n_head_kv=2, head_dim=16,
+           key_length=True, weights=t, embd=t) for t in (Q.IQ4_XS, Q.IQ2_XXS, Q.IQ1_M, Q.TQ2_0)),
     # What a "medium" K mixture looks like: three types in one layer.
     Spec("mixed", arch="qwen2", n_layer=1, n_embd=256, n_ff=256, n_head_kv=2, head_dim=32,
          key_length=True, qkv_bias=True, weights=Q.Q4_K, attn=Q.Q5_0, embd=Q.Q6_K),
@@ -118,6 +124,38 @@ def random_k_block(rng, qtype, n_blocks, std):
     raise ValueError(qtype)
 
 
+# Where the half that scales a block stands; types that a quantizer would not fill with all codes.
+SCALE_AT = {Q.IQ4_NL: 0, Q.IQ4_XS: 0, Q.IQ2_XXS: 0, Q.TQ2_0: 64, Q.IQ1_M: None, Q.MXFP4: None,
+            Q.NVFP4: None}
+
+
+def put_scales(raw, qtype, scales):
+    """scales: [n, 1]. Those of eight bits become the nearest that the type has."""
+    if qtype == Q.MXFP4:
+        raw[:, 0:1] = np.round(np.log2(np.abs(scales))) + 128
+    elif qtype == Q.NVFP4:
+        known = gguf.quants.NVFP4.ue4m3_to_fp32(np.arange(127, dtype=np.uint8))
+        raw[:, :4] = np.abs(known - np.abs(scales)).argmin(axis=1, keepdims=True)
+    elif qtype == Q.IQ1_M:
+        half = scales.astype("<f2").view("<u2")
+        for k in range(4):
+            at = slice(48 + 2 * k + 1, 48 + 2 * k + 2)
+            raw[:, at] = raw[:, at] & 15 | (half >> 4 * k & 15) << 4
+    else:
+        at = SCALE_AT[qtype]
+        raw[:, at:at + 2] = scales.astype("<f2").view(np.uint8)
+
+
+def random_scaled_block(rng, qtype, n_blocks, std):
+    """Blocks of random bits under scales of either sign that give about this spread."""
+    raw = rng.integers(0, 256, (n_blocks, gguf.GGML_QUANT_SIZES[qtype][1]), dtype=np.uint8)
+    put_scales(raw, qtype, np.ones((n_blocks, 1), np.float32))
+    unit = gguf.quants.dequantize(raw, qtype).std()
+    scales = std / unit * rng.uniform(0.5, 1.5, (n_blocks, 1)) * rng.choice([-1, 1], (n_blocks, 1))
+    put_scales(raw, qtype, scales.astype(np.float32))
+    return raw
+
+
 class Writer:
     def __init__(self, path, spec):
         self.w = gguf.GGUFWriter(path, spec.arch)
@@ -133,6 +171,17 @@ class Writer:
 
     def matrix(self, name, rows, cols, qtype, gain=1.0):
         std = gain / np.sqrt(cols)
+        elems = gguf.GGML_QUANT_SIZES[qtype][0]
+        if qtype in SCALE_AT and cols % elems == 0:
+            if qtype == Q.NVFP4 and name.startswith("blk."):  # a factor of the whole matrix
+                factor = np.float32(0.02 + 0.02 * self.rng(name).random())
+                self.w.add_tensor(name.replace(".weight", ".scale"), np.array([factor]))
+                std /= factor
+            data = random_scaled_block(self.rng(name), qtype, rows * cols // elems, std)
+            self.w.add_tensor(name, data.reshape(rows, -1), raw_dtype=qtype)
+            return
+        if qtype in SCALE_AT:
+            qtype = Q.Q8_0
         if qtype in (Q.Q2_K, Q.Q3_K, Q.Q4_K, Q.Q5_K, Q.Q6_K):
             if cols % 256:
                 qtype = Q.Q8_0

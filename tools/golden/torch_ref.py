@@ -117,8 +117,8 @@ def round_q8(x, block):
 
 
 # Weight types whose activations have a scale for each 16 values instead of 32.
-ACT_16 = (gguf.GGMLQuantizationType.Q8_0, gguf.GGMLQuantizationType.Q2_K,
-          gguf.GGMLQuantizationType.Q3_K, gguf.GGMLQuantizationType.Q6_K)
+ACT_16 = tuple(gguf.GGMLQuantizationType[name] for name in (
+    "Q8_0", "Q2_K", "Q3_K", "Q6_K", "NVFP4", "IQ1_M", "IQ2_XS", "IQ2_S", "TQ1_0", "TQ2_0"))
 
 FLOAT_TYPES = (gguf.GGMLQuantizationType.F32, gguf.GGMLQuantizationType.F16,
                gguf.GGMLQuantizationType.BF16)
@@ -176,6 +176,8 @@ class Model:
         if self.act == "q8" and kind in HALF_TYPES and x.shape[-1] % 32 == 0:
             x, weight = round_int16(x, 4095), round_int16(weight, 16383)
         y = x @ weight.T
+        if f"{name}.scale" in self.tensors:
+            y = y * self.get(f"{name}.scale")
         bias = self.get(f"{name}.bias", rows)
         return y if bias is None else y + bias
 

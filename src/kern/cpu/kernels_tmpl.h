@@ -7,6 +7,7 @@
 
 #include "kern/cpu/cpu_tables.h"
 #include "kern/kern.h"
+#include "kern/pack.h"
 #include "quant/blocks.h"
 
 #include "kern/cpu/unpack_tmpl.h"

@@ -38,6 +38,12 @@ struct block_bf16 {
     X(QUANT_Q4_K, q4_k, 8, 1, 1, 0, DOT_7, unit_k4)                                                \
     X(QUANT_Q5_K, q5_k, 8, 1, 1, 0, DOT_7, unit_k4)                                                \
     X(QUANT_Q6_K, q6_k, 8, 2, 0, 5, DOT_7, unit_d)                                                 \
+    X(QUANT_IQ4_NL, iq4_nl, 1, 1, 0, 7, DOT_8, unit_d)                                             \
+    X(QUANT_IQ4_XS, iq4_xs, 8, 1, 0, 7, DOT_8, unit_iq4_xs)                                        \
+    X(QUANT_MXFP4, mxfp4, 1, 1, 0, 4, DOT_7, unit_none)                                            \
+    X(QUANT_NVFP4, nvfp4, 2, 2, 0, 4, DOT_7, unit_none)                                            \
+    X(PACK_TABLE_32, table_32, 8, 1, 0, 6, DOT_7, unit_float)                                      \
+    X(PACK_TABLE_16, table_16, 8, 2, 0, 6, DOT_7, unit_float)                                      \
     X(QUANT_F16, f16, 1, 1, 0, 0, DOT_16, unit_none)                                               \
     X(QUANT_BF16, bf16, 1, 1, 0, 0, DOT_16, unit_none)
 

@@ -208,13 +208,86 @@ UNPACK block_q3_k(const uint8_t *p, const struct wunit *u, int j, struct wblock 
         o->d[h] = vf_mul(u->d, vf_sub(vf_load_u8(u->codes + 32 * j + 16 * h), bias));
 }
 
-/* ---- F16, BF16: int16 with a scale for each 32 columns, made on the way -------------------------- */
+/* ---- nibbles that stand for the values of a table ----------------------------------------------- */
+
+static inline __attribute__((always_inline)) void get_values(const uint8_t *p, vb table, vb *w)
+{
+    get_nibbles(p, w);
+    for (int g = 0; g < 8; g++) w[g] = vb_lookup(table, w[g]);
+}
+
+/* IQ4: values of all eight bits, plus 128. */
+static const uint8_t iq4_table[16] = {QUANT_IQ4_VALUES(128)};
+/* E2M1 doubled, plus 16. */
+static const uint8_t fp4_table[16] = {QUANT_FP4_VALUES(16)};
+
+UNPACK block_iq4_nl(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    (void)j;
+    get_values(p + 32, vb_table(iq4_table), o->w);
+    o->d[0] = u->d;
+}
+
+/* The high bits of codes 0, 1, 4, 5 are where the lower half of a vector needs them; those of 2, 3, 6,
+ * 7 come to its upper half by a load from 32 bytes before. */
+UNPACK unit_iq4_xs(const uint8_t *p, struct wunit *u)
+{
+    static const uint8_t lower[64] = {[0 ... 31] = 48}, upper[64] = {[32 ... 63] = 48};
+    const vb low = vb_set1(15), first = vb_load(lower), second = vb_load(upper);
+    u->d = vf_load_f16((const uint16_t *)p);
+    vb v = vb_load(p + 32), a = vb_load(p + 96), b = vb_load(p + 64);
+    vb h0 = vb_or(vb_and(vb_shl(a, 4), first), vb_and(b, second));
+    vb h4 = vb_or(vb_and(vb_shl(a, 2), first), vb_and(vb_shr(b, 2), second));
+    vb_store(u->codes, vb_or(vb_and(v, low), h0));
+    vb_store(u->codes + 64, vb_or(vb_and(vb_shr(v, 4), low), h4));
+}
+
+UNPACK block_iq4_xs(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    get_values(p + 128 + 256 * j, vb_table(iq4_table), o->w);
+    o->d[0] = vf_mul(u->d, vf_sub(vf_load_u8(u->codes + 16 * j), vf_set1(32.0f)));
+}
 
 UNPACK unit_none(const uint8_t *p, struct wunit *u)
 {
     (void)p;
     (void)u;
 }
+
+UNPACK block_mxfp4(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    (void)u;
+    (void)j;
+    get_values(p + 16, vb_table(fp4_table), o->w);
+    o->d[0] = vf_load_e8m0_half(p);
+}
+
+/* Two blocks a unit: the scales of four times 16 columns come first. */
+UNPACK block_nvfp4(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    (void)u;
+    get_values(p + 64 + 256 * j, vb_table(fp4_table), o->w);
+    for (int h = 0; h < 2; h++) o->d[h] = vf_load_e4m3_half(p + 32 * j + 16 * h);
+}
+
+UNPACK unit_float(const uint8_t *p, struct wunit *u)
+{
+    u->d = vf_load((const float *)p);
+}
+
+UNPACK block_table_32(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    get_values(p + 208 + 256 * j, vb_table(p + 192), o->w);
+    o->d[0] = vf_mul(u->d, vf_load_u8(p + 64 + 16 * j));
+}
+
+UNPACK block_table_16(const uint8_t *p, const struct wunit *u, int j, struct wblock *o)
+{
+    get_values(p + 336 + 256 * j, vb_table(p + 320), o->w);
+    for (int h = 0; h < 2; h++) o->d[h] = vf_mul(u->d, vf_load_u8(p + 64 + 32 * j + 16 * h));
+}
+
+/* ---- F16, BF16: int16 with a scale for each 32 columns, made on the way -------------------------- */
 
 /* 14 bits and sign: 32 products with activations of 12 bits and sign fit 32 bits, and the rounding
  * is finer than that of the halves themselves for all but values far below the block's largest.

@@ -101,6 +101,27 @@ static inline __m256i v_widen8(const uint8_t *p)
 {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
 }
+/* 2^(e - 128) as the product of two powers, so that the smallest are right too. */
+static inline __m256 v_half_e8m0(const uint8_t *p)
+{
+    const __m256i bias = _mm256_set1_epi32(127 - 64);
+    __m256i e = v_widen8(p), a = _mm256_srli_epi32(e, 1), b = _mm256_sub_epi32(e, a);
+    return _mm256_mul_ps(_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(a, bias), 23)),
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(b, bias), 23)));
+}
+static inline vf vf_load_e8m0_half(const uint8_t *p)
+{
+    return VF2(v_half_e8m0(p), v_half_e8m0(p + 8));
+}
+static inline __m256 v_half_e4m3(const uint8_t *p)
+{
+    __m128i w = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)p));
+    return _mm256_mul_ps(_mm256_cvtph_ps(_mm_slli_epi16(w, 7)), _mm256_set1_ps(128.0f));
+}
+static inline vf vf_load_e4m3_half(const uint8_t *p)
+{
+    return VF2(v_half_e4m3(p), v_half_e4m3(p + 8));
+}
 static inline vf vf_load_lo4(const uint8_t *p)
 {
     const __m256i m = _mm256_set1_epi32(15);
@@ -237,6 +258,15 @@ static inline vb vb_and(vb x, vb y)
 static inline vb vb_or(vb x, vb y)
 {
     return VB2(_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b));
+}
+static inline vb vb_table(const uint8_t *p)
+{
+    __m256i t = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)p));
+    return VB2(t, t);
+}
+static inline vb vb_lookup(vb table, vb i)
+{
+    return VB2(_mm256_shuffle_epi8(table.a, i.a), _mm256_shuffle_epi8(table.b, i.b));
 }
 static inline vb vb_shr(vb x, int n)
 {

@@ -68,6 +68,20 @@ static inline vf vf_load_i8(const uint8_t *p)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
+/* 2^(e - 128) as the product of two powers, so that the smallest are right too. */
+static inline vf vf_load_e8m0_half(const uint8_t *p)
+{
+    const __m512i bias = _mm512_set1_epi32(127 - 64);
+    __m512i e = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+    __m512i a = _mm512_srli_epi32(e, 1), b = _mm512_sub_epi32(e, a);
+    return _mm512_mul_ps(_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(a, bias), 23)),
+                         _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(b, bias), 23)));
+}
+static inline vf vf_load_e4m3_half(const uint8_t *p)
+{
+    __m256i w = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)p));
+    return _mm512_mul_ps(_mm512_cvtph_ps(_mm256_slli_epi16(w, 7)), _mm512_set1_ps(128.0f));
+}
 static inline vf vf_load_lo4(const uint8_t *p)
 {
     __m512i w = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
@@ -130,6 +144,11 @@ static inline vb vb_set16(uint16_t x) { return _mm512_set1_epi16((short)x); }
 static inline vb vb_max16(vb a, vb b) { return _mm512_max_epu16(a, b); }
 static inline vb vb_and(vb a, vb b) { return _mm512_and_si512(a, b); }
 static inline vb vb_or(vb a, vb b) { return _mm512_or_si512(a, b); }
+static inline vb vb_table(const uint8_t *p)
+{
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)p));
+}
+static inline vb vb_lookup(vb table, vb i) { return _mm512_shuffle_epi8(table, i); }
 #define vb_shr(a, n) _mm512_srli_epi16(a, n)
 #define vb_shl(a, n) _mm512_slli_epi16(a, n)
 

@@ -76,6 +76,13 @@ static inline void vf_store_f16(uint16_t *p, vf a) { V_EACH p[l] = quant_f32_to_
 static inline vf vf_load_bf16(const uint16_t *p) { V_MAP(vf, quant_bf16_to_f32(p[l])); }
 static inline vf vf_load_u8(const uint8_t *p) { V_MAP(vf, (float)p[l]); }
 static inline vf vf_load_i8(const uint8_t *p) { V_MAP(vf, (float)(int8_t)p[l]); }
+/* Scales of the FP4 types, halved: quant_e8m0_half_to_f32, and quant_e4m3_half_to_f32 of bytes below
+ * 127. */
+static inline vf vf_load_e8m0_half(const uint8_t *p) { V_MAP(vf, quant_e8m0_half_to_f32(p[l])); }
+static inline vf vf_load_e4m3_half(const uint8_t *p)
+{
+    V_MAP(vf, quant_f16_to_f32((uint16_t)(p[l] << 7)) * 128.0f);
+}
 /* The low or high four bits of 16 bytes. */
 static inline vf vf_load_lo4(const uint8_t *p) { V_MAP(vf, (float)(p[l] & 15)); }
 static inline vf vf_load_hi4(const uint8_t *p) { V_MAP(vf, (float)(p[l] >> 4)); }
@@ -194,6 +201,18 @@ static inline vb vb_or(vb a, vb b)
 {
     for (int i = 0; i < 64; i++) a.v[i] |= b.v[i];
     return a;
+}
+/* 16 bytes, and in place of each byte of i, at most 15, the one of them that it numbers. */
+static inline vb vb_table(const uint8_t *p)
+{
+    vb r;
+    for (int i = 0; i < 64; i += 16) memcpy(r.v + i, p, 16);
+    return r;
+}
+static inline vb vb_lookup(vb table, vb i)
+{
+    for (int k = 0; k < 64; k++) i.v[k] = table.v[i.v[k]];
+    return i;
 }
 /* Shifts of each byte; bits that cross into a neighbour are unspecified and must be masked off. */
 static inline vb vb_shr(vb a, int n)
