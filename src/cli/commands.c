@@ -5,7 +5,7 @@
 #include "cli/cli_int.h"
 
 extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_generate,
-    cmd_help, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+    cmd_help, cmd_list, cmd_perplexity, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
 
 static const struct command *const code[] = {
     &cmd_complete,
@@ -24,6 +24,7 @@ static const struct command *const models[] = {
 static const struct command *const inspect[] = {
     &cmd_bench,
     &cmd_score,
+    &cmd_perplexity,
     &cmd_tokenize,
     &cmd_detokenize,
     NULL,
@@ -128,7 +129,6 @@ static const struct {
     {"uninstall", "did you mean 'rm'?"},
     {"info", "did you mean 'show'?"},
     {"benchmark", "did you mean 'bench'?"},
-    {"perplexity", "did you mean 'score'?"},
     {"version", "did you mean '--version'?"},
 };
 
