@@ -20,10 +20,11 @@ static const struct {
 };
 enum { N_TABLES = sizeof tables / sizeof tables[0] };
 
-size_t kern_attn_scratch_bytes(size_t head_dim)
+size_t kern_attn_scratch_bytes(size_t head_dim, size_t v_dim)
 {
     /* A page's keys and values, queries and outputs as floats. */
-    return KERN_ATTN_STATE_BYTES + 2 * (KERN_KV_PAGE + KERN_ATTN_MAX_Q) * head_dim * sizeof(float);
+    size_t floats = head_dim + (v_dim ? v_dim : head_dim);
+    return KERN_ATTN_STATE_BYTES + (KERN_KV_PAGE + KERN_ATTN_MAX_Q) * floats * sizeof(float);
 }
 
 size_t kern_available(const struct kern_ops **out, size_t max)

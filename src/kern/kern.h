@@ -22,6 +22,7 @@
 #define KERN_KV_PAGE 32    /* positions per page of the KV cache */
 #define KERN_TILE_MAX 12   /* activation rows that one kernel call interleaves */
 #define KERN_MATMUL_SCRATCH (96 * 1024)
+#define KERN_HEAD_MAX 576  /* dimensions of a key or a value: those of multi-head latent attention */
 
 /* ---- packed weights --------------------------------------------------------------------------- */
 
@@ -89,33 +90,65 @@ enum kern_kv_format {
 };
 #define KERN_KV_FORMATS 3
 
-/* Bytes of 32 keys or values: a multiple of 64; 0 where the format cannot hold vectors of that size
- * (Q8, Q4: head_dim is a multiple of 32). */
+/* Bytes of 32 keys or values of head_dim dimensions, up to KERN_HEAD_MAX: a multiple of 64; 0 where the
+ * format cannot hold vectors of that size (Q8, Q4: head_dim is a multiple of 32). Keys and values may
+ * differ in it. */
 size_t kern_kv_bytes(enum kern_kv_format f, size_t head_dim);
 /* Position `at` (0..31) of such keys or values as floats: plain C, the reference for the kernels. */
 void kern_kv_read(enum kern_kv_format f, bool keys, const uint8_t *data, size_t head_dim, size_t at,
                   float *x);
 
+/* out[i] = sum over the positions j that query i sees of softmax(score(i, j)) * value(j), where
+ *
+ *     score(i, j) = cap(scale * q[i] . key(j)) - slope[i] * |pos[i] - j|
+ *     cap(x)      = softcap * tanh(x / softcap), or x without a softcap
+ *
+ * What is optional is unused where zero or NULL. The result of a query is the same, bit for bit, whatever
+ * the other queries of the call and the positions that it does not see. */
 struct kern_attn {
-    const float *q;          /* n_q query vectors, q_stride floats apart */
-    float *out;              /* n_q output vectors, out_stride floats apart */
+    const float *q;          /* n_q query vectors of head_dim floats, q_stride floats apart */
+    float *out;              /* n_q output vectors of v_dim floats, out_stride floats apart */
     size_t q_stride, out_stride;
-    const uint32_t *n_kv;    /* [n_q]: query i sees positions 0 .. n_kv[i]-1; >= 1 */
-    size_t n_q;              /* <= KERN_ATTN_MAX_Q */
-    size_t head_dim;         /* a multiple of 16 up to 512 */
-    float scale;
-    const uint8_t *const *pages; /* page p of the sequence; K and V at the offsets below */
+    const uint32_t *n_kv;    /* [n_q]: query i sees positions before n_kv[i]; >= 1 */
+    const uint32_t *kv0;     /* optional [n_q], kv0[i] < n_kv[i]: and none before kv0[i] */
+    size_t n_q;              /* 1 .. KERN_ATTN_MAX_Q */
+    size_t head_dim;         /* of queries and keys: a multiple of 16 up to KERN_HEAD_MAX */
+    size_t v_dim;            /* of values and outputs: the same; 0 stands for head_dim */
+    float scale;             /* > 0 */
+    float softcap;           /* optional, > 0: Gemma 2, arXiv:2408.00118 */
+    const float *sink;       /* optional [n_q]: the score of one more position, whose value is zero
+                              * (gpt-oss, arXiv:2508.10925); minus infinity has no effect */
+    const float *slope;      /* optional [n_q]: ALiBi, arXiv:2108.12409 */
+    const uint32_t *pos;     /* [n_q], needed with slope: the queries' positions, < 2^24 */
+    /* Page p of the sequence; K and V at the offsets below. Pages before the least kv0 / KERN_KV_PAGE
+     * are not read and may be missing. */
+    const uint8_t *const *pages;
     size_t k_offset, v_offset;
     enum kern_kv_format k_format, v_format;
-    void *scratch; /* kern_attn_scratch_bytes(head_dim) bytes, 64-byte aligned, one per thread */
+    void *scratch; /* kern_attn_scratch_bytes(head_dim, v_dim), 64-byte aligned, one per thread */
 };
 #define KERN_ATTN_MAX_Q 192
 
 /* What the kernels keep beside the vectors, at most. */
 #define KERN_ATTN_STATE_BYTES 16384
-size_t kern_attn_scratch_bytes(size_t head_dim);
+size_t kern_attn_scratch_bytes(size_t head_dim, size_t v_dim);
 
 /* ---- operations ------------------------------------------------------------------------------- */
+
+/* Functions of feed-forward networks. e^-x is taken as 0 for x > 87 and does not grow below -88, so tails
+ * below 1e-36 are cut off. A NaN stays one, and minus infinity gives NaN or minus infinity, except with
+ * RELU and RELU2: what is broken shows. */
+enum kern_activation {
+    KERN_FN_SILU,      /* x / (1 + e^-x) */
+    KERN_FN_GELU_TANH, /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3))) */
+    KERN_FN_GELU_ERF,  /* x/2 * (1 + erf(x / sqrt(2))) */
+    KERN_FN_RELU,      /* max(x, 0) */
+    KERN_FN_RELU2,     /* max(x, 0)^2 */
+    /* With c = min(x, 7): c / (1 + e^(-1.702 * c)). Its gated product is with max(min(y, 7), -7) + 1 in
+     * place of y (gpt-oss). */
+    KERN_FN_SWIGLU_OAI,
+};
+#define KERN_FNS 6
 
 struct kern_ops {
     const char *name; /* "scalar", "sse2", "avx2", "avxvnni", "avx512" */
@@ -138,10 +171,18 @@ struct kern_ops {
      * bits hold it better; products of two vectors stay the same. */
     void (*hadamard)(float *x, size_t n);
 
-    /* y = x / sqrt(mean(x^2) + eps) * w */
+    /* The norms allow y == x. w and b of n floats; NULL stands for ones and zeros.
+     * y = x / sqrt(mean(x^2) + eps) * w */
     void (*rms_norm)(float *y, const float *x, const float *w, size_t n, float eps);
-    void (*add)(float *y, const float *x, size_t n);             /* y += x */
-    void (*silu_mul)(float *y, const float *gate, size_t n);     /* y = silu(gate) * y */
+    /* y = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + b, as PyTorch's LayerNorm */
+    void (*layer_norm)(float *y, const float *x, const float *w, const float *b, size_t n, float eps);
+    /* y = x / max(sqrt(sum(x^2)), eps) */
+    void (*l2_norm)(float *y, const float *x, size_t n, float eps);
+    void (*add)(float *y, const float *x, size_t n); /* y += x */
+    void (*scale)(float *y, float s, size_t n);      /* y *= s */
+    void (*activate)(enum kern_activation f, float *y, size_t n);                  /* y = f(y) */
+    void (*gated)(enum kern_activation f, float *y, const float *gate, size_t n);  /* y = f(gate) * y */
+    void (*silu_mul)(float *y, const float *gate, size_t n); /* gated(KERN_FN_SILU, ..) */
     /* Rotates n_dims of a head: pairs (2i, 2i+1), or (i, i + n_dims/2) where neox. cs holds
      * cos, sin of each pair. */
     void (*rope)(float *x, const float *cs, size_t n_dims, bool neox);

@@ -65,7 +65,7 @@ static void place_all(struct forward *f, struct layout *l)
         th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
         th.out = place(l, KERN_ATTN_MAX_Q, hd * 4);
         th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);
-        th.attn = place(l, 1, kern_attn_scratch_bytes(hd));
+        th.attn = place(l, 1, kern_attn_scratch_bytes(hd, 0));
         th.norm = place(l, cols, 4);
         place_act(l, &th.act, 1, cols);
         if (l->base) f->threads[t] = th;

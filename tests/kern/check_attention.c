@@ -74,7 +74,7 @@ static void scene_init(struct scene *s, size_t hd, size_t n_q, enum kern_kv_form
                               .pages = (const uint8_t *const *)s->pages,
                               .k_offset = 0,
                               .v_offset = kern_kv_bytes(k, hd),
-                              .scratch = alloc(kern_attn_scratch_bytes(hd))};
+                              .scratch = alloc(kern_attn_scratch_bytes(hd, 0))};
     for (int p = 0; p < MAX_PAGES; p++) {
         s->pages[p] = alloc(kern_kv_bytes(k, hd) + kern_kv_bytes(v, hd));
         fill_page(s->pages[p], &s->a);
@@ -137,7 +137,7 @@ static void check(const struct kern_ops *ops, size_t hd, size_t n_q, enum kern_k
     expect(close_enough(s.ref, t, n_q * hd, 1e-5f), "attention truth", "scalar", "head_dim", hd, 0);
     for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++) {
         memset(s.a.out, 0xff, n_q * hd * 4);
-        memset(s.a.scratch, 0xff, kern_attn_scratch_bytes(hd));
+        memset(s.a.scratch, 0xff, kern_attn_scratch_bytes(hd, 0));
         run_in_parts(ops, &s, parts[k]);
         expect(same(ops, s.a.out, s.ref, n_q * hd), "attention in parts", ops->name, "head_dim", hd,
                parts[k]);

@@ -37,11 +37,24 @@ INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t 
     }
 }
 
-/* Scores of query i to weights; `seen` positions of this page are visible. */
-static void rows_softmax(struct attn_rows *st, int i, size_t seen, float scale)
+/* Products of query i to scores. */
+static void rows_bend(const struct kern_attn *a, struct attn_rows *st, size_t i, size_t page)
+{
+    static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    float slope = a->slope ? a->slope[i] : 0, pos = a->slope ? (float)a->pos[i] : 0;
+    for (size_t j = 0; j < KERN_KV_PAGE; j += 16) {
+        vf at = vf_add(vf_set1((float)(page * KERN_KV_PAGE + j)), vf_load(lanes));
+        vf x = attn_bend(a, vf_load(st->p[i] + j), vf_set1(slope), vf_sub(vf_set1(pos), at));
+        vf_store(st->p[i] + j, x);
+    }
+}
+
+/* Scores of query i, but for `scale`, to weights. */
+static void rows_softmax(struct attn_rows *st, size_t i, struct attn_seen seen, float scale)
 {
     float *p = st->p[i];
-    for (size_t j = seen; j < KERN_KV_PAGE; j++) p[j] = -INFINITY;
+    for (size_t j = 0; j < seen.from; j++) p[j] = -INFINITY;
+    for (size_t j = seen.to; j < KERN_KV_PAGE; j++) p[j] = -INFINITY;
     vf k = vf_set1(scale);
     vf a = vf_mul(vf_load(p), k), b = vf_mul(vf_load(p + 16), k);
     float page = vf_hmax(vf_max(a, b));
@@ -58,10 +71,11 @@ static void rows_softmax(struct attn_rows *st, int i, size_t seen, float scale)
     vf_store(p + 16, b);
 }
 
-/* Adds dimensions [d, d + 16 * strips) of the first `seen` positions' weighted values. */
+/* Adds dimensions [d, d + 16 * strips) of the seen positions' weighted values. */
 INLINE void rows_strips(const enum kern_kv_format f, const int n, const int strips, const uint8_t *v,
-                        const float *scale, size_t seen, size_t hd, size_t d, const float *fade,
-                        const float (*p)[KERN_KV_PAGE], float *out, size_t out_stride)
+                        const float *scale, struct attn_seen seen, size_t hd, size_t d,
+                        const float *fade, const float (*p)[KERN_KV_PAGE], float *out,
+                        size_t out_stride)
 {
     vf o[2][V_FLOAT_ROWS];
 #pragma GCC unroll 8
@@ -69,10 +83,10 @@ INLINE void rows_strips(const enum kern_kv_format f, const int n, const int stri
 #pragma GCC unroll 2
         for (int s = 0; s < strips; s++)
             o[s][i] = vf_mul(vf_load(out + (size_t)i * out_stride + d + 16 * s), vf_set1(fade[i]));
-    for (size_t j = 0; j < seen; j++) {
+    for (size_t j = seen.from; j < seen.to; j++) {
         vf x[2];
 #pragma GCC unroll 2
-        for (int s = 0; s < strips; s++) 
+        for (int s = 0; s < strips; s++)
             x[s] = load_value(f, v, hd, j, d, s, scale);
 #pragma GCC unroll 8
         for (int i = 0; i < n; i++) {
@@ -89,7 +103,7 @@ INLINE void rows_strips(const enum kern_kv_format f, const int n, const int stri
 }
 
 INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t *v,
-                        const uint8_t *next, size_t seen, size_t hd, const float *fade,
+                        const uint8_t *next, struct attn_seen seen, size_t hd, const float *fade,
                         const float (*p)[KERN_KV_PAGE], float *out, size_t out_stride)
 {
     const size_t ahead = f == KERN_KV_F16 ? 2048 : f == KERN_KV_Q8 ? 1088 : 576;
@@ -109,7 +123,13 @@ INLINE void rows_values(const enum kern_kv_format f, const int n, const uint8_t 
 INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *st, size_t page,
                       size_t q0, bool last)
 {
-    const size_t hd = a->head_dim, qs = a->q_stride;
+    const size_t hd = a->head_dim, vd = attn_v_dim(a), qs = a->q_stride;
+    struct attn_seen seen[V_FLOAT_ROWS], all = {KERN_KV_PAGE, 0};
+    for (int i = 0; i < n; i++) {
+        seen[i] = seen_in_page(attn_kv0(a, q0 + i), a->n_kv[q0 + i], page);
+        all = seen_also(all, seen[i]);
+    }
+    if (!all.to) return;
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
     /* The first of a page's blocks of queries asks for the next page. */
     const uint8_t *next = last || q0 ? NULL : a->pages[page + 1];
@@ -117,24 +137,23 @@ INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *
     const uint8_t *next_v = next ? next + a->v_offset : NULL;
     const float *q = a->q + q0 * qs;
     float *out = a->out + q0 * a->out_stride;
-    size_t most = 0;
     switch (a->k_format) {
     case KERN_KV_F16: rows_scores(KERN_KV_F16, n, k, next_k, q, qs, hd, st->p + q0); break;
     case KERN_KV_Q8: rows_scores(KERN_KV_Q8, n, k, next_k, q, qs, hd, st->p + q0); break;
     case KERN_KV_Q4: rows_scores(KERN_KV_Q4, n, k, next_k, q, qs, hd, st->p + q0); break;
     }
+    const bool bent = attn_bent(a);
     for (int i = 0; i < n; i++) {
-        size_t seen = seen_in_page(a->n_kv[q0 + i], page);
-        rows_softmax(st, (int)q0 + i, seen, a->scale);
-        if (seen > most) most = seen;
+        if (bent) rows_bend(a, st, q0 + i, page);
+        rows_softmax(st, q0 + i, seen[i], bent ? 1.0f : a->scale);
     }
     const float(*p)[KERN_KV_PAGE] = (const float(*)[KERN_KV_PAGE])(st->p + q0);
     const float *fade = st->fade + q0;
     size_t os = a->out_stride;
     switch (a->v_format) {
-    case KERN_KV_F16: rows_values(KERN_KV_F16, n, v, next_v, most, hd, fade, p, out, os); break;
-    case KERN_KV_Q8: rows_values(KERN_KV_Q8, n, v, next_v, most, hd, fade, p, out, os); break;
-    case KERN_KV_Q4: rows_values(KERN_KV_Q4, n, v, next_v, most, hd, fade, p, out, os); break;
+    case KERN_KV_F16: rows_values(KERN_KV_F16, n, v, next_v, all, vd, fade, p, out, os); break;
+    case KERN_KV_Q8: rows_values(KERN_KV_Q8, n, v, next_v, all, vd, fade, p, out, os); break;
+    case KERN_KV_Q4: rows_values(KERN_KV_Q4, n, v, next_v, all, vd, fade, p, out, os); break;
     }
 }
 
@@ -171,20 +190,19 @@ static void (*const rows_page_n[])(const struct kern_attn *, struct attn_rows *,
 /* At most ATTN_ROWS queries. */
 static void attention_rows(const struct kern_attn *a)
 {
-    const size_t hd = a->head_dim;
+    const size_t vd = attn_v_dim(a);
+    const struct attn_range r = attn_pages(a);
     struct attn_rows st;
-    uint32_t longest = 0;
     for (size_t i = 0; i < a->n_q; i++) {
-        st.top[i] = -INFINITY;
-        st.sum[i] = 0;
-        memset(a->out + i * a->out_stride, 0, hd * sizeof *a->out);
-        if (a->n_kv[i] > longest) longest = a->n_kv[i];
+        st.top[i] = attn_top0(a, i);
+        st.sum[i] = attn_sum0(a, i);
+        memset(a->out + i * a->out_stride, 0, vd * sizeof *a->out);
     }
-    for (size_t page = 0; page * KERN_KV_PAGE < longest; page++)
+    for (size_t page = r.first; page < r.end; page++)
         for (size_t q = 0; q < a->n_q; q += V_FLOAT_ROWS) {
             size_t n = a->n_q - q < V_FLOAT_ROWS ? a->n_q - q : V_FLOAT_ROWS;
-            rows_page_n[n - 1](a, &st, page, q, (page + 1) * KERN_KV_PAGE >= longest);
+            rows_page_n[n - 1](a, &st, page, q, page + 1 == r.end);
         }
     for (size_t i = 0; i < a->n_q; i++)
-        attn_finish(a->out + i * a->out_stride, a->out + i * a->out_stride, hd, st.sum[i]);
+        attn_finish(a->out + i * a->out_stride, a->out + i * a->out_stride, vd, st.sum[i]);
 }

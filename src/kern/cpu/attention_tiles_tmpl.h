@@ -15,12 +15,13 @@ enum { TILE_Q = 16 * TILE_VECS };
 /* In the caller's scratch memory. */
 struct attn_tiles {
     float top[KERN_ATTN_MAX_Q + TILE_Q], sum[KERN_ATTN_MAX_Q + TILE_Q];
-    uint32_t n_kv[KERN_ATTN_MAX_Q + TILE_Q];
+    uint32_t kv0[KERN_ATTN_MAX_Q + TILE_Q], n_kv[KERN_ATTN_MAX_Q + TILE_Q];
+    float slope[KERN_ATTN_MAX_Q + TILE_Q], pos[KERN_ATTN_MAX_Q + TILE_Q];
     float s[KERN_KV_PAGE * TILE_Q]; /* one block's scores, then weights: [position][query] */
     float fade[TILE_Q];
-    float *keys, *values; /* the page: [head_dim][32], [32][head_dim] */
+    float *keys, *values; /* the page: [head_dim][32], [32][v_dim] */
     float *q;             /* blocks of up to TILE_Q queries: [head_dim][query] */
-    float *out;           /* [query][head_dim] */
+    float *out;           /* [query][v_dim] */
 };
 _Static_assert(sizeof(struct attn_tiles) + 63 <= KERN_ATTN_STATE_BYTES, "scratch too small");
 
@@ -74,7 +75,7 @@ static void tile_softmax(float *s, float *top, float *sum, float *fade, float sc
 }
 
 /* Adds the page's weighted values to TILE_ROWS queries, 16 * strips dimensions of them. */
-INLINE void tile_values(const int strips, const float *values, size_t seen, size_t hd,
+INLINE void tile_values(const int strips, const float *values, struct attn_seen seen, size_t hd,
                         const float *w, const float *fade, float *out)
 {
     vf o[TILE_ROWS][TILE_STRIPS];
@@ -83,7 +84,7 @@ INLINE void tile_values(const int strips, const float *values, size_t seen, size
 #pragma GCC unroll 2
         for (int s = 0; s < strips; s++)
             o[i][s] = vf_mul(vf_load(out + (size_t)i * hd + 16 * s), vf_set1(fade[i]));
-    for (size_t j = 0; j < seen; j++) {
+    for (size_t j = seen.from; j < seen.to; j++) {
         vf x[TILE_STRIPS];
 #pragma GCC unroll 2
         for (int s = 0; s < strips; s++) x[s] = vf_load(values + j * hd + 16 * s);
@@ -103,38 +104,58 @@ INLINE void tile_values(const int strips, const float *values, size_t seen, size
 /* Where some of the block's queries do not see all of the page. */
 static void tile_mask(struct attn_tiles *t, size_t q0, size_t n, size_t page)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = seen_in_page(t->n_kv[q0 + i], page); j < KERN_KV_PAGE; j++)
-            t->s[j * TILE_Q + i] = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        struct attn_seen seen = seen_in_page(t->kv0[q0 + i], t->n_kv[q0 + i], page);
+        for (size_t j = 0; j < seen.from; j++) t->s[j * TILE_Q + i] = -INFINITY;
+        for (size_t j = seen.to; j < KERN_KV_PAGE; j++) t->s[j * TILE_Q + i] = -INFINITY;
+    }
+}
+
+/* Products of the block to scores. */
+static void tile_bend(const struct kern_attn *a, struct attn_tiles *t, size_t q0, size_t n,
+                      size_t page)
+{
+    for (size_t i = 0; i < n; i += 16)
+        for (size_t j = 0; j < KERN_KV_PAGE; j++) {
+            float *s = t->s + j * TILE_Q + i;
+            vf at = vf_set1((float)(page * KERN_KV_PAGE + j));
+            vf distance = vf_sub(vf_load(t->pos + q0 + i), at);
+            vf_store(s, attn_bend(a, vf_load(s), vf_load(t->slope + q0 + i), distance));
+        }
 }
 
 /* One page for the block of n queries (a multiple of 16) from q0 on. */
 static void tile_block(const struct kern_attn *a, struct attn_tiles *t, size_t q0, size_t n,
                        size_t page)
 {
-    size_t hd = a->head_dim, least = KERN_KV_PAGE, most = 0;
+    size_t hd = a->head_dim, vd = attn_v_dim(a);
+    struct attn_seen all = {KERN_KV_PAGE, 0};
+    bool whole = true;
     for (size_t i = q0; i < q0 + n; i++) {
-        size_t seen = seen_in_page(t->n_kv[i], page);
-        if (seen < least) least = seen;
-        if (seen > most) most = seen;
+        struct attn_seen seen = seen_in_page(t->kv0[i], t->n_kv[i], page);
+        whole = whole && !seen.from && seen.to == KERN_KV_PAGE;
+        all = seen_also(all, seen);
     }
-    if (!most) return;
+    if (!all.to) return;
     const float *q = t->q + q0 * hd;
 #if V_FLOAT_ROWS >= 8
     if (n == 48) tile_scores(3, t->keys, q, hd, t->s);
     if (n == 32) tile_scores(2, t->keys, q, hd, t->s);
 #endif
     if (n == 16) tile_scores(1, t->keys, q, hd, t->s);
-    if (least < KERN_KV_PAGE) tile_mask(t, q0, n, page);
+    const bool bent = attn_bent(a);
+    if (bent) tile_bend(a, t, q0, n, page);
+    if (!whole) tile_mask(t, q0, n, page);
     for (size_t i = 0; i < n; i += 16)
-        tile_softmax(t->s + i, t->top + q0 + i, t->sum + q0 + i, t->fade + i, a->scale);
+        tile_softmax(t->s + i, t->top + q0 + i, t->sum + q0 + i, t->fade + i,
+                     bent ? 1.0f : a->scale);
     for (size_t i = 0; i < n; i += TILE_ROWS) {
-        float *out = t->out + (q0 + i) * hd;
+        float *out = t->out + (q0 + i) * vd;
         size_t d = 0;
-        for (; d + 16 * TILE_STRIPS <= hd; d += 16 * TILE_STRIPS)
-            tile_values(TILE_STRIPS, t->values + d, most, hd, t->s + i, t->fade + i, out + d);
-        for (; d < hd; d += 16)
-            tile_values(1, t->values + d, most, hd, t->s + i, t->fade + i, out + d);
+        for (; d + 16 * TILE_STRIPS <= vd; d += 16 * TILE_STRIPS)
+            tile_values(TILE_STRIPS, t->values + d, all, vd, t->s + i, t->fade + i, out + d);
+        for (; d < vd; d += 16)
+            tile_values(1, t->values + d, all, vd, t->s + i, t->fade + i, out + d);
     }
 }
 
@@ -164,15 +185,16 @@ INLINE void tile_page_values(const enum kern_kv_format f, const uint8_t *v, size
 static void tile_convert(const struct kern_attn *a, struct attn_tiles *t, size_t page)
 {
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
+    const size_t vd = attn_v_dim(a);
     switch (a->k_format) {
     case KERN_KV_F16: tile_keys(KERN_KV_F16, k, a->head_dim, t->keys); break;
     case KERN_KV_Q8: tile_keys(KERN_KV_Q8, k, a->head_dim, t->keys); break;
     case KERN_KV_Q4: tile_keys(KERN_KV_Q4, k, a->head_dim, t->keys); break;
     }
     switch (a->v_format) {
-    case KERN_KV_F16: tile_page_values(KERN_KV_F16, v, a->head_dim, t->values); break;
-    case KERN_KV_Q8: tile_page_values(KERN_KV_Q8, v, a->head_dim, t->values); break;
-    case KERN_KV_Q4: tile_page_values(KERN_KV_Q4, v, a->head_dim, t->values); break;
+    case KERN_KV_F16: tile_page_values(KERN_KV_F16, v, vd, t->values); break;
+    case KERN_KV_Q8: tile_page_values(KERN_KV_Q8, v, vd, t->values); break;
+    case KERN_KV_Q4: tile_page_values(KERN_KV_Q4, v, vd, t->values); break;
     }
 }
 
@@ -184,22 +206,25 @@ static size_t tile_width(size_t n_padded, size_t q0)
 /* Lanes without a query of their own repeat the last one. */
 static size_t tile_setup(const struct kern_attn *a, struct attn_tiles *t)
 {
-    size_t hd = a->head_dim, n = (a->n_q + 15) / 16 * 16;
+    size_t hd = a->head_dim, vd = attn_v_dim(a), n = (a->n_q + 15) / 16 * 16;
     float *p = (float *)((uint8_t *)a->scratch + (sizeof *t + 63) / 64 * 64);
     t->keys = p;
     t->values = t->keys + hd * KERN_KV_PAGE;
-    t->q = t->values + hd * KERN_KV_PAGE;
+    t->q = t->values + vd * KERN_KV_PAGE;
     t->out = t->q + n * hd;
-    memset(t->out, 0, n * hd * sizeof *t->out);
+    memset(t->out, 0, n * vd * sizeof *t->out);
     for (size_t i = 0; i < n; i++) {
         size_t from = i < a->n_q ? i : a->n_q - 1;
         size_t q0 = i / TILE_Q * TILE_Q, w = tile_width(n, q0);
         const float *q = a->q + from * a->q_stride;
         float *to = t->q + q0 * hd + (i - q0);
         for (size_t d = 0; d < hd; d++) to[d * w] = q[d];
+        t->kv0[i] = attn_kv0(a, from);
         t->n_kv[i] = a->n_kv[from];
-        t->top[i] = -INFINITY;
-        t->sum[i] = 0;
+        t->slope[i] = a->slope ? a->slope[from] : 0;
+        t->pos[i] = a->slope ? (float)a->pos[from] : 0;
+        t->top[i] = attn_top0(a, from);
+        t->sum[i] = attn_sum0(a, from);
     }
     return n;
 }
@@ -207,18 +232,17 @@ static size_t tile_setup(const struct kern_attn *a, struct attn_tiles *t)
 static void attention_tiles(const struct kern_attn *a)
 {
     struct attn_tiles *t = a->scratch;
-    size_t n = tile_setup(a, t), longest = 0;
-    for (size_t i = 0; i < a->n_q; i++)
-        if (a->n_kv[i] > longest) longest = a->n_kv[i];
-    for (size_t page = 0; page * KERN_KV_PAGE < longest; page++) {
+    const size_t n = tile_setup(a, t), vd = attn_v_dim(a);
+    const struct attn_range r = attn_pages(a);
+    for (size_t page = r.first; page < r.end; page++) {
         tile_convert(a, t, page);
-        if ((page + 1) * KERN_KV_PAGE < longest) {
+        if (page + 1 < r.end) {
             const uint8_t *next = a->pages[page + 1];
             prefetch(next + a->k_offset, kern_kv_bytes(a->k_format, a->head_dim));
-            prefetch(next + a->v_offset, kern_kv_bytes(a->v_format, a->head_dim));
+            prefetch(next + a->v_offset, kern_kv_bytes(a->v_format, vd));
         }
         for (size_t q0 = 0; q0 < n; q0 += TILE_Q) tile_block(a, t, q0, tile_width(n, q0), page);
     }
     for (size_t i = 0; i < a->n_q; i++)
-        attn_finish(a->out + i * a->out_stride, t->out + i * a->head_dim, a->head_dim, t->sum[i]);
+        attn_finish(a->out + i * a->out_stride, t->out + i * vd, vd, t->sum[i]);
 }

@@ -13,7 +13,11 @@
 
 #include "kern/cpu/matmul_tmpl.h"
 
+#include "kern/cpu/math_tmpl.h"
+
 #include "kern/cpu/vec_tmpl.h"
+
+#include "kern/cpu/activation_tmpl.h"
 
 #include "kern/cpu/attention_tmpl.h"
 
@@ -27,7 +31,12 @@ const struct kern_ops KERN_TABLE = {
     .kv_write = ops_kv_write,
     .hadamard = ops_hadamard,
     .rms_norm = ops_rms_norm,
+    .layer_norm = ops_layer_norm,
+    .l2_norm = ops_l2_norm,
     .add = ops_add,
+    .scale = ops_scale,
+    .activate = ops_activate,
+    .gated = ops_gated,
     .silu_mul = ops_silu_mul,
     .rope = ops_rope,
     .f32_to_f16 = ops_f32_to_f16,

@@ -8,7 +8,7 @@ INLINE vf kv_clamp(vf x)
 
 static void kv_write_f16(bool keys, uint8_t *data, size_t hd, size_t at, const float *x)
 {
-    uint16_t half[512], *to = (uint16_t *)data;
+    uint16_t half[KERN_HEAD_MAX], *to = (uint16_t *)data;
     if (!keys) {
         ops_f32_to_f16(to + at * hd, x, hd);
         return;

@@ -49,6 +49,18 @@ static inline vf vf_zero_below(vf r, vf x, float limit)
     return VF2(_mm256_and_ps(r.a, _mm256_cmp_ps(x.a, l, _CMP_GE_OQ)),
                _mm256_and_ps(r.b, _mm256_cmp_ps(x.b, l, _CMP_GE_OQ)));
 }
+static inline vf vf_pick(vf x, float limit, vf a, vf b)
+{
+    const __m256 l = _mm256_set1_ps(limit);
+    return VF2(_mm256_blendv_ps(b.a, a.a, _mm256_cmp_ps(x.a, l, _CMP_GE_OQ)),
+               _mm256_blendv_ps(b.b, a.b, _mm256_cmp_ps(x.b, l, _CMP_GE_OQ)));
+}
+static inline vf vf_sign(vf x, vf s)
+{
+    const __m256 m = _mm256_set1_ps(-0.0f);
+    return VF2(_mm256_or_ps(_mm256_andnot_ps(m, x.a), _mm256_and_ps(m, s.a)),
+               _mm256_or_ps(_mm256_andnot_ps(m, x.b), _mm256_and_ps(m, s.b)));
+}
 static inline vf vf_scale2(vf x, vi n)
 {
     return VF2(_mm256_castsi256_ps(

@@ -35,6 +35,14 @@ static inline vf vf_zero_below(vf r, vf x, float limit)
 {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GE_OQ), r);
 }
+static inline vf vf_pick(vf x, float limit, vf a, vf b)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_set1_ps(limit), _CMP_GE_OQ), b, a);
+}
+static inline vf vf_sign(vf a, vf s)
+{
+    return _mm512_or_ps(vf_abs(a), _mm512_and_ps(s, _mm512_set1_ps(-0.0f)));
+}
 static inline vf vf_scale2(vf a, vi n)
 {
     return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), _mm512_slli_epi32(n, 23)));

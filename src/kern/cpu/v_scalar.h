@@ -54,6 +54,10 @@ static inline vf vf_min(vf a, vf b) { V_MAP(vf, a.v[l] < b.v[l] ? a.v[l] : b.v[l
 static inline vf vf_abs(vf a) { V_MAP(vf, fabsf(a.v[l])); }
 /* r where x >= limit, else 0. */
 static inline vf vf_zero_below(vf r0, vf x, float limit) { V_MAP(vf, x.v[l] >= limit ? r0.v[l] : 0.0f); }
+/* a where x >= limit, else b. */
+static inline vf vf_pick(vf x, float limit, vf a, vf b) { V_MAP(vf, x.v[l] >= limit ? a.v[l] : b.v[l]); }
+/* The magnitude of a with the sign of s. */
+static inline vf vf_sign(vf a, vf s) { V_MAP(vf, copysignf(a.v[l], s.v[l])); }
 /* a * 2^n for results in the normal range. */
 static inline vf vf_scale2(vf a, vi n)
 {

@@ -1,8 +1,9 @@
 /* Template: everything of a forward pass that is not a matrix product or attention. */
 
-/* Fewer than 16 floats, the missing ones `pad`. */
+/* Up to 16 floats, the missing ones `pad`. */
 static inline vf load_part(const float *p, size_t n, float pad)
 {
+    if (n >= 16) return vf_load(p);
     float t[16];
     for (size_t i = 0; i < 16; i++) t[i] = i < n ? p[i] : pad;
     return vf_load(t);
@@ -11,27 +12,12 @@ static inline vf load_part(const float *p, size_t n, float pad)
 static inline void store_part(float *p, vf a, size_t n)
 {
     float t[16];
+    if (n >= 16) {
+        vf_store(p, a);
+        return;
+    }
     vf_store(t, a);
     memcpy(p, t, n * sizeof *p);
-}
-
-/* e^x to about 1 ulp: 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf). e^0 is exactly 1;
- * below -87 the result is 0, above 88 it stays at e^88. */
-static inline vf vf_exp(vf x)
-{
-    vf c = vf_max(vf_min(x, vf_set1(88.0f)), vf_set1(-87.0f));
-    vi n = vf_round(vf_mul(c, vf_set1(1.44269504f)));
-    vf nf = vi_to_vf(n);
-    vf r = vf_fma(nf, vf_set1(-0.693359375f), c);
-    r = vf_fma(nf, vf_set1(2.12194440e-4f), r);
-    vf p = vf_set1(1.9875691500e-4f);
-    p = vf_fma(p, r, vf_set1(1.3981999507e-3f));
-    p = vf_fma(p, r, vf_set1(8.3334519073e-3f));
-    p = vf_fma(p, r, vf_set1(4.1665795894e-2f));
-    p = vf_fma(p, r, vf_set1(1.6666665459e-1f));
-    p = vf_fma(p, r, vf_set1(5.0000001201e-1f));
-    p = vf_fma(p, vf_mul(r, r), vf_add(r, vf_set1(1.0f)));
-    return vf_zero_below(vf_scale2(p, n), x, -87.0f);
 }
 
 /* n vectors of 16 floats share a scale; value g of four goes to q + 4 * w * g. Infinities and NaNs,
@@ -127,26 +113,66 @@ static void ops_act_quantize(struct kern_act *act, enum kern_act_format format, 
     }
 }
 
-static void ops_rms_norm(float *y, const float *x, const float *wt, size_t n, float eps)
+/* The sum of (x - mean)^2. */
+INLINE float sum_of_squares(const float *x, size_t n, float mean)
 {
-    vf s0 = vf_zero(), s1 = vf_zero();
+    vf s0 = vf_zero(), s1 = vf_zero(), m = vf_set1(mean);
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        vf a = vf_load(x + i), b = vf_load(x + i + 16);
+        vf a = vf_sub(vf_load(x + i), m), b = vf_sub(vf_load(x + i + 16), m);
         s0 = vf_fma(a, a, s0);
         s1 = vf_fma(b, b, s1);
     }
     for (; i < n; i += 16) {
-        vf a = load_part(x + i, n - i, 0);
+        vf a = vf_sub(load_part(x + i, n - i, mean), m);
         s0 = vf_fma(a, a, s0);
     }
-    float mean = vf_hsum(vf_add(s0, s1)) / (float)n;
-    vf k = vf_set1(1.0f / sqrtf(mean + eps));
-    for (i = 0; i + 16 <= n; i += 16)
-        vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), k), vf_load(wt + i)));
-    if (i < n)
-        store_part(y + i, vf_mul(vf_mul(load_part(x + i, n - i, 0), k), load_part(wt + i, n - i, 0)),
-                   n - i);
+    return vf_hsum(vf_add(s0, s1));
+}
+
+static float sum_of(const float *x, size_t n)
+{
+    vf s0 = vf_zero(), s1 = vf_zero();
+    size_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        s0 = vf_add(vf_load(x + i), s0);
+        s1 = vf_add(vf_load(x + i + 16), s1);
+    }
+    for (; i < n; i += 16) s0 = vf_add(load_part(x + i, n - i, 0), s0);
+    return vf_hsum(vf_add(s0, s1));
+}
+
+/* y = (x - mean) * k * w + b */
+INLINE void norm_apply(float *y, const float *x, float mean, float k, const float *w, const float *b,
+                       size_t n)
+{
+    for (size_t i = 0; i < n; i += 16) {
+        const size_t have = n - i < 16 ? n - i : 16;
+        vf a = vf_mul(vf_sub(load_part(x + i, have, 0), vf_set1(mean)), vf_set1(k));
+        if (w) a = vf_mul(a, load_part(w + i, have, 0));
+        if (b) a = vf_add(a, load_part(b + i, have, 0));
+        store_part(y + i, a, have);
+    }
+}
+
+static void ops_rms_norm(float *y, const float *x, const float *w, size_t n, float eps)
+{
+    float mean = sum_of_squares(x, n, 0) / (float)n;
+    norm_apply(y, x, 0, 1.0f / sqrtf(mean + eps), w, NULL, n);
+}
+
+static void ops_layer_norm(float *y, const float *x, const float *w, const float *b, size_t n,
+                           float eps)
+{
+    float mean = sum_of(x, n) / (float)n;
+    float variance = sum_of_squares(x, n, mean) / (float)n;
+    norm_apply(y, x, mean, 1.0f / sqrtf(variance + eps), w, b, n);
+}
+
+static void ops_l2_norm(float *y, const float *x, size_t n, float eps)
+{
+    float norm = sqrtf(sum_of_squares(x, n, 0));
+    norm_apply(y, x, 0, 1.0f / (norm < eps ? eps : norm), NULL, NULL, n);
 }
 
 static void ops_add(float *y, const float *x, size_t n)
@@ -156,19 +182,11 @@ static void ops_add(float *y, const float *x, size_t n)
     for (; i < n; i++) y[i] += x[i];
 }
 
-INLINE vf silu(vf g)
-{
-    vf e = vf_exp(vf_sub(vf_zero(), g));
-    return vf_div(g, vf_add(vf_set1(1.0f), e));
-}
-
-static void ops_silu_mul(float *y, const float *gate, size_t n)
+static void ops_scale(float *y, float s, size_t n)
 {
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) vf_store(y + i, vf_mul(silu(vf_load(gate + i)), vf_load(y + i)));
-    if (i < n)
-        store_part(y + i,
-                   vf_mul(silu(load_part(gate + i, n - i, 0)), load_part(y + i, n - i, 0)), n - i);
+    for (; i + 16 <= n; i += 16) vf_store(y + i, vf_mul(vf_load(y + i), vf_set1(s)));
+    for (; i < n; i++) y[i] *= s;
 }
 
 static void ops_rope(float *x, const float *cs, size_t n_dims, bool neox)
