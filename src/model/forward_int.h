@@ -52,6 +52,8 @@ struct forward {
     struct span *spans;
     struct attn_unit *units;
     uint32_t *logit_rows;
+    forward_observer observer; /* or NULL */
+    void *observer_ctx;
 
     /* the pass in progress */
     const struct forward_row *rows;
@@ -69,6 +71,13 @@ void forward_cache(struct forward *f, const struct stage *in, const struct attn_
 /* f->att of a unit's rows, for the heads that share KV head h. */
 void forward_attend(struct forward *f, const struct forward_thread *own, const struct stage *in,
                     const struct attn_unit *u, uint32_t h);
+
+/* Shows rows of floats to the observer, which there has to be, as the input of part `part` of a tensor;
+ * by one thread at a time. */
+void forward_show(const struct forward *f, const struct weight *w, uint32_t part, const float *x,
+                  size_t stride, size_t n_rows);
+/* The same for the activations that all matrices of a stage are multiplied with. */
+void forward_show_stage(const struct forward *f, const struct stage *s, const struct kern_act *act);
 
 /* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */
 void forward_stages(void *ctx, int thread);

@@ -146,6 +146,8 @@ static const struct kern_act *prepare(struct thread_ctx *c, const float *src, si
             if (formats >> k & 1) f->ops->act_quantize(act, (enum kern_act_format)k, t, t + 1);
     }
     if (n > 1) barrier(c);
+    /* The others begin to multiply: nobody changes the input before the stage's last barrier. */
+    if (f->observer && c->thread == 0) forward_show_stage(f, s, act);
     return act;
 }
 
