@@ -5,7 +5,8 @@
 #include "cli/cli_int.h"
 
 extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_generate,
-    cmd_help, cmd_list, cmd_perplexity, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+    cmd_help, cmd_imatrix, cmd_list, cmd_perplexity, cmd_pull, cmd_rm, cmd_score, cmd_show,
+    cmd_tokenize;
 
 static const struct command *const code[] = {
     &cmd_complete,
@@ -25,6 +26,7 @@ static const struct command *const inspect[] = {
     &cmd_bench,
     &cmd_score,
     &cmd_perplexity,
+    &cmd_imatrix,
     &cmd_tokenize,
     &cmd_detokenize,
     NULL,

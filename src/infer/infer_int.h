@@ -43,6 +43,9 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
                            float *logits, const volatile int *cancel, struct error *err);
 
+/* forward_observe on it; no session may run meanwhile. */
+void engine_observe(struct engine *e, forward_observer fn, void *ctx);
+
 /* ERR_INVALID where two models' tokens differ in number or text; `other` is what the message calls b. The
  * numbers of logits may differ: some files pad them. */
 enum status engine_same_vocab(const struct engine *a, const struct engine *b, const char *other,
