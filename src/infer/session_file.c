@@ -15,7 +15,7 @@
 #include "infer/infer_int.h"
 #include "model/kv_file.h"
 
-enum { LAYOUT_VERSION = 1 };
+enum { LAYOUT_VERSION = 2 };
 
 /* The file: this, the tokens as int32, the pages. No padding, so that it can be compared. */
 struct header {

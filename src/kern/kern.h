@@ -180,6 +180,7 @@ struct kern_ops {
     void (*l2_norm)(float *y, const float *x, size_t n, float eps);
     void (*add)(float *y, const float *x, size_t n); /* y += x */
     void (*scale)(float *y, float s, size_t n);      /* y *= s */
+    void (*softcap)(float *y, float cap, size_t n);  /* y = cap * tanh(y / cap); cap > 0 */
     void (*activate)(enum kern_activation f, float *y, size_t n);                  /* y = f(y) */
     void (*gated)(enum kern_activation f, float *y, const float *gate, size_t n);  /* y = f(gate) * y */
     void (*silu_mul)(float *y, const float *gate, size_t n); /* gated(KERN_FN_SILU, ..) */

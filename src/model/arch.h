@@ -18,9 +18,12 @@ struct arch_builder {
     const char *name;  /* prefix of the architecture's keys */
     struct error *err; /* of model_open; may be NULL */
     enum status st;
-    float norm_eps; /* of every stage with a norm */
+    enum norm_kind norm_kind; /* of arch_norm; NORM_RMS until the description says otherwise */
+    float norm_eps;           /* of arch_norm */
     size_t stages_cap;
-    struct stage sink; /* stands in for a stage once building has failed */
+    struct stage sink; /* stand in for what is returned once building has failed */
+    struct attn attn_sink;
+    struct rope rope_sink;
     bool *used;        /* [gguf_n_tensors]: the model takes this tensor */
 };
 
@@ -43,40 +46,104 @@ void arch_f64(struct arch_builder *b, const char *key, double lo, double hi, dou
 void arch_f64_or(struct arch_builder *b, const char *key, double lo, double hi, double fallback,
                  double *out);
 
-/* What every decoder of this family has: block_count, context_length, embedding_length,
- * feed_forward_length, attention.head_count, head_count_kv, key_length, value_length and
- * layer_norm_rms_epsilon go to the model's info, n_vocab comes from the rows of token_embd.weight.
- * Mixtures of experts are ERR_UNSUPPORTED. */
+/* The widest head that attention has kernels for. */
+#define ARCH_MAX_HEAD 512u
+
+/* What every decoder has: block_count, context_length, embedding_length, feed_forward_length,
+ * attention.head_count, head_count_kv, key_length, value_length and the epsilon of the kind of norms
+ * that the builder is set to go to the model's info, n_vocab comes from the rows of
+ * token_embd.weight. */
 void arch_decoder_params(struct arch_builder *b);
+/* ERR_UNSUPPORTED where attention has no kernels for the info's head_dim or v_dim; for descriptions
+ * that change them. */
+void arch_check_heads(struct arch_builder *b);
+/* ERR_UNSUPPORTED for a mixture of experts: for architectures that have none. */
+void arch_refuse_experts(struct arch_builder *b);
 
 /* The rope.* keys: dimension_count, freq_base, and scaling none, linear or YaRN. neox: pairs are
  * (i, i + n/2), else neighbours. `factors` names a tensor of n_dims / 2 divisors of the frequencies
- * that a file may have, or is NULL. */
-void arch_rope(struct arch_builder *b, bool neox, const char *factors);
+ * that a file may have, or is NULL. Returns the model's next rope, never NULL, valid as long as the
+ * model. */
+const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors);
+/* A rope of this base, its frequencies divided by `factor`, for layers that differ from the rest. */
+const struct rope *arch_rope_plain(struct arch_builder *b, bool neox, uint32_t n_dims, double base,
+                                   double factor);
 
 /* ---- stages and weights ---------------------------------------------------------------------- */
 
 /* Appends a stage. The pointer is valid until the next arch_stage; never NULL. */
 struct stage *arch_stage(struct arch_builder *b, enum stage_kind kind, uint32_t layer);
 
-/* A tensor of rows outputs by cols inputs: ne = {cols, rows}. The last arguments make its name. */
+/* In what follows the last arguments make the tensor's name. A tensor that is missing or of another
+ * shape is ERR_FORMAT. */
+
+/* Whether the file has the tensor. */
+bool arch_has(const struct arch_builder *b, const char *name_fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A tensor of rows outputs by cols inputs: ne = {cols, rows}. */
 void arch_matrix(struct arch_builder *b, struct weight *w, uint64_t rows, uint64_t cols,
                  const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
+/* Rows [row0, row0 + rows) of a tensor of `total` rows, ne = {cols, total}, which several matrices
+ * share. */
+void arch_slice(struct arch_builder *b, struct weight *w, uint64_t row0, uint64_t rows,
+                uint64_t total, uint64_t cols, const char *name_fmt, ...)
+    __attribute__((format(printf, 7, 8)));
+/* n_parts matrices in one tensor, ne = {cols, rows, n_parts}, of which a token reads n_read. */
+void arch_stack(struct arch_builder *b, struct weight *w, uint32_t n_parts, uint32_t n_read,
+                uint64_t rows, uint64_t cols, const char *name_fmt, ...)
+    __attribute__((format(printf, 7, 8)));
 /* A tensor of n elements as floats. */
 void arch_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same; *v stays NULL where the file has no such tensor. */
 void arch_vector_opt(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
     __attribute__((format(printf, 4, 5)));
-/* EMBED from token_embd.weight, and HEAD with output_norm.weight and output.weight, or the
- * embedding again where the file has no output.weight. */
-void arch_embed(struct arch_builder *b);
-void arch_head(struct arch_builder *b);
+/* A norm of the builder's kind from NAME.weight and, for NORM_LAYER where the file has it,
+ * NAME.bias. */
+void arch_norm(struct arch_builder *b, struct norm *n, uint64_t width, const char *name_fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* A tensor that is read row by row as it stands in the file. */
+void arch_table(struct arch_builder *b, const struct gguf_tensor **table, uint64_t rows,
+                uint64_t cols, const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* The layers of the Llama family: ATTN_IN, ATTN and ATTN_OUT with attn_norm, attn_q, attn_k, attn_v
- * and attn_output and whichever biases the file has, then FFN_IN and FFN_OUT with ffn_norm, ffn_gate,
- * ffn_up and ffn_down. Biases of the feed-forward part are refused. */
-void arch_gated_decoder_layers(struct arch_builder *b, enum activation act);
+/* EMBED from token_embd.weight; the stage is the model's last so far. */
+void arch_embed(struct arch_builder *b);
+/* HEAD with output_norm, and output.weight or the embedding again where the file has none; returned
+ * for scale and cap. */
+struct stage *arch_head(struct arch_builder *b);
+
+/* A new way to attend: causal, over all positions, with the model's first rope where it has one and a
+ * scale of 1 / sqrt(head_dim). Never NULL; valid as long as the model. */
+struct attn *arch_attn(struct arch_builder *b);
+
+/* What a layer's attention has beside what all have; zero is Llama's. */
+struct arch_attention {
+    const struct attn *attn;
+    bool no_norm;          /* of the input */
+    bool head_norms;       /* attn_q_norm and attn_k_norm, of each head */
+    bool sinks;            /* attn_sinks */
+    const char *post_norm; /* name of the norm of what is added to the residual stream; or NULL */
+    float scale;           /* of what is added; 0 = 1 */
+};
+/* ATTN_IN, ATTN and ATTN_OUT of layer i, with attn_norm, attn_q, attn_k and attn_v or attn_qkv, and
+ * attn_output, and whichever of their biases the file has. */
+void arch_attention(struct arch_builder *b, uint32_t i, const struct arch_attention *opt);
+
+/* What a layer's feed-forward part has; zero is SwiGLU between ffn_norm and the residual stream. */
+struct arch_ffn {
+    enum kern_activation act;
+    bool plain;            /* no gate */
+    bool no_norm;          /* of the input */
+    const char *norm;      /* its name; NULL = "ffn_norm" */
+    const char *post_norm; /* as in arch_attention */
+    float scale;           /* the same */
+};
+/* FFN_IN and FFN_OUT of layer i, with ffn_up, ffn_gate and ffn_down, or the gate's rows before up's
+ * in ffn_up, and whichever of their biases the file has. */
+void arch_ffn(struct arch_builder *b, uint32_t i, const struct arch_ffn *opt);
+
+/* All layers of the Llama family. */
+void arch_gated_decoder_layers(struct arch_builder *b);
 
 /* For tensors that would change the result but that this architecture does not implement:
  * ERR_UNSUPPORTED where the file has one of this name. */

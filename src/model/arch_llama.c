@@ -7,9 +7,10 @@
 static enum status llama_build(struct arch_builder *b)
 {
     arch_decoder_params(b);
+    arch_refuse_experts(b);
     arch_rope(b, false, "rope_freqs.weight");
     arch_embed(b);
-    arch_gated_decoder_layers(b, ACT_SILU);
+    arch_gated_decoder_layers(b);
     arch_head(b);
     return arch_status(b);
 }

@@ -6,11 +6,11 @@
 static enum status qwen2_build(struct arch_builder *b)
 {
     arch_decoder_params(b);
+    arch_refuse_experts(b);
     arch_rope(b, true, NULL);
     arch_embed(b);
-    arch_gated_decoder_layers(b, ACT_SILU);
+    arch_gated_decoder_layers(b);
     arch_head(b);
-    arch_refuse(b, "output.bias");
     return arch_status(b);
 }
 

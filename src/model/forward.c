@@ -7,7 +7,8 @@
 #include "base/machine.h"
 #include "model/forward_int.h"
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory -----------------------------------------------------------------------------------
+ */
 
 /* Lays buffers out one after the other; with base NULL it only counts. */
 struct layout {
@@ -42,18 +43,19 @@ static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t 
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
-    size_t rows = f->max_rows, cols = f->max_cols, hd = i->head_dim;
+    size_t rows = f->max_rows, cols = f->max_cols, hd = i->head_dim, vd = i->v_dim;
     int n = pool_n_threads(f->pool);
     f->x = place(l, rows, i->n_embd * 4ull);
     f->norm = place(l, rows, cols * 4ull);
     f->q = place(l, rows, (uint64_t)i->n_head * hd * 4);
     f->k = place(l, rows, (uint64_t)i->n_head_kv * hd * 4);
-    f->v = place(l, rows, (uint64_t)i->n_head_kv * hd * 4);
-    f->att = place(l, rows, (uint64_t)i->n_head * hd * 4);
+    f->v = place(l, rows, (uint64_t)i->n_head_kv * vd * 4);
+    f->att = place(l, rows, (uint64_t)i->n_head * vd * 4);
     f->gate = place(l, rows, i->n_ff * 4ull);
     f->up = place(l, rows, i->n_ff * 4ull);
     f->tmp = place(l, rows, i->n_embd * 4ull);
-    f->cs = place(l, rows, f->m->rope.n_dims * 4ull);
+    for (uint32_t r = 0; r < f->m->n_ropes; r++)
+        f->cs[r] = place(l, rows, f->m->ropes[r].n_dims * 4ull);
     place_act(l, &f->act, rows, cols);
     f->counters = place(l, f->m->n_stages, COUNTERS * sizeof *f->counters);
     f->spans = place(l, rows, sizeof *f->spans);
@@ -63,9 +65,13 @@ static void place_all(struct forward *f, struct layout *l)
         struct forward_thread th = {0};
         th.matmul = place(l, 1, KERN_MATMUL_SCRATCH);
         th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
-        th.out = place(l, KERN_ATTN_MAX_Q, hd * 4);
+        th.out = place(l, KERN_ATTN_MAX_Q, vd * 4);
         th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);
-        th.attn = place(l, 1, kern_attn_scratch_bytes(hd, 0));
+        th.kv0 = place(l, KERN_ATTN_MAX_Q, 4);
+        th.pos = place(l, KERN_ATTN_MAX_Q, 4);
+        th.slope = place(l, KERN_ATTN_MAX_Q, 4);
+        th.sink = place(l, KERN_ATTN_MAX_Q, 4);
+        th.attn = place(l, 1, kern_attn_scratch_bytes(hd, vd));
         th.norm = place(l, cols, 4);
         place_act(l, &th.act, 1, cols);
         if (l->base) f->threads[t] = th;
@@ -76,7 +82,7 @@ static size_t widest_input(const struct model *m)
 {
     size_t w = m->info.n_embd;
     for (size_t s = 0; s < m->n_stages; s++)
-        for (int i = 0; i < 3; i++)
+        for (int i = 0; i < STAGE_MATRICES; i++)
             if (m->stages[s].w[i].mat.n_cols > w) w = m->stages[s].w[i].mat.n_cols;
     return (w + 31) / 32 * 32;
 }
@@ -136,7 +142,8 @@ size_t forward_max_rows(const struct forward *f)
     return f->max_rows;
 }
 
-/* ---- one pass --------------------------------------------------------------------------------- */
+/* ---- one pass ---------------------------------------------------------------------------------
+ */
 
 static enum status plan_spans(struct forward *f, struct error *err)
 {
@@ -156,6 +163,11 @@ static enum status plan_spans(struct forward *f, struct error *err)
                 return error_set(err, ERR_INVALID, "rows of one sequence must follow each other");
         f->spans[f->n_spans++] = (struct span){row->seq, r, 1, kv_seq_len(row->seq)};
     }
+    const struct gguf_tensor *learned = f->m->stages[0].positions;
+    for (size_t s = 0; learned && s < f->n_spans; s++)
+        if (f->spans[s].pos0 + f->spans[s].n_rows > learned->ne[1])
+            return error_set(err, ERR_LIMIT, "this model knows %llu positions and no more",
+                             (unsigned long long)learned->ne[1]);
     return OK;
 }
 
@@ -168,9 +180,9 @@ static void plan_units(struct forward *f)
     for (size_t s = 0; s < f->n_spans; s++)
         for (size_t r = 0; r < f->spans[s].n_rows; r += step) {
             size_t left = f->spans[s].n_rows - r;
-            f->units[f->n_units++] = (struct attn_unit){(uint32_t)(f->spans[s].row0 + r),
-                                                        (uint32_t)(left < step ? left : step),
-                                                        &f->spans[s]};
+            f->units[f->n_units++] =
+                (struct attn_unit){(uint32_t)(f->spans[s].row0 + r),
+                                   (uint32_t)(left < step ? left : step), &f->spans[s]};
         }
 }
 
@@ -213,7 +225,6 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
         release_reserved(f);
         return error_set(err, ERR_CANCELLED, "cancelled");
     }
-    for (size_t s = 0; s < f->n_spans; s++)
-        kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
+    for (size_t s = 0; s < f->n_spans; s++) kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
     return OK;
 }

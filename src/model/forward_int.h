@@ -1,5 +1,5 @@
-/* The CPU backend's forward pass: buffers (forward.c), stages (forward_stages.c) and what surrounds
- * attention (forward_attn.c). */
+/* The CPU backend's forward pass: buffers (forward.c), how threads share them (forward_work.c), stages
+ * (forward_stages.c) and what surrounds attention (forward_attn.c). */
 #ifndef HEARTH_MODEL_FORWARD_INT_H
 #define HEARTH_MODEL_FORWARD_INT_H
 
@@ -24,8 +24,11 @@ struct attn_unit {
 /* What one thread needs for itself. */
 struct forward_thread {
     void *matmul;       /* KERN_MATMUL_SCRATCH bytes */
-    float *q, *out;     /* [KERN_ATTN_MAX_Q][head_dim] */
-    uint32_t *n_kv;     /* [KERN_ATTN_MAX_Q] */
+    /* Queries of one call of the attention kernel and what it wants to know of each:
+     * [KERN_ATTN_MAX_Q], the vectors of head_dim and v_dim floats */
+    float *q, *out;
+    uint32_t *n_kv, *kv0, *pos;
+    float *slope, *sink;
     void *attn;         /* kern_attn_scratch_bytes */
     /* A single row's input is prepared by every thread for itself: this saves a barrier, and
      * preparing costs less than waiting. */
@@ -43,10 +46,11 @@ struct forward {
     struct forward_thread *threads;
     float *x;               /* [rows][n_embd]: residual stream */
     float *norm;            /* [rows][max_cols]: normalised input of a stage */
-    float *q, *k, *v, *att; /* [rows][heads * head_dim] */
+    float *q, *k;           /* [rows][heads * head_dim] */
+    float *v, *att;         /* [rows][heads * v_dim] */
     float *gate, *up;       /* [rows][n_ff] */
     float *tmp;             /* [rows][n_embd]: a product before it is added to x */
-    float *cs;              /* [rows][rope.n_dims]: cosines and sines */
+    float *cs[MODEL_MAX_ROPES]; /* [rows][n_dims] of each rope: cosines and sines */
     struct kern_act act;    /* buffers for max_rows x max_cols */
     atomic_uint *counters;  /* next unit of work, COUNTERS a stage */
     struct span *spans;
@@ -76,7 +80,7 @@ void forward_attend(struct forward *f, const struct forward_thread *own, const s
  * by one thread at a time. */
 void forward_show(const struct forward *f, const struct weight *w, uint32_t part, const float *x,
                   size_t stride, size_t n_rows);
-/* The same for the activations that all matrices of a stage are multiplied with. */
+/* The same for the activations that all of a stage's matrices but stacks are multiplied with. */
 void forward_show_stage(const struct forward *f, const struct stage *s, const struct kern_act *act);
 
 /* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */

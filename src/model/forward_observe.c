@@ -21,10 +21,10 @@ void forward_show(const struct forward *f, const struct weight *w, uint32_t part
 
 void forward_show_stage(const struct forward *f, const struct stage *s, const struct kern_act *act)
 {
-    size_t n = sizeof s->w / sizeof s->w[0];
-    for (size_t i = 0; i < n; i++) {
-        bool shown = !s->w[i].mat.n_rows;
-        /* Matrices that are parts of one tensor have one input. */
+    for (size_t i = 0; i < STAGE_MATRICES; i++) {
+        /* Only the stage itself knows which rows a part of a stack is multiplied with. */
+        bool shown = !s->w[i].mat.n_rows || s->w[i].n_parts > 1;
+        /* Matrices that are rows of one tensor have one input. */
         for (size_t k = 0; k < i && !shown; k++)
             shown = s->w[k].mat.n_rows && s->w[k].src == s->w[i].src;
         if (!shown) forward_show(f, &s->w[i], 0, act->f32, act->f32_stride, act->n_rows);

@@ -35,10 +35,13 @@ enum status kv_centre_keys(struct model *m, struct error *err)
     for (size_t s = 0; s < m->n_stages; s++) {
         struct stage *in = &m->stages[s];
         if (in->kind != STAGE_ATTN_IN || !in->bias[1]) continue;
+        /* Norms make of a common part something else for every key. */
+        if (in->head_norm[1].kind || in->attn->key_norm) continue;
         float *c = model_alloc(m, n * sizeof *c);
         if (!c) return error_set(err, ERR_NOMEM, "out of memory for the model");
         for (size_t i = 0; i < n; i++) c[i] = in->bias[1][i];
-        for (size_t h = 0; h < m->info.n_head_kv; h++) centre_head(&m->rope, c + h * hd);
+        for (size_t h = 0; in->attn->rope && h < m->info.n_head_kv; h++)
+            centre_head(in->attn->rope, c + h * hd);
         in->key_centre = c;
     }
     return OK;

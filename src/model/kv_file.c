@@ -5,7 +5,7 @@
 #include "kern/kern.h"
 #include "model/model_int.h"
 
-enum { MAX_HEAD_DIM = 512 }; /* of the kernels */
+enum { MAX_HEAD_DIM = 576 }; /* of the kernels */
 
 enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct error *err)
 {
@@ -19,6 +19,7 @@ enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct err
         .n_layer = l->n_layer,
         .n_head_kv = l->n_head_kv,
         .head_dim = l->head_dim,
+        .v_dim = l->v_dim,
         .fused = strcmp(ops->name, "sse2") != 0,
         .page_bytes = l->page_bytes,
     };
@@ -39,8 +40,7 @@ static void clear_place(const struct kv_layout *l, const struct kern_ops *ops, u
         for (uint32_t h = 0; h < l->n_head_kv; h++) {
             ops->kv_write(l->type->k, true, page + kv_k_offset(l, layer, h), l->head_dim, at,
                           zeros);
-            ops->kv_write(l->type->v, false, page + kv_v_offset(l, layer, h), l->head_dim, at,
-                          zeros);
+            ops->kv_write(l->type->v, false, page + kv_v_offset(l, layer, h), l->v_dim, at, zeros);
         }
 }
 

@@ -14,8 +14,8 @@ struct kv_seq;
 struct kv_form {
     uint32_t version; /* KERN_NUMERIC_VERSION */
     uint32_t page_tokens;
-    uint32_t n_layer, n_head_kv, head_dim;
-    uint32_t fused; /* whether kernels fuse multiply and add, which moves last bits */
+    uint32_t n_layer, n_head_kv, head_dim, v_dim;
+    uint64_t fused; /* whether kernels fuse multiply and add, which moves last bits */
     uint64_t page_bytes;
     char type[16]; /* of the cache: its name, zeros behind it */
 };

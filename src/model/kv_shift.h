@@ -12,7 +12,8 @@ struct model;
 struct kv_seq;
 
 /* Appends positions [at, at + n) of `from` to `to`, another sequence of the same pool, with the
- * keys turned by the distance that they move. ERR_UNSUPPORTED for caches other than F16;
+ * keys turned by the distance that they move. ERR_UNSUPPORTED for caches other than F16 and for
+ * models with learned positions;
  * ERR_INVALID where `from` holds fewer; ERR_LIMIT where the pool is full. On failure `to` is
  * unchanged. */
 enum status kv_shift_append(const struct model *m, struct kv_seq *to, const struct kv_seq *from,

@@ -41,7 +41,7 @@ enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, c
         return error_set(err, ERR_INVALID, "there is no KV cache type \"%.32s\"; use one of %s",
                          name, known);
     }
-    size_t k = kern_kv_bytes(t->k, info->head_dim), v = kern_kv_bytes(t->v, info->head_dim);
+    size_t k = kern_kv_bytes(t->k, info->head_dim), v = kern_kv_bytes(t->v, info->v_dim);
     if (!k || !v)
         return error_set(err, ERR_UNSUPPORTED,
                          "a KV cache of type %s needs heads of a multiple of 32 numbers and this "
@@ -51,6 +51,7 @@ enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, c
                             info->n_layer,
                             info->n_head_kv,
                             info->head_dim,
+                            info->v_dim,
                             k,
                             v,
                             (size_t)info->n_layer * info->n_head_kv * (k + v)};
@@ -74,20 +75,20 @@ void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *pa
         if (centre)
             for (uint32_t d = 0; d < l->head_dim; d++) k[d] -= centre[d];
         ops->hadamard(k, l->head_dim);
-        ops->hadamard(v, l->head_dim);
+        ops->hadamard(v, l->v_dim);
     }
     ops->kv_write(l->type->k, true, page + kv_k_offset(l, layer, head_kv), l->head_dim, at, k);
-    ops->kv_write(l->type->v, false, page + kv_v_offset(l, layer, head_kv), l->head_dim, at, v);
+    ops->kv_write(l->type->v, false, page + kv_v_offset(l, layer, head_kv), l->v_dim, at, v);
 }
 
 void kv_read(const struct kv_layout *l, const struct kern_ops *ops, const uint8_t *page,
              uint32_t layer, uint32_t head_kv, size_t at, const float *centre, float *k, float *v)
 {
     kern_kv_read(l->type->k, true, page + kv_k_offset(l, layer, head_kv), l->head_dim, at, k);
-    kern_kv_read(l->type->v, false, page + kv_v_offset(l, layer, head_kv), l->head_dim, at, v);
+    kern_kv_read(l->type->v, false, page + kv_v_offset(l, layer, head_kv), l->v_dim, at, v);
     if (l->type->rotated) {
         ops->hadamard(k, l->head_dim);
-        ops->hadamard(v, l->head_dim);
+        ops->hadamard(v, l->v_dim);
         if (centre)
             for (uint32_t d = 0; d < l->head_dim; d++) k[d] += centre[d];
     }

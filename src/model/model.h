@@ -21,7 +21,9 @@ struct forward;
 
 struct model_info {
     const char *arch;      /* "llama", "qwen2" */
-    uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff;
+    uint32_t n_layer, n_embd, n_head, n_head_kv, n_ff;
+    uint32_t head_dim;     /* of a query or key */
+    uint32_t v_dim;        /* of a value */
     uint32_t n_vocab;
     uint32_t n_ctx_train;  /* longest context the model was made for */
     uint64_t weight_bytes; /* of all tensors */

@@ -8,48 +8,95 @@
 
 /* ---- weights ---------------------------------------------------------------------------------- */
 
-/* A matrix in packed form; n_rows == 0 where the model has none. */
+/* A matrix in packed form; n_rows == 0 where the model has none. It may be a stack of equal parts,
+ * one for each expert or head: part i's panels begin at mat.data + i * part_bytes. It may also be
+ * some of the rows of a tensor that several matrices share, from src_row on. */
 struct weight {
-    struct kern_matrix mat;
+    struct kern_matrix mat; /* of a part */
     const struct gguf_tensor *src;
+    uint64_t src_row;  /* first row of src */
+    uint32_t n_parts;  /* 1 for a plain matrix */
+    uint32_t n_read;   /* parts that one token reads */
+    size_t part_bytes; /* of a part's panels */
 };
+
+/* Part i of a stack. */
+struct kern_matrix weight_part(const struct weight *w, uint32_t i);
 
 /* Vectors are plain float arrays, or NULL where the model has none. */
 
 /* ---- the program of a forward pass ------------------------------------------------------------ */
 
-enum activation { ACT_SILU };
+enum norm_kind {
+    NORM_NONE,
+    NORM_RMS,   /* x / sqrt(mean(x^2) + eps) * w */
+    NORM_LAYER, /* (x - mean) / sqrt(variance + eps) * w + b */
+};
+
+struct norm {
+    enum norm_kind kind;
+    const float *w;
+    const float *b; /* NORM_LAYER; may be NULL */
+    float eps;
+};
 
 /* How positions turn queries and keys. */
 struct rope {
     bool neox;
-    uint32_t n_dims;       /* rotated part of a head */
+    uint32_t n_dims;       /* rotated part of a head, its first dimensions */
     float *inv_freq;       /* [n_dims / 2], scaling applied */
     float magnitude;       /* factor on cos and sin (YaRN), else 1 */
+};
+#define MODEL_MAX_ROPES 2
+
+/* How a layer attends; shared by the layers that attend alike. */
+struct attn {
+    const struct rope *rope; /* NULL: positions do not turn this layer's queries and keys */
+    float scale;             /* of query times key, usually 1 / sqrt(head_dim) */
+    uint32_t window;         /* a position sees itself and the window - 1 before; 0: all before */
+    uint32_t chunk;          /* a position sees only its own chunk of so many; 0: all before */
+    bool both_ways;          /* all positions of the batch see each other (encoders) */
+    float softcap;           /* scores are bent to within +-softcap; 0: not */
+    float alibi;             /* largest slope exponent of ALiBi (Press et al. 2021); 0: none */
+    bool key_norm;           /* after RoPE queries and keys are divided by their RMS (Llama 4) */
+    /* Queries grow with their position: times 1 + temp_scale * log(1 + floor((p + 1) / temp_floor)) */
+    float temp_scale, temp_floor; /* 0: not */
 };
 
 /* A stage is the unit that a backend may fuse, place barriers in and split over threads.
  * The residual stream x has n_embd floats per row. */
 enum stage_kind {
-    STAGE_EMBED,    /* x = rows of the table */
-    STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; RoPE; k, v to the cache */
+    STAGE_EMBED,    /* x = rows of the table * scale + positions' rows + constant */
+    STAGE_NORM,     /* x = norm(x) */
+    STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; head norms; RoPE; k, v to the cache */
     STAGE_ATTN,     /* a = attention(q, cache) */
-    STAGE_ATTN_OUT, /* x += a Wo + bias */
-    STAGE_FFN_IN,   /* h = act(norm(x) Wgate) * (norm(x) Wup) */
-    STAGE_FFN_OUT,  /* x += h Wdown */
-    STAGE_HEAD,     /* logits = norm(x) Wout */
+    STAGE_ATTN_OUT, /* x += scale * post(a Wo + bias) */
+    STAGE_FFN_IN,   /* h = act(norm(x) Wgate + bias) * (norm(x) Wup + bias), or act(norm(x) Wup + bias) */
+    STAGE_FFN_OUT,  /* x += scale * post(h Wdown + bias) */
+    STAGE_HEAD,     /* logits = cap(scale * (norm(x) Wout + bias)) */
 };
+
+#define STAGE_MATRICES 3
 
 struct stage {
     enum stage_kind kind;
     uint32_t layer;
-    const float *norm;
-    float eps;
-    struct weight w[3];     /* ATTN_IN: q, k, v; FFN_IN: gate, up; others: w[0] */
-    const float *bias[3];
-    const float *key_centre; /* ATTN_IN: [n_head_kv * head_dim], what its keys have in common; or NULL */
-    enum activation act;    /* FFN_IN */
-    const struct gguf_tensor *table; /* EMBED: rows as in the file */
+    struct norm norm; /* of the input */
+    struct norm post; /* ATTN_OUT, FFN_OUT: of what is added to x */
+    float scale;      /* 1 where the model has none */
+    float softcap;    /* HEAD: logits are bent to within +-softcap; 0: not */
+    /* ATTN_IN: q, k, v; FFN_IN: up and, where gated, gate; others: w[0] */
+    struct weight w[STAGE_MATRICES];
+    const float *bias[STAGE_MATRICES];
+    /* ATTN_IN, ATTN */
+    const struct attn *attn;
+    struct norm head_norm[2]; /* of each query and key, before RoPE: [head_dim] */
+    const float *key_centre;  /* [n_head_kv * head_dim], what its keys have in common; or NULL */
+    const float *sinks;       /* [n_head], logits that take weight and give no value; or NULL */
+    enum kern_activation act; /* FFN_IN */
+    /* EMBED */
+    const struct gguf_tensor *table, *positions; /* rows as in the file; positions may be NULL */
+    const float *constant;                       /* [n_embd], added to every row; or NULL */
 };
 
 struct model {
@@ -57,8 +104,9 @@ struct model {
     const struct gguf *g;
     struct stage *stages;
     size_t n_stages;
-    struct rope rope;
-    float attn_scale;       /* usually 1 / sqrt(head_dim) */
+    struct rope ropes[MODEL_MAX_ROPES];
+    uint32_t n_ropes;
+    const struct stage **attn_in; /* [n_layer]: that layer's ATTN_IN stage */
     /* owned memory, freed by model_close */
     void **owned;
     size_t n_owned;
@@ -99,10 +147,10 @@ struct kv_type {
 
 /* A page holds KERN_KV_PAGE positions of all layers: per layer and KV head first K, then V, each as
  * kern.h describes its format. Pages hold no addresses: saved as they are they can be loaded by
- * a model of the same type->name, n_layer, n_head_kv and head_dim, on the same byte order. */
+ * a model of the same type->name, n_layer, n_head_kv, head_dim and v_dim, on the same byte order. */
 struct kv_layout {
     const struct kv_type *type;
-    uint32_t n_layer, n_head_kv, head_dim;
+    uint32_t n_layer, n_head_kv, head_dim, v_dim;
     size_t k_bytes, v_bytes; /* of one layer and KV head in a page */
     size_t page_bytes;
 };
@@ -110,7 +158,7 @@ struct kv_layout {
 enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, const char *name,
                            struct error *err);
 /* Writes or reads position `at` (0..31) of a page for one layer and KV head: keys (RoPE applied) and
- * values as they come from the model, head_dim floats each. `centre`: that of the layer's ATTN_IN stage
+ * values as they come from the model, head_dim and v_dim floats. `centre`: that of the layer's ATTN_IN stage
  * and head, or NULL. Writing may change k and v. Reading gives what was written to within the type's
  * rounding. */
 void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,

@@ -83,9 +83,31 @@ static void read_scaling(struct arch_builder *b, struct scaling *s)
     }
 }
 
-void arch_rope(struct arch_builder *b, bool neox, const char *factors)
+/* The model's next rope, its frequencies to be filled; never NULL. */
+static struct rope *next_rope(struct arch_builder *b)
 {
-    struct rope *r = &b->m->rope;
+    struct model *m = b->m;
+    if (!b->st && m->n_ropes == MODEL_MAX_ROPES)
+        arch_fail(b, ERR_UNSUPPORTED, "more than %d ways to rotate positions", MODEL_MAX_ROPES);
+    struct rope *r = b->st ? &b->rope_sink : &m->ropes[m->n_ropes++];
+    *r = (struct rope){.magnitude = 1};
+    return r;
+}
+
+static void make_frequencies(struct arch_builder *b, struct rope *r, const struct scaling *s,
+                             const float *divisors)
+{
+    if (arch_status(b)) return;
+    r->inv_freq = model_alloc(b->m, r->n_dims / 2 * sizeof *r->inv_freq);
+    if (r->inv_freq)
+        fill_frequencies(s, r->n_dims, divisors, r->inv_freq);
+    else
+        arch_fail(b, ERR_NOMEM, "out of memory");
+}
+
+const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors)
+{
+    struct rope *r = next_rope(b);
     uint32_t head_dim = b->m->info.head_dim;
     struct scaling s = {0};
     const float *divisors = NULL;
@@ -97,20 +119,21 @@ void arch_rope(struct arch_builder *b, bool neox, const char *factors)
         arch_fail(b, ERR_FORMAT, "key %s.rope.dimension_count is %u, expected an even number",
                   b->name, r->n_dims);
     if (factors) arch_vector_opt(b, &divisors, r->n_dims / 2, "%s", factors);
-    if (arch_status(b)) return;
-    for (uint32_t i = 0; divisors && i < r->n_dims / 2; i++) {
-        if (!(divisors[i] >= 1e-6f && divisors[i] <= 1e6f)) {
+    for (uint32_t i = 0; !b->st && divisors && i < r->n_dims / 2; i++)
+        if (!(divisors[i] >= 1e-6f && divisors[i] <= 1e6f))
             arch_fail(b, ERR_FORMAT, "tensor %s divides a frequency by %g", factors, divisors[i]);
-            return;
-        }
-    }
-
-    r->inv_freq = model_alloc(b->m, r->n_dims / 2 * sizeof *r->inv_freq);
-    if (!r->inv_freq) {
-        arch_fail(b, ERR_NOMEM, "out of memory");
-        return;
-    }
-    fill_frequencies(&s, r->n_dims, divisors, r->inv_freq);
+    make_frequencies(b, r, &s, divisors);
     r->magnitude = (float)s.attn_factor;
     if (s.yarn && s.factor > 1) r->magnitude = (float)(s.attn_factor * (1 + 0.1 * log(s.factor)));
+    return r;
+}
+
+const struct rope *arch_rope_plain(struct arch_builder *b, bool neox, uint32_t n_dims, double base,
+                                   double factor)
+{
+    struct rope *r = next_rope(b);
+    r->neox = neox;
+    r->n_dims = n_dims;
+    make_frequencies(b, r, &(struct scaling){.base = base, .factor = factor}, NULL);
+    return r;
 }

@@ -54,8 +54,20 @@ static size_t count_matrices(const struct model *m)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->n_stages; i++)
-        for (size_t k = 0; k < 3; k++) n += m->stages[i].w[k].src != NULL;
+        for (size_t k = 0; k < STAGE_MATRICES; k++) n += m->stages[i].w[k].src != NULL;
     return n;
+}
+
+static uint64_t part_panels(const struct weight *w)
+{
+    return w->mat.n_rows / KERN_PANEL + (w->mat.n_rows % KERN_PANEL != 0);
+}
+
+struct kern_matrix weight_part(const struct weight *w, uint32_t i)
+{
+    struct kern_matrix m = w->mat;
+    m.data += i * w->part_bytes;
+    return m;
 }
 
 /* Fills items and entries; false where the sizes overflow. */
@@ -63,17 +75,22 @@ static bool place_matrices(struct packing *p, struct model *m)
 {
     uint64_t at = 0, n_panels, bytes, n_chunks = 0;
     size_t n = 0;
-    for (size_t i = 0; i < m->n_stages * 3; i++) {
-        struct weight *w = &m->stages[i / 3].w[i % 3];
+    for (size_t i = 0; i < m->n_stages * STAGE_MATRICES; i++) {
+        struct weight *w = &m->stages[i / STAGE_MATRICES].w[i % STAGE_MATRICES];
         if (!w->src) continue;
         size_t panel_bytes = kern_panel_bytes(w->mat.type, w->mat.n_cols);
-        n_panels = w->mat.n_rows / KERN_PANEL + (w->mat.n_rows % KERN_PANEL != 0);
-        if (!checked_mul(panel_bytes, n_panels, &bytes) || n_panels > UINT32_MAX) return false;
+        n_panels = part_panels(w);
+        if (!checked_mul(panel_bytes, n_panels, &bytes)) return false;
+        w->part_bytes = bytes;
+        if (!checked_mul(n_panels, w->n_parts, &n_panels) ||
+            !checked_mul(panel_bytes, n_panels, &bytes) || n_panels > UINT32_MAX)
+            return false;
         p->items[n].w = w;
         p->items[n].panel_bytes = panel_bytes;
         p->plan.entries[n++] = (struct pack_entry){
             .name_hash = pack_name_hash(w->src->name.data, w->src->name.len),
-            .rows = w->mat.n_rows,
+            .first_row = w->src_row,
+            .rows = w->mat.n_rows * w->n_parts,
             .cols = w->mat.n_cols,
             .offset = at,
             .bytes = bytes,
@@ -158,11 +175,13 @@ static void pack_chunk(struct packing *p, const struct chunk *c, uint8_t *dst)
     struct item *it = &p->items[c->matrix];
     const struct kern_matrix *mat = &it->w->mat;
     const struct gguf_tensor *src = it->w->src;
-    size_t row_bytes = src->size / mat->n_rows;
-    for (uint32_t i = c->panel0; i < c->panel1; i++) {
-        size_t row = (size_t)i * KERN_PANEL;
+    size_t row_bytes = mat->n_cols / mat->type->block_elems * mat->type->block_bytes;
+    size_t panels = part_panels(it->w);
+    for (size_t i = c->panel0; i < c->panel1; i++) {
+        size_t row = i % panels * KERN_PANEL;
         size_t n = mat->n_rows - row < KERN_PANEL ? mat->n_rows - row : KERN_PANEL;
-        kern_pack_panel(mat->type, src->data + row * row_bytes, row_bytes, n, mat->n_cols,
+        size_t src_row = it->w->src_row + i / panels * mat->n_rows + row;
+        kern_pack_panel(mat->type, src->data + src_row * row_bytes, row_bytes, n, mat->n_cols,
                         dst + (i - c->panel0) * it->panel_bytes);
     }
     if (atomic_fetch_sub(&it->chunks_left, 1) == 1) gguf_tensor_release_pages(p->m->g, src);

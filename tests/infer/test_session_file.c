@@ -21,7 +21,7 @@
 #define TINY GOLDEN_DIR "/tiny/llama-tied.gguf"
 
 /* The file's header, as session_file.c describes it. */
-enum { N_TOKENS_AT = 128, DIGEST_AT = 136, TOKENS_AT = 168, MAX_FILE = 1 << 20 };
+enum { N_TOKENS_AT = 136, DIGEST_AT = 144, TOKENS_AT = 176, MAX_FILE = 1 << 20 };
 enum { N_PROMPT = 50, N_ANSWER = 12, N_CTX = 96 };
 
 static char folder[] = "/tmp/hearth-session-file-XXXXXX";

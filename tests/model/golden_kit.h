@@ -16,7 +16,7 @@ struct golden {
     uint8_t *file;
     int32_t n_ids, n_pos, n_vocab;
     const int32_t *ids, *pos;
-    const float *exact, *rounded; /* [n_pos][n_vocab] */
+    const float *exact, *rounded; /* [n_pos][n_vocab]; rounded may be NULL */
 };
 
 struct loaded {
@@ -26,7 +26,8 @@ struct loaded {
 
 /* Each of these fails the test where it cannot do what it says. */
 void golden_assert_ok(enum status st, const struct error *err);
-/* free(golden.file) */
+/* Names are those of tests/golden/tiny, or FOLDER/NAME for another folder of tests/golden. The caller
+ * frees golden.file. */
 struct golden golden_load(const char *name);
 /* The model, with that table of kernels and type of KV cache; NULL: as anyone gets them. */
 struct loaded golden_open(const char *name, const char *table, const char *kv_type);
@@ -41,5 +42,9 @@ void golden_assert_same(const float *a, const float *b, size_t n_rows, size_t n_
 /* Largest difference at the golden's positions, as a share of its values' range. `want`: g->exact
  * or g->rounded. */
 double golden_max_rel(const struct golden *g, const float *want, const float *logits);
+
+/* All logits by one table of kernels. Every batch size and number of threads gives `base`, which is set
+ * by the first run where it is NULL, and returned; the caller frees. */
+float *golden_run_table(const char *name, const struct golden *g, const char *table, float *base);
 
 #endif

@@ -92,10 +92,10 @@ static void test_llama_program(void **state)
     assert_int_equal(in->w[1].mat.n_rows, 32);
     assert_int_equal(in->w[1].mat.n_cols, 64);
     assert_null(in->bias[0]);
-    assert_true(in->eps == 1e-5f);
-    assert_true(in->norm[3] >= 0.5f && in->norm[3] < 1.5f);
-    assert_true(m->attn_scale == 0.25f);
-    assert_false(m->rope.neox);
+    assert_true(in->norm.eps == 1e-5f);
+    assert_true(in->norm.kind == NORM_RMS && in->norm.w[3] >= 0.5f && in->norm.w[3] < 1.5f);
+    assert_true(in->attn->scale == 0.25f);
+    assert_false(m->ropes[0].neox);
     model_close(m);
     gguf_close(g);
 }
@@ -110,7 +110,7 @@ static void test_qwen2_program(void **state)
     tiny_init(&t, "qwen2");
     tiny_tensor(&t, "blk.0.attn_v.bias", QUANT_F16, 32, 0); /* decoded, not mapped */
     assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
-    assert_true(m->rope.neox);
+    assert_true(m->ropes[0].neox);
     assert_int_equal(m->info.n_tensors_ignored, 0);
     const struct gguf_tensor *v = gguf_tensor_find(g, "blk.0.attn_v.bias");
     uint16_t half;
@@ -203,7 +203,7 @@ static struct rope open_rope(const struct tiny_model *t, float freq[8])
     struct model *m;
     struct error err = {0};
     if (open_tiny(t, &g, &m, &err)) fail_msg("%s", err.msg);
-    struct rope r = m->rope;
+    struct rope r = m->ropes[0];
     assert_true(r.n_dims <= 16);
     memcpy(freq, r.inv_freq, r.n_dims / 2 * sizeof *freq);
     model_close(m);
@@ -362,6 +362,78 @@ static void test_every_wrong_shape(void **state)
     check_fails(&t, ERR_FORMAT, "tensor blk.1.ffn_down.weight is 64 x 96, expected 96 x 64", NULL);
 }
 
+/* Optional biases take part wherever the file has them. */
+static void test_biases(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        uint64_t n;
+        size_t stage;
+        int at;
+    } biases[] = {{"blk.1.attn_q.bias", 64, 6, 0},   {"blk.1.attn_output.bias", 64, 8, 0},
+                  {"blk.0.ffn_up.bias", 96, 4, 0},   {"blk.0.ffn_gate.bias", 96, 4, 1},
+                  {"blk.0.ffn_down.bias", 64, 5, 0}, {"output.bias", 50, 11, 0}};
+    struct tiny_model t;
+    tiny_init(&t, "llama");
+    for (size_t i = 0; i < 6; i++) tiny_tensor(&t, biases[i].name, QUANT_F32, biases[i].n, 0);
+    struct gguf *g;
+    struct model *m;
+    struct error err = {0};
+    assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
+    assert_int_equal(m->info.n_tensors_ignored, 0);
+    for (size_t i = 0; i < 6; i++) {
+        const struct gguf_tensor *want = gguf_tensor_find(g, biases[i].name);
+        const float *have = m->stages[biases[i].stage].bias[biases[i].at];
+        assert_non_null(have);
+        assert_memory_equal(have, want->data, biases[i].n * sizeof *have);
+    }
+    model_close(m);
+    gguf_close(g);
+}
+
+/* Queries, keys and values, or gate and up, may be the rows of one tensor. */
+static void test_fused_tensors(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up"};
+    struct tiny_model t;
+    struct gguf *g;
+    struct model *m;
+    struct error err = {0};
+    tiny_init(&t, "llama");
+    for (uint32_t l = 0; l < 2; l++) {
+        char name[64];
+        for (size_t i = 0; i < 5; i++) {
+            snprintf(name, sizeof name, "blk.%u.%s.weight", l, parts[i]);
+            tiny_drop_tensor(&t, name);
+        }
+        snprintf(name, sizeof name, "blk.%u.attn_qkv.weight", l);
+        tiny_tensor(&t, name, QUANT_Q8_0, 64, 128);
+        snprintf(name, sizeof name, "blk.%u.ffn_up.weight", l);
+        tiny_tensor(&t, name, QUANT_Q8_0, 64, 192);
+    }
+    assert_int_equal(open_tiny(&t, &g, &m, &err), OK);
+    const struct stage *in = &m->stages[1], *ffn = &m->stages[4];
+    static const uint64_t first[] = {0, 64, 96}, rows[] = {64, 32, 32};
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_equal(in->w[i].src, gguf_tensor_find(g, "blk.0.attn_qkv.weight"));
+        assert_int_equal(in->w[i].src_row, first[i]);
+        assert_int_equal(in->w[i].mat.n_rows, rows[i]);
+        /* What is packed are these rows and no others. */
+        uint8_t panel[KERN_PANEL * 68];
+        size_t row_bytes = 64 / 32 * 34;
+        kern_pack_panel(in->w[i].mat.type, in->w[i].src->data + first[i] * row_bytes, row_bytes,
+                        KERN_PANEL, 64, panel);
+        assert_memory_equal(in->w[i].mat.data, panel, sizeof panel);
+    }
+    assert_int_equal(ffn->w[1].src_row, 0); /* gate */
+    assert_int_equal(ffn->w[0].src_row, 96);
+    assert_int_equal(m->info.n_tensors_ignored, 0);
+    model_close(m);
+    gguf_close(g);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -370,20 +442,16 @@ static void test_refused(void **state)
     tiny_u32(&t, "llama.expert_count", 8);
     check_fails(&t, ERR_UNSUPPORTED, "8 experts", NULL);
 
-    static const char *const biases[] = {"blk.1.ffn_gate.bias", "blk.0.ffn_up.bias",
-                                         "blk.1.ffn_down.bias"};
-    for (size_t i = 0; i < 3; i++) {
-        tiny_init(&t, "llama");
-        tiny_tensor(&t, biases[i], QUANT_F32, 64, 0);
-        check_fails(&t, ERR_UNSUPPORTED, biases[i], NULL);
-    }
+    tiny_init(&t, "llama");
+    tiny_tensor(&t, "blk.1.attn_k_norm.weight", QUANT_F32, 16, 0);
+    check_fails(&t, ERR_UNSUPPORTED, "blk.1.attn_k_norm.weight", NULL);
     tiny_init(&t, "qwen2");
-    tiny_tensor(&t, "output.bias", QUANT_F32, 50, 0);
-    check_fails(&t, ERR_UNSUPPORTED, "output.bias", NULL);
+    tiny_tensor(&t, "blk.0.ffn_norm.bias", QUANT_F32, 64, 0);
+    check_fails(&t, ERR_UNSUPPORTED, "blk.0.ffn_norm.bias", NULL);
 
     tiny_init(&t, "llama");
     tiny_u32(&t, "llama.attention.value_length", 32);
-    check_fails(&t, ERR_UNSUPPORTED, "keys of 16 and values of 32", NULL);
+    check_fails(&t, ERR_FORMAT, "attn_v.weight is 64 x 32, expected 64 x 64", NULL);
     static const uint32_t kv[] = {2, 1};
     tiny_init(&t, "llama");
     tiny_array(&t, "llama.attention.head_count_kv", 2, kv);
@@ -485,6 +553,8 @@ int main(void)
         cmocka_unit_test(test_every_missing_key),
         cmocka_unit_test(test_every_missing_tensor),
         cmocka_unit_test(test_every_wrong_shape),
+        cmocka_unit_test(test_biases),
+        cmocka_unit_test(test_fused_tensors),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_hostile_numbers),
         cmocka_unit_test(test_other_numbers),

@@ -34,32 +34,6 @@ struct fixture {
     enum weights weights;
 };
 
-/* One table of kernels: every batch size and number of threads gives `base`, which is set by the
- * first run where it is NULL. */
-static float *run_table(const struct fixture *fx, const struct golden *g, const char *table,
-                        float *base)
-{
-    const size_t chunks[] = {(size_t)g->n_ids, 1, 7};
-    struct loaded l = golden_open(fx->name, table, NULL);
-    assert_int_equal(model_info(l.m)->n_vocab, g->n_vocab);
-    for (int threads = 1; threads <= 3; threads++) {
-        for (size_t c = 0; c < 3; c++) {
-            char what[128];
-            float *out = golden_run(l.m, threads, chunks[c], g->ids, (size_t)g->n_ids);
-            snprintf(what, sizeof what, "%s, %d threads, batches of %zu", table, threads,
-                     chunks[c]);
-            if (!base) {
-                base = out;
-                continue;
-            }
-            golden_assert_same(out, base, (size_t)g->n_ids, (size_t)g->n_vocab, what);
-            free(out);
-        }
-    }
-    golden_close(&l);
-    return base;
-}
-
 static void test_fixture(void **state)
 {
     const struct fixture *fx = *state;
@@ -71,7 +45,7 @@ static void test_fixture(void **state)
     for (size_t t = 0; t < n_tables; t++) {
         /* sse2 has no fused multiply-add, and so its own last bits. */
         bool alone = strcmp(tables[t]->name, "sse2") == 0;
-        float *mine = run_table(fx, &g, tables[t]->name, alone ? NULL : base);
+        float *mine = golden_run_table(fx->name, &g, tables[t]->name, alone ? NULL : base);
         double exact = golden_max_rel(&g, g.exact, mine),
                rounded = golden_max_rel(&g, g.rounded, mine);
         print_message("%-14s %-8s from float32 %.1e, from the same formats %.1e\n", fx->name,

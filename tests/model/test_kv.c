@@ -17,7 +17,7 @@
 #define N_OPS  100000
 
 static const struct model small = {
-    .info = {.n_layer = 2, .n_head_kv = 1, .head_dim = 16},
+    .info = {.n_layer = 2, .n_head_kv = 1, .head_dim = 16, .v_dim = 16},
 };
 
 /* What a sequence should be. */
@@ -180,7 +180,7 @@ enum { N_SIZES = sizeof sizes / sizeof sizes[0] };
 static void test_layout(void **state)
 {
     (void)state;
-    struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 64};
+    struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 64, .v_dim = 64};
     struct error err;
     for (size_t i = 0; i < N_SIZES; i++) {
         struct kv_layout l;
@@ -203,7 +203,7 @@ static void test_layout(void **state)
 static void test_layout_errors(void **state)
 {
     (void)state;
-    struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 80};
+    struct model_info info = {.n_layer = 3, .n_head_kv = 2, .head_dim = 80, .v_dim = 80};
     struct kv_layout l;
     struct error err;
     assert_int_equal(kv_layout_init(&l, &info, NULL, &err), OK);
@@ -220,7 +220,7 @@ static void test_read_back(void **state)
 {
     (void)state;
     static const float within[N_SIZES] = {0.002f, 0.05f, 0.5f, 0.5f};
-    struct model_info info = {.n_layer = 2, .n_head_kv = 2, .head_dim = 64};
+    struct model_info info = {.n_layer = 2, .n_head_kv = 2, .head_dim = 64, .v_dim = 64};
     const struct kern_ops *ops;
     struct error err;
     float centre[64];
@@ -296,7 +296,7 @@ static void test_limits(void **state)
     assert_null(p);
     assert_int_equal(kv_pool_create(&small, SIZE_MAX, &p, &err), ERR_LIMIT);
     assert_int_equal(kv_pool_create(&small, (size_t)1 << 36, &p, &err), ERR_LIMIT);
-    const struct model huge = {.info = {.n_layer = 1024, .n_head_kv = 1024, .head_dim = 512}};
+    const struct model huge = {.info = {.n_layer = 1024, .n_head_kv = 1024, .head_dim = 512, .v_dim = 512}};
     assert_int_equal(kv_pool_create(&huge, (size_t)1 << 28, &p, &err), ERR_NOMEM);
     assert_null(p);
 

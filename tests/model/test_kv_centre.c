@@ -15,6 +15,7 @@ enum { HEADS = 2, HEAD_DIM = 32, POSITIONS = 8192 };
 struct world {
     struct model m;
     struct stage stages[3];
+    struct attn attn;
     float bias[HEADS * HEAD_DIM], inv_freq[HEAD_DIM / 2];
 };
 
@@ -28,10 +29,12 @@ static void open_world(struct world *w, bool neox, uint32_t n_dims, float magnit
     w->stages[0] = (struct stage){.kind = STAGE_ATTN_IN, .bias = {NULL, w->bias, NULL}};
     w->stages[1] = (struct stage){.kind = STAGE_FFN_IN, .bias = {NULL, w->bias, NULL}};
     w->stages[2] = (struct stage){.kind = STAGE_ATTN_IN, .bias = {w->bias, NULL, w->bias}};
-    w->m.info = (struct model_info){.n_head_kv = HEADS, .head_dim = HEAD_DIM};
+    w->m.info = (struct model_info){.n_head_kv = HEADS, .head_dim = HEAD_DIM, .v_dim = HEAD_DIM};
     w->m.stages = w->stages;
     w->m.n_stages = 3;
-    w->m.rope = (struct rope){neox, n_dims, w->inv_freq, magnitude};
+    w->m.ropes[0] = (struct rope){neox, n_dims, w->inv_freq, magnitude};
+    w->attn.rope = &w->m.ropes[0];
+    for (int i = 0; i < 3; i++) w->stages[i].attn = &w->attn;
     assert_int_equal(kv_centre_keys(&w->m, &err), OK);
 }
 
@@ -44,7 +47,7 @@ static void close_world(struct world *w)
 /* The mean of the bias as RoPE turns it at positions 0 .. POSITIONS - 1. */
 static double mean_of(const struct world *w, size_t head, uint32_t d)
 {
-    const struct rope *r = &w->m.rope;
+    const struct rope *r = &w->m.ropes[0];
     const float *x = w->bias + head * HEAD_DIM;
     if (d >= r->n_dims) return (double)x[d];
     uint32_t half = r->n_dims / 2, pair = r->neox ? d % half : d / 2;

@@ -137,7 +137,7 @@ static void test_open(void **state)
 static void test_kv(void **state)
 {
     (void)state;
-    static const struct model m = {.info = {.n_layer = 2, .n_head_kv = 1, .head_dim = 16}};
+    static const struct model m = {.info = {.n_layer = 2, .n_head_kv = 1, .head_dim = 16, .v_dim = 16}};
     int n = 0;
     for (bool reached = true; reached; n++) {
         struct kv_pool *p = NULL;

@@ -35,6 +35,7 @@ const struct kern_ops KERN_TABLE = {
     .l2_norm = ops_l2_norm,
     .add = ops_add,
     .scale = ops_scale,
+    .softcap = ops_softcap,
     .activate = ops_activate,
     .gated = ops_gated,
     .silu_mul = ops_silu_mul,

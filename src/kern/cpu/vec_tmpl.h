@@ -189,6 +189,18 @@ static void ops_scale(float *y, float s, size_t n)
     for (; i < n; i++) y[i] *= s;
 }
 
+static vf softcap(vf x, float cap)
+{
+    return vf_mul(vf_tanh(vf_mul(x, vf_set1(1 / cap))), vf_set1(cap));
+}
+
+static void ops_softcap(float *y, float cap, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) vf_store(y + i, softcap(vf_load(y + i), cap));
+    if (i < n) store_part(y + i, softcap(load_part(y + i, n - i, 0), cap), n - i);
+}
+
 static void ops_rope(float *x, const float *cs, size_t n_dims, bool neox)
 {
     size_t half = n_dims / 2, step = neox ? half : 1, stride = neox ? 1 : 2;

@@ -1,0 +1,143 @@
+/* The parts of layers that many architectures have in common. */
+#include <math.h>
+#include <stdio.h>
+
+#include "model/arch.h"
+
+void arch_embed(struct arch_builder *b)
+{
+    struct stage *s = arch_stage(b, STAGE_EMBED, 0);
+    arch_table(b, &s->table, b->m->info.n_vocab, b->m->info.n_embd, "token_embd.weight");
+}
+
+struct attn *arch_attn(struct arch_builder *b)
+{
+    struct attn *a = b->st ? NULL : model_alloc(b->m, sizeof *a);
+    if (!a) {
+        arch_fail(b, ERR_NOMEM, "out of memory");
+        a = &b->attn_sink;
+    }
+    *a = (struct attn){.rope = b->m->n_ropes ? &b->m->ropes[0] : NULL};
+    if (b->m->info.head_dim) a->scale = (float)(1 / sqrt((double)b->m->info.head_dim));
+    return a;
+}
+
+/* Queries, keys and values, each a tensor of its own or all three the rows of one. */
+static void qkv(struct arch_builder *b, uint32_t i, struct stage *s)
+{
+    const struct model_info *info = &b->m->info;
+    const uint64_t embd = info->n_embd, rows[3] = {(uint64_t)info->n_head * info->head_dim,
+                                                   (uint64_t)info->n_head_kv * info->head_dim,
+                                                   (uint64_t)info->n_head_kv * info->v_dim};
+    const uint64_t total = rows[0] + rows[1] + rows[2];
+    static const char letter[] = "qkv";
+    if (!arch_has(b, "blk.%u.attn_qkv.weight", i)) {
+        for (int k = 0; k < 3; k++) {
+            arch_matrix(b, &s->w[k], rows[k], embd, "blk.%u.attn_%c.weight", i, letter[k]);
+            arch_vector_opt(b, &s->bias[k], rows[k], "blk.%u.attn_%c.bias", i, letter[k]);
+        }
+        return;
+    }
+    uint64_t at = 0;
+    arch_vector_opt(b, &s->bias[0], total, "blk.%u.attn_qkv.bias", i);
+    for (int k = 0; k < 3; k++) {
+        arch_slice(b, &s->w[k], at, rows[k], total, embd, "blk.%u.attn_qkv.weight", i);
+        if (k && s->bias[0]) s->bias[k] = s->bias[0] + at;
+        at += rows[k];
+    }
+}
+
+void arch_attention(struct arch_builder *b, uint32_t i, const struct arch_attention *opt)
+{
+    const struct model_info *info = &b->m->info;
+    struct stage *s = arch_stage(b, STAGE_ATTN_IN, i);
+    s->attn = opt->attn;
+    if (!opt->no_norm) arch_norm(b, &s->norm, info->n_embd, "blk.%u.attn_norm", i);
+    qkv(b, i, s);
+    if (opt->head_norms) {
+        arch_norm(b, &s->head_norm[0], info->head_dim, "blk.%u.attn_q_norm", i);
+        arch_norm(b, &s->head_norm[1], info->head_dim, "blk.%u.attn_k_norm", i);
+    } else {
+        arch_refuse(b, "blk.%u.attn_q_norm.weight", i);
+        arch_refuse(b, "blk.%u.attn_k_norm.weight", i);
+    }
+    if (opt->sinks) arch_vector(b, &s->sinks, info->n_head, "blk.%u.attn_sinks.weight", i);
+
+    arch_stage(b, STAGE_ATTN, i);
+
+    s = arch_stage(b, STAGE_ATTN_OUT, i);
+    if (opt->scale != 0) s->scale = opt->scale;
+    arch_matrix(b, &s->w[0], info->n_embd, (uint64_t)info->n_head * info->v_dim,
+                "blk.%u.attn_output.weight", i);
+    arch_vector_opt(b, &s->bias[0], info->n_embd, "blk.%u.attn_output.bias", i);
+    if (opt->post_norm) arch_norm(b, &s->post, info->n_embd, "blk.%u.%s", i, opt->post_norm);
+}
+
+static bool is_fused(const struct arch_builder *b, uint32_t i)
+{
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.ffn_up.weight", i);
+    const struct gguf_tensor *up = gguf_tensor_find(b->g, name);
+    return up && up->ne[1] == 2 * (uint64_t)b->m->info.n_ff &&
+           !arch_has(b, "blk.%u.ffn_gate.weight", i);
+}
+
+/* Up and gate, each a tensor of its own, or the gate's rows before those of up in one. */
+static void up_and_gate(struct arch_builder *b, uint32_t i, struct stage *s)
+{
+    uint64_t embd = b->m->info.n_embd, ff = b->m->info.n_ff;
+    if (!is_fused(b, i)) {
+        arch_matrix(b, &s->w[1], ff, embd, "blk.%u.ffn_gate.weight", i);
+        arch_matrix(b, &s->w[0], ff, embd, "blk.%u.ffn_up.weight", i);
+        arch_vector_opt(b, &s->bias[1], ff, "blk.%u.ffn_gate.bias", i);
+        arch_vector_opt(b, &s->bias[0], ff, "blk.%u.ffn_up.bias", i);
+    } else {
+        arch_slice(b, &s->w[1], 0, ff, 2 * ff, embd, "blk.%u.ffn_up.weight", i);
+        arch_slice(b, &s->w[0], ff, ff, 2 * ff, embd, "blk.%u.ffn_up.weight", i);
+        arch_refuse(b, "blk.%u.ffn_up.bias", i);
+    }
+}
+
+void arch_ffn(struct arch_builder *b, uint32_t i, const struct arch_ffn *opt)
+{
+    uint64_t embd = b->m->info.n_embd, ff = b->m->info.n_ff;
+    struct stage *s = arch_stage(b, STAGE_FFN_IN, i);
+    s->act = opt->act;
+    if (!opt->no_norm)
+        arch_norm(b, &s->norm, embd, "blk.%u.%s", i, opt->norm ? opt->norm : "ffn_norm");
+    if (opt->plain) {
+        arch_matrix(b, &s->w[0], ff, embd, "blk.%u.ffn_up.weight", i);
+        arch_vector_opt(b, &s->bias[0], ff, "blk.%u.ffn_up.bias", i);
+        arch_refuse(b, "blk.%u.ffn_gate.weight", i);
+    } else {
+        up_and_gate(b, i, s);
+    }
+
+    s = arch_stage(b, STAGE_FFN_OUT, i);
+    if (opt->scale != 0) s->scale = opt->scale;
+    arch_matrix(b, &s->w[0], embd, ff, "blk.%u.ffn_down.weight", i);
+    arch_vector_opt(b, &s->bias[0], embd, "blk.%u.ffn_down.bias", i);
+    if (opt->post_norm) arch_norm(b, &s->post, embd, "blk.%u.%s", i, opt->post_norm);
+}
+
+void arch_gated_decoder_layers(struct arch_builder *b)
+{
+    struct arch_attention attention = {.attn = arch_attn(b)};
+    struct arch_ffn ffn = {.act = KERN_FN_SILU};
+    for (uint32_t i = 0; i < b->m->info.n_layer && !arch_status(b); i++) {
+        arch_attention(b, i, &attention);
+        arch_ffn(b, i, &ffn);
+    }
+}
+
+struct stage *arch_head(struct arch_builder *b)
+{
+    const struct model_info *info = &b->m->info;
+    bool tied = !arch_has(b, "output.weight");
+    struct stage *s = arch_stage(b, STAGE_HEAD, 0);
+    arch_norm(b, &s->norm, info->n_embd, "output_norm");
+    arch_matrix(b, &s->w[0], info->n_vocab, info->n_embd, "%s",
+                tied ? "token_embd.weight" : "output.weight");
+    arch_vector_opt(b, &s->bias[0], info->n_vocab, "output.bias");
+    return s;
+}
