@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "score", "bench", "tokenize", "detokenize",
+COMMANDS = ["complete", "generate", "score", "perplexity", "imatrix", "bench", "tokenize", "detokenize",
             "pull", "list", "show", "rm", "help", "completion"]
 
 
