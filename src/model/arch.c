@@ -8,8 +8,13 @@
 
 /* One entry per architecture: arch_NAME.c defines `const struct arch arch_NAME`. */
 #define ARCHITECTURES(X)                                                                           \
+    X(gpt_oss)                                                                                     \
     X(llama)                                                                                       \
-    X(qwen2)
+    X(llama4)                                                                                      \
+    X(qwen2)                                                                                       \
+    X(qwen2moe)                                                                                    \
+    X(qwen3)                                                                                       \
+    X(qwen3moe)
 
 #define DECLARE(name) extern const struct arch arch_##name;
 #define LIST(name)    &arch_##name,

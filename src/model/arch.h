@@ -20,10 +20,12 @@ struct arch_builder {
     enum status st;
     enum norm_kind norm_kind; /* of arch_norm; NORM_RMS until the description says otherwise */
     float norm_eps;           /* of arch_norm */
+    bool yarn_unrounded;      /* arch_rope: YaRN's ramp does not begin and end at whole pairs */
     size_t stages_cap;
     struct stage sink; /* stand in for what is returned once building has failed */
     struct attn attn_sink;
     struct rope rope_sink;
+    struct moe moe_sink;
     bool *used;        /* [gguf_n_tensors]: the model takes this tensor */
 };
 
@@ -92,12 +94,19 @@ void arch_slice(struct arch_builder *b, struct weight *w, uint64_t row0, uint64_
 void arch_stack(struct arch_builder *b, struct weight *w, uint32_t n_parts, uint32_t n_read,
                 uint64_t rows, uint64_t cols, const char *name_fmt, ...)
     __attribute__((format(printf, 7, 8)));
+/* Rows [row0, row0 + rows) of each of n_parts matrices, ne = {cols, total, n_parts}. */
+void arch_stack_slice(struct arch_builder *b, struct weight *w, uint32_t n_parts, uint32_t n_read,
+                      uint64_t row0, uint64_t rows, uint64_t total, uint64_t cols,
+                      const char *name_fmt, ...) __attribute__((format(printf, 9, 10)));
 /* A tensor of n elements as floats. */
 void arch_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same; *v stays NULL where the file has no such tensor. */
 void arch_vector_opt(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* `count` vectors of n elements, ne = {n, count}, one after the other. */
+void arch_vectors_opt(struct arch_builder *b, const float **v, uint64_t n, uint64_t count,
+                      const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
 /* A norm of the builder's kind from NAME.weight and, for NORM_LAYER where the file has it,
  * NAME.bias. */
 void arch_norm(struct arch_builder *b, struct norm *n, uint64_t width, const char *name_fmt, ...)
@@ -137,10 +146,29 @@ struct arch_ffn {
     const char *norm;      /* its name; NULL = "ffn_norm" */
     const char *post_norm; /* as in arch_attention */
     float scale;           /* the same */
+    uint32_t n_ff;         /* 0 = the info's */
+    /* What stands behind ffn_up, ffn_gate and ffn_down in the tensors' names, as in "_shexp"; NULL = nothing */
+    const char *suffix;
 };
 /* FFN_IN and FFN_OUT of layer i, with ffn_up, ffn_gate and ffn_down, or the gate's rows before up's
  * in ffn_up, and whichever of their biases the file has. */
 void arch_ffn(struct arch_builder *b, uint32_t i, const struct arch_ffn *opt);
+
+/* A mixture of experts from expert_count, expert_used_count and expert_feed_forward_length (without that
+ * key: feed_forward_length): a softmax over all experts, nothing else. Never NULL. */
+struct moe *arch_moe_params(struct arch_builder *b);
+/* What a layer's experts have; zero is SwiGLU without a shared expert. */
+struct arch_moe {
+    const struct moe *moe;
+    enum kern_activation act;
+    const char *norm;              /* of the input; NULL = "ffn_norm" */
+    float scale;                   /* as in arch_attention */
+    const struct arch_ffn *shared; /* a feed-forward part that all rows go through; NULL = none */
+};
+/* MOE_ROUTE, MOE_IN and MOE_OUT of layer i with ffn_gate_inp and ffn_up_exps, ffn_gate_exps (or both in
+ * ffn_gate_up_exps, the gate's rows first) and ffn_down_exps, and whichever of their biases the file
+ * has; a shared expert's FFN_IN and FFN_OUT among them. */
+void arch_moe(struct arch_builder *b, uint32_t i, const struct arch_moe *opt);
 
 /* All layers of the Llama family. */
 void arch_gated_decoder_layers(struct arch_builder *b);

@@ -73,51 +73,61 @@ void arch_attention(struct arch_builder *b, uint32_t i, const struct arch_attent
     if (opt->post_norm) arch_norm(b, &s->post, info->n_embd, "blk.%u.%s", i, opt->post_norm);
 }
 
-static bool is_fused(const struct arch_builder *b, uint32_t i)
+/* A layer's feed-forward matrices: how wide they are and what their names end with. */
+struct ffn_names {
+    uint32_t layer;
+    uint64_t embd, ff;
+    const char *suffix;
+};
+
+static bool is_fused(const struct arch_builder *b, const struct ffn_names *n)
 {
     char name[64];
-    snprintf(name, sizeof name, "blk.%u.ffn_up.weight", i);
+    snprintf(name, sizeof name, "blk.%u.ffn_up%s.weight", n->layer, n->suffix);
     const struct gguf_tensor *up = gguf_tensor_find(b->g, name);
-    return up && up->ne[1] == 2 * (uint64_t)b->m->info.n_ff &&
-           !arch_has(b, "blk.%u.ffn_gate.weight", i);
+    return up && up->ne[1] == 2 * n->ff &&
+           !arch_has(b, "blk.%u.ffn_gate%s.weight", n->layer, n->suffix);
 }
 
 /* Up and gate, each a tensor of its own, or the gate's rows before those of up in one. */
-static void up_and_gate(struct arch_builder *b, uint32_t i, struct stage *s)
+static void up_and_gate(struct arch_builder *b, const struct ffn_names *n, struct stage *s)
 {
-    uint64_t embd = b->m->info.n_embd, ff = b->m->info.n_ff;
-    if (!is_fused(b, i)) {
-        arch_matrix(b, &s->w[1], ff, embd, "blk.%u.ffn_gate.weight", i);
-        arch_matrix(b, &s->w[0], ff, embd, "blk.%u.ffn_up.weight", i);
-        arch_vector_opt(b, &s->bias[1], ff, "blk.%u.ffn_gate.bias", i);
-        arch_vector_opt(b, &s->bias[0], ff, "blk.%u.ffn_up.bias", i);
+    uint32_t i = n->layer;
+    if (!is_fused(b, n)) {
+        arch_matrix(b, &s->w[1], n->ff, n->embd, "blk.%u.ffn_gate%s.weight", i, n->suffix);
+        arch_matrix(b, &s->w[0], n->ff, n->embd, "blk.%u.ffn_up%s.weight", i, n->suffix);
+        arch_vector_opt(b, &s->bias[1], n->ff, "blk.%u.ffn_gate%s.bias", i, n->suffix);
+        arch_vector_opt(b, &s->bias[0], n->ff, "blk.%u.ffn_up%s.bias", i, n->suffix);
     } else {
-        arch_slice(b, &s->w[1], 0, ff, 2 * ff, embd, "blk.%u.ffn_up.weight", i);
-        arch_slice(b, &s->w[0], ff, ff, 2 * ff, embd, "blk.%u.ffn_up.weight", i);
-        arch_refuse(b, "blk.%u.ffn_up.bias", i);
+        arch_slice(b, &s->w[1], 0, n->ff, 2 * n->ff, n->embd, "blk.%u.ffn_up%s.weight", i,
+                   n->suffix);
+        arch_slice(b, &s->w[0], n->ff, n->ff, 2 * n->ff, n->embd, "blk.%u.ffn_up%s.weight", i,
+                   n->suffix);
+        arch_refuse(b, "blk.%u.ffn_up%s.bias", i, n->suffix);
     }
 }
 
 void arch_ffn(struct arch_builder *b, uint32_t i, const struct arch_ffn *opt)
 {
-    uint64_t embd = b->m->info.n_embd, ff = b->m->info.n_ff;
+    const struct ffn_names n = {i, b->m->info.n_embd, opt->n_ff ? opt->n_ff : b->m->info.n_ff,
+                                opt->suffix ? opt->suffix : ""};
     struct stage *s = arch_stage(b, STAGE_FFN_IN, i);
     s->act = opt->act;
     if (!opt->no_norm)
-        arch_norm(b, &s->norm, embd, "blk.%u.%s", i, opt->norm ? opt->norm : "ffn_norm");
+        arch_norm(b, &s->norm, n.embd, "blk.%u.%s", i, opt->norm ? opt->norm : "ffn_norm");
     if (opt->plain) {
-        arch_matrix(b, &s->w[0], ff, embd, "blk.%u.ffn_up.weight", i);
-        arch_vector_opt(b, &s->bias[0], ff, "blk.%u.ffn_up.bias", i);
-        arch_refuse(b, "blk.%u.ffn_gate.weight", i);
+        arch_matrix(b, &s->w[0], n.ff, n.embd, "blk.%u.ffn_up%s.weight", i, n.suffix);
+        arch_vector_opt(b, &s->bias[0], n.ff, "blk.%u.ffn_up%s.bias", i, n.suffix);
+        arch_refuse(b, "blk.%u.ffn_gate%s.weight", i, n.suffix);
     } else {
-        up_and_gate(b, i, s);
+        up_and_gate(b, &n, s);
     }
 
     s = arch_stage(b, STAGE_FFN_OUT, i);
     if (opt->scale != 0) s->scale = opt->scale;
-    arch_matrix(b, &s->w[0], embd, ff, "blk.%u.ffn_down.weight", i);
-    arch_vector_opt(b, &s->bias[0], embd, "blk.%u.ffn_down.bias", i);
-    if (opt->post_norm) arch_norm(b, &s->post, embd, "blk.%u.%s", i, opt->post_norm);
+    arch_matrix(b, &s->w[0], n.embd, n.ff, "blk.%u.ffn_down%s.weight", i, n.suffix);
+    arch_vector_opt(b, &s->bias[0], n.embd, "blk.%u.ffn_down%s.bias", i, n.suffix);
+    if (opt->post_norm) arch_norm(b, &s->post, n.embd, "blk.%u.%s", i, opt->post_norm);
 }
 
 void arch_gated_decoder_layers(struct arch_builder *b)

@@ -81,15 +81,18 @@ static void set_matrix(struct arch_builder *b, struct weight *w, const struct ex
     *w = (struct weight){.mat = {.type = type, .n_rows = x->rows, .n_cols = x->cols},
                          .src = t,
                          .src_row = x->row0,
+                         .src_rows = x->total,
                          .n_parts = x->n_parts,
                          .n_read = x->n_read};
 }
 
-static void set_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name)
+static void set_vectors(struct arch_builder *b, const float **v, uint64_t n, uint64_t count,
+                        const char *name)
 {
     const struct quant_traits *type;
     const struct gguf_tensor *t = take(b, name);
-    if (!check_tensor(b, name, t, (const uint64_t[]){n, 1, 1}, &type)) return;
+    if (!check_tensor(b, name, t, (const uint64_t[]){n, count, 1}, &type)) return;
+    n *= count;
     float *own = model_alloc(b->m, n * sizeof *own);
     if (!own) {
         arch_fail(b, ERR_NOMEM, "out of memory");
@@ -97,6 +100,11 @@ static void set_vector(struct arch_builder *b, const float **v, uint64_t n, cons
     }
     type->decode(t->data, own, n / type->block_elems);
     *v = own;
+}
+
+static void set_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name)
+{
+    set_vectors(b, v, n, 1, name);
 }
 
 /* False where building has failed already. */
@@ -150,6 +158,14 @@ void arch_stack(struct arch_builder *b, struct weight *w, uint32_t n_parts, uint
     WITH_NAME(set_matrix(b, w, &x, name));
 }
 
+void arch_stack_slice(struct arch_builder *b, struct weight *w, uint32_t n_parts, uint32_t n_read,
+                      uint64_t row0, uint64_t rows, uint64_t total, uint64_t cols,
+                      const char *name_fmt, ...)
+{
+    struct extent x = {rows, cols, row0, total, n_parts, n_read};
+    WITH_NAME(set_matrix(b, w, &x, name));
+}
+
 void arch_vector(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
 {
     WITH_NAME(set_vector(b, v, n, name));
@@ -163,6 +179,18 @@ static void set_vector_opt(struct arch_builder *b, const float **v, uint64_t n, 
 void arch_vector_opt(struct arch_builder *b, const float **v, uint64_t n, const char *name_fmt, ...)
 {
     WITH_NAME(set_vector_opt(b, v, n, name));
+}
+
+static void set_vectors_opt(struct arch_builder *b, const float **v, uint64_t n, uint64_t count,
+                            const char *name)
+{
+    if (gguf_tensor_find(b->g, name)) set_vectors(b, v, n, count, name);
+}
+
+void arch_vectors_opt(struct arch_builder *b, const float **v, uint64_t n, uint64_t count,
+                      const char *name_fmt, ...)
+{
+    WITH_NAME(set_vectors_opt(b, v, n, count, name));
 }
 
 static void set_norm(struct arch_builder *b, struct norm *n, uint64_t width, const char *name)

@@ -40,6 +40,38 @@ static void place_act(struct layout *l, struct kern_act *a, size_t rows, size_t 
     }
 }
 
+static size_t widest_ff(const struct model *m)
+{
+    size_t w = m->info.n_ff;
+    for (size_t s = 0; s < m->n_stages; s++) {
+        bool ffn = m->stages[s].kind == STAGE_FFN_IN || m->stages[s].kind == STAGE_MOE_IN;
+        if (ffn && m->stages[s].w[0].mat.n_rows > w) w = m->stages[s].w[0].mat.n_rows;
+    }
+    return w;
+}
+
+static void place_moe(struct forward *f, struct layout *l)
+{
+    const struct model *m = f->m;
+    size_t slots = f->max_rows * m->max_used, experts = 0, ff = 0;
+    for (size_t s = 0; s < m->n_stages; s++) {
+        const struct moe *e = m->stages[s].moe;
+        if (e && e->n_expert > experts) experts = e->n_expert;
+        if (e && e->n_ff > ff) ff = e->n_ff;
+    }
+    struct forward_moe *o = &f->moe;
+    o->scores = place(l, f->max_rows, experts * sizeof *o->scores);
+    o->choices = place(l, slots, sizeof *o->choices);
+    o->shared = place(l, f->max_rows, sizeof *o->shared);
+    o->slot_row = place(l, slots, sizeof *o->slot_row);
+    o->slot_weight = place(l, slots, sizeof *o->slot_weight);
+    o->active = place(l, experts, sizeof *o->active);
+    o->x = place(l, slots, m->info.n_embd * sizeof *o->x);
+    o->up = place(l, slots, ff * sizeof *o->up);
+    o->gate = place(l, slots, ff * sizeof *o->gate);
+    place_act(l, &o->act, slots, (m->info.n_embd > ff ? m->info.n_embd : ff) + 31);
+}
+
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
@@ -51,8 +83,8 @@ static void place_all(struct forward *f, struct layout *l)
     f->k = place(l, rows, (uint64_t)i->n_head_kv * hd * 4);
     f->v = place(l, rows, (uint64_t)i->n_head_kv * vd * 4);
     f->att = place(l, rows, (uint64_t)i->n_head * vd * 4);
-    f->gate = place(l, rows, i->n_ff * 4ull);
-    f->up = place(l, rows, i->n_ff * 4ull);
+    f->gate = place(l, rows, f->max_ff * 4ull);
+    f->up = place(l, rows, f->max_ff * 4ull);
     f->tmp = place(l, rows, i->n_embd * 4ull);
     for (uint32_t r = 0; r < f->m->n_ropes; r++)
         f->cs[r] = place(l, rows, f->m->ropes[r].n_dims * 4ull);
@@ -60,6 +92,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->counters = place(l, f->m->n_stages, COUNTERS * sizeof *f->counters);
     f->spans = place(l, rows, sizeof *f->spans);
     f->units = place(l, rows, sizeof *f->units);
+    if (f->m->max_used) place_moe(f, l);
     f->logit_rows = place(l, rows, sizeof *f->logit_rows);
     for (int t = 0; t < n; t++) {
         struct forward_thread th = {0};
@@ -98,6 +131,7 @@ enum status forward_create(const struct model *m, int n_threads, size_t max_rows
     f->m = m;
     f->max_rows = max_rows;
     f->max_cols = widest_input(m);
+    f->max_ff = widest_ff(m);
     if (n_threads <= 0) n_threads = machine_physical_cores();
     enum status st = kern_select(NULL, &f->ops, err);
     if (!st) st = pool_create(n_threads, &f->pool, err);

@@ -1,5 +1,5 @@
 /* The CPU backend's forward pass: buffers (forward.c), how threads share them (forward_work.c), stages
- * (forward_stages.c) and what surrounds attention (forward_attn.c). */
+ * (forward_stages.c), experts (forward_moe.c) and what surrounds attention (forward_attn.c). */
 #ifndef HEARTH_MODEL_FORWARD_INT_H
 #define HEARTH_MODEL_FORWARD_INT_H
 
@@ -37,18 +37,44 @@ struct forward_thread {
     struct kern_act view; /* of the stage's activations: buffers of its own or all threads' */
 };
 
+/* One expert's rows of a pass: slots [slot0, slot0 + n). */
+struct expert_rows {
+    uint32_t expert, slot0, n;
+};
+
+/* What a row's k-th expert is: its weight, and where its row stands among that expert's. */
+struct expert_choice {
+    uint32_t expert, slot;
+    float weight;
+};
+
+/* Buffers of a mixture of experts. A slot is a row seen by one of its experts; an expert's slots stand
+ * together. */
+struct forward_moe {
+    float *scores;                 /* [rows][n_expert] */
+    struct expert_choice *choices; /* [rows][n_used] */
+    float *shared;                 /* [rows]: how much a shared expert counts */
+    uint32_t *slot_row;            /* [slots] */
+    float *slot_weight;            /* [slots] */
+    struct expert_rows *active;    /* [n_expert]: experts with rows, ascending */
+    uint32_t n_active;
+    float *x;                      /* [slots][n_embd]: inputs, later outputs */
+    float *up, *gate;              /* [slots][n_ff] */
+    struct kern_act act;           /* [slots] */
+};
+
 struct forward {
     const struct model *m;
     const struct kern_ops *ops;
     struct pool *pool;
-    size_t max_rows, max_cols;
+    size_t max_rows, max_cols, max_ff;
     void *memory;           /* one allocation behind all buffers */
     struct forward_thread *threads;
     float *x;               /* [rows][n_embd]: residual stream */
     float *norm;            /* [rows][max_cols]: normalised input of a stage */
     float *q, *k;           /* [rows][heads * head_dim] */
     float *v, *att;         /* [rows][heads * v_dim] */
-    float *gate, *up;       /* [rows][n_ff] */
+    float *gate, *up;       /* [rows][max_ff] */
     float *tmp;             /* [rows][n_embd]: a product before it is added to x */
     float *cs[MODEL_MAX_ROPES]; /* [rows][n_dims] of each rope: cosines and sines */
     struct kern_act act;    /* buffers for max_rows x max_cols */
@@ -56,6 +82,7 @@ struct forward {
     struct span *spans;
     struct attn_unit *units;
     uint32_t *logit_rows;
+    struct forward_moe moe; /* where the model has experts */
     forward_observer observer; /* or NULL */
     void *observer_ctx;
 
@@ -67,7 +94,7 @@ struct forward {
     atomic_size_t stop_after; /* stage after whose last barrier all threads return */
 };
 
-enum { COUNTERS = 2 };
+enum { COUNTERS = 3 };
 
 /* Keys and values of a unit's rows and KV head h to the cache; `in` is the layer's ATTN_IN stage. */
 void forward_cache(struct forward *f, const struct stage *in, const struct attn_unit *u,
@@ -76,12 +103,11 @@ void forward_cache(struct forward *f, const struct stage *in, const struct attn_
 void forward_attend(struct forward *f, const struct forward_thread *own, const struct stage *in,
                     const struct attn_unit *u, uint32_t h);
 
-/* Shows rows of floats to the observer, which there has to be, as the input of part `part` of a tensor;
- * by one thread at a time. */
-void forward_show(const struct forward *f, const struct weight *w, uint32_t part, const float *x,
-                  size_t stride, size_t n_rows);
-/* The same for the activations that all of a stage's matrices but stacks are multiplied with. */
+/* For a pass with an observer, by one thread at a time: shows it the input of a stage's matrices but
+ * stacks, and that of part `part` of its stacks, n_rows of `stride` floats. */
 void forward_show_stage(const struct forward *f, const struct stage *s, const struct kern_act *act);
+void forward_show_part(const struct forward *f, const struct stage *s, uint32_t part,
+                       const float *x, size_t stride, size_t n_rows);
 
 /* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */
 void forward_stages(void *ctx, int thread);

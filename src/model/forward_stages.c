@@ -116,6 +116,7 @@ static void add_residual(const struct forward *f, const struct stage *s, size_t 
 {
     size_t at = r * f->m->info.n_embd + c0, n = c1 - c0;
     if (s->scale != 1) f->ops->scale(f->tmp + at, s->scale, n);
+    if (s->by_shared_gate) f->ops->scale(f->tmp + at, f->moe.shared[r], n);
     f->ops->add(f->x + at, f->tmp + at, n);
 }
 
@@ -174,7 +175,7 @@ static void ffn_panels(struct thread_ctx *c, const struct kern_act *act, size_t 
 {
     struct forward *f = c->f;
     const struct stage *s = c->s;
-    size_t ff = f->m->info.n_ff, c0, c1;
+    size_t ff = s->w[0].mat.n_rows, c0, c1;
     bool gated = s->w[1].mat.n_rows != 0;
     multiply_biased(c, 0, act, f->up, p0, p1);
     if (gated) multiply_biased(c, 1, act, f->gate, p0, p1);
@@ -227,7 +228,9 @@ static void (*const stage_fn[])(struct thread_ctx *c) = {
     [STAGE_EMBED] = stage_embed,       [STAGE_NORM] = stage_norm,
     [STAGE_ATTN_IN] = stage_attn_in,   [STAGE_ATTN] = stage_attn,
     [STAGE_ATTN_OUT] = stage_attn_out, [STAGE_FFN_IN] = stage_ffn_in,
-    [STAGE_FFN_OUT] = stage_ffn_out,   [STAGE_HEAD] = stage_head,
+    [STAGE_FFN_OUT] = stage_ffn_out,   [STAGE_MOE_ROUTE] = moe_route,
+    [STAGE_MOE_IN] = moe_in,           [STAGE_MOE_OUT] = moe_out,
+    [STAGE_HEAD] = stage_head,
 };
 
 void forward_stages(void *ctx, int thread)

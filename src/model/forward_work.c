@@ -77,8 +77,7 @@ void work_norm(const struct forward *f, const struct norm *norm, float *y, const
 /* ---- inputs of matrices -----------------------------------------------------------------------
  */
 
-/* The formats of activations that the stage's matrices read, as a set of bits. */
-static unsigned formats_read(const struct stage *s)
+unsigned work_formats(const struct stage *s)
 {
     unsigned set = 0;
     for (int i = 0; i < STAGE_MATRICES; i++)
@@ -98,7 +97,7 @@ const struct kern_act *work_prepare(struct thread_ctx *c, const float *src, size
 {
     struct forward *f = c->f;
     const struct stage *s = c->s;
-    unsigned formats = formats_read(s);
+    unsigned formats = work_formats(s);
     float *norm = n == 1 ? c->own->norm : f->norm;
     bool copied = s->norm.kind || selected;
     struct kern_act *act = &c->own->view;

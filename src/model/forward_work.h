@@ -55,10 +55,17 @@ typedef void (*work_panels_fn)(struct thread_ctx *c, const struct kern_act *act,
 /* Calls fn for ranges of panels until all are taken. */
 void work_each_panels(struct thread_ctx *c, int counter, size_t panels, work_panels_fn fn,
                       const struct kern_act *act);
+/* The formats of activations that the stage's matrices read, as a set of bits. */
+unsigned work_formats(const struct stage *s);
 /* Panels [p0, p1) of a product; y has w->n_rows floats a row. */
 void work_multiply(struct thread_ctx *c, const struct kern_matrix *w, const struct kern_act *act,
                    float *y, size_t p0, size_t p1);
 /* Columns [*c0, *c1) of a product that panels [p0, p1) make. */
 void work_columns(const struct kern_matrix *w, size_t p0, size_t p1, size_t *c0, size_t *c1);
+
+/* The stages of a mixture of experts. */
+void moe_route(struct thread_ctx *c);
+void moe_in(struct thread_ctx *c);
+void moe_out(struct thread_ctx *c);
 
 #endif

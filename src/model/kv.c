@@ -11,9 +11,9 @@
 #include "model/model_int.h"
 
 #define REGION_ALIGN                                                                               \
-    ((uint64_t)2 << 20) /* so that the kernel can back the region by huge pages                    \
-                         */
-#define MAX_PAGES  ((size_t)1 << 24) /* caps the pool's own bookkeeping: half a billion tokens */
+    ((uint64_t)2 << 20)             /* so that the kernel can back the region by huge pages        \
+                                     */
+#define MAX_PAGES ((size_t)1 << 24) /* caps the pool's own bookkeeping: half a billion tokens */
 
 struct kv_pool {
     uint8_t *map; /* the whole mapping, unaligned */

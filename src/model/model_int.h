@@ -15,6 +15,7 @@ struct weight {
     struct kern_matrix mat; /* of a part */
     const struct gguf_tensor *src;
     uint64_t src_row;  /* first row of src */
+    uint64_t src_rows; /* of src from one part to the next */
     uint32_t n_parts;  /* 1 for a plain matrix */
     uint32_t n_read;   /* parts that one token reads */
     size_t part_bytes; /* of a part's panels */
@@ -63,6 +64,22 @@ struct attn {
     float temp_scale, temp_floor; /* 0: not */
 };
 
+/* How a mixture of experts (Shazeer et al. 2017, arXiv:1701.06538) chooses among its experts. */
+enum moe_score {
+    MOE_SOFTMAX,      /* weights are a softmax over all experts' scores */
+    MOE_SOFTMAX_USED, /* over those of the chosen alone */
+    MOE_SIGMOID,      /* each expert's sigmoid */
+};
+
+struct moe {
+    uint32_t n_expert, n_used, n_ff;  /* n_ff: of each expert */
+    uint32_t n_group, n_group_used;   /* experts come from the best groups only; 0 or 1 groups: from all */
+    enum moe_score score;
+    bool normalise;                   /* the chosen weights are divided by their sum */
+    bool weigh_input;                 /* weights multiply an expert's input, not its output */
+    float scale;                      /* of the weights */
+};
+
 /* A stage is the unit that a backend may fuse, place barriers in and split over threads.
  * The residual stream x has n_embd floats per row. */
 enum stage_kind {
@@ -73,6 +90,11 @@ enum stage_kind {
     STAGE_ATTN_OUT, /* x += scale * post(a Wo + bias) */
     STAGE_FFN_IN,   /* h = act(norm(x) Wgate + bias) * (norm(x) Wup + bias), or act(norm(x) Wup + bias) */
     STAGE_FFN_OUT,  /* x += scale * post(h Wdown + bias) */
+    /* The experts' activations are made before, their sum is added after those of a shared expert, whose
+     * FFN_IN and FFN_OUT stand between. */
+    STAGE_MOE_ROUTE, /* the experts of each row, from norm(x) Wrouter + bias */
+    STAGE_MOE_IN,    /* each chosen expert's h, as FFN_IN */
+    STAGE_MOE_OUT,   /* x += scale * sum of weight * (h Wdown + bias) */
     STAGE_HEAD,     /* logits = cap(scale * (norm(x) Wout + bias)) */
 };
 
@@ -85,15 +107,19 @@ struct stage {
     struct norm post; /* ATTN_OUT, FFN_OUT: of what is added to x */
     float scale;      /* 1 where the model has none */
     float softcap;    /* HEAD: logits are bent to within +-softcap; 0: not */
-    /* ATTN_IN: q, k, v; FFN_IN: up and, where gated, gate; others: w[0] */
+    /* ATTN_IN: q, k, v; FFN_IN and MOE_IN: up and, where gated, gate; others: w[0] */
     struct weight w[STAGE_MATRICES];
-    const float *bias[STAGE_MATRICES];
+    const float *bias[STAGE_MATRICES]; /* as many numbers as the matrix has rows, in all its parts */
     /* ATTN_IN, ATTN */
     const struct attn *attn;
     struct norm head_norm[2]; /* of each query and key, before RoPE: [head_dim] */
     const float *key_centre;  /* [n_head_kv * head_dim], what its keys have in common; or NULL */
     const float *sinks;       /* [n_head], logits that take weight and give no value; or NULL */
-    enum kern_activation act; /* FFN_IN */
+    enum kern_activation act; /* FFN_IN, MOE_IN */
+    const struct moe *moe;    /* MOE_ROUTE, MOE_IN, MOE_OUT */
+    const float *preference;  /* MOE_ROUTE: [n_expert], added when choosing, not to the weights; or NULL */
+    const float *shared_gate; /* MOE_ROUTE: [n_embd], a shared expert counts sigmoid(this . norm(x)); or NULL */
+    bool by_shared_gate;      /* FFN_OUT: what is added counts as much as that says */
     /* EMBED */
     const struct gguf_tensor *table, *positions; /* rows as in the file; positions may be NULL */
     const float *constant;                       /* [n_embd], added to every row; or NULL */
@@ -106,6 +132,7 @@ struct model {
     size_t n_stages;
     struct rope ropes[MODEL_MAX_ROPES];
     uint32_t n_ropes;
+    uint32_t max_used; /* experts of a row, at most; 0 where there are none */
     const struct stage **attn_in; /* [n_layer]: that layer's ATTN_IN stage */
     /* owned memory, freed by model_close */
     void **owned;

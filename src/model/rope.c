@@ -12,7 +12,7 @@
 #define TWO_PI 6.283185307179586
 
 struct scaling {
-    bool yarn;
+    bool yarn, unrounded;
     double base, factor;
     double original_context;
     double beta_fast, beta_slow; /* turns within the original context where the ramp begins, ends */
@@ -31,8 +31,10 @@ static void fill_frequencies(const struct scaling *s, uint32_t n_dims, const flo
 {
     double low = 0, high = 0;
     if (s->yarn) {
-        low = fmax(floor(pair_of_turns(s, n_dims, s->beta_fast)), 0);
-        high = fmin(ceil(pair_of_turns(s, n_dims, s->beta_slow)), n_dims - 1.0);
+        low = pair_of_turns(s, n_dims, s->beta_fast);
+        high = pair_of_turns(s, n_dims, s->beta_slow);
+        low = fmax(s->unrounded ? low : floor(low), 0);
+        high = fmin(s->unrounded ? high : ceil(high), n_dims - 1.0);
     }
     for (uint32_t i = 0; i < n_dims / 2; i++) {
         double keep = 0; /* how much of the unscaled frequency stays */
@@ -115,6 +117,7 @@ const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *fact
     r->neox = neox;
     arch_u32_or(b, "rope.dimension_count", 2, head_dim, head_dim, &r->n_dims);
     read_scaling(b, &s);
+    s.unrounded = b->yarn_unrounded;
     if (r->n_dims % 2)
         arch_fail(b, ERR_FORMAT, "key %s.rope.dimension_count is %u, expected an even number",
                   b->name, r->n_dims);

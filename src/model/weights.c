@@ -180,7 +180,7 @@ static void pack_chunk(struct packing *p, const struct chunk *c, uint8_t *dst)
     for (size_t i = c->panel0; i < c->panel1; i++) {
         size_t row = i % panels * KERN_PANEL;
         size_t n = mat->n_rows - row < KERN_PANEL ? mat->n_rows - row : KERN_PANEL;
-        size_t src_row = it->w->src_row + i / panels * mat->n_rows + row;
+        size_t src_row = it->w->src_row + i / panels * it->w->src_rows + row;
         kern_pack_panel(mat->type, src->data + src_row * row_bytes, row_bytes, n, mat->n_cols,
                         dst + (i - c->panel0) * it->panel_bytes);
     }

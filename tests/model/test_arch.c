@@ -299,7 +299,7 @@ static void test_architectures(void **state)
     struct tiny_model t;
     tiny_init(&t, "llama");
     tiny_str(&t, "general.architecture", "mamba");
-    check_fails(&t, ERR_UNSUPPORTED, "mamba", "llama, qwen2", NULL);
+    check_fails(&t, ERR_UNSUPPORTED, "mamba", "llama", "qwen2moe", NULL);
     tiny_drop_key(&t, "general.architecture");
     check_fails(&t, ERR_FORMAT, "general.architecture", NULL);
     tiny_u32(&t, "general.architecture", 7);
@@ -438,9 +438,15 @@ static void test_refused(void **state)
 {
     (void)state;
     struct tiny_model t;
+    tiny_init(&t, "qwen2");
+    tiny_u32(&t, "qwen2.expert_count", 8);
+    check_fails(&t, ERR_UNSUPPORTED, "8 experts", NULL);
     tiny_init(&t, "llama");
     tiny_u32(&t, "llama.expert_count", 8);
-    check_fails(&t, ERR_UNSUPPORTED, "8 experts", NULL);
+    tiny_u32(&t, "llama.expert_used_count", 9);
+    check_fails(&t, ERR_FORMAT, "llama.expert_used_count is 9", NULL);
+    tiny_u32(&t, "llama.expert_used_count", 2);
+    check_fails(&t, ERR_FORMAT, "tensor blk.0.ffn_gate_inp.weight is missing", NULL);
 
     tiny_init(&t, "llama");
     tiny_tensor(&t, "blk.1.attn_k_norm.weight", QUANT_F32, 16, 0);

@@ -11,6 +11,8 @@ dicts:
     config    an instance of a transformers configuration
     model     the transformers class to build
     tweak     optional function(model): after the weights were drawn
+    keys      optional dict {key: number}: added to the file, without the architecture's prefix, where
+              the converter leaves out what only published models' fixed values need
     pooled    optional: the model is an encoder; see below
     effects   optional dict {label: function(config)}: options that must show. Each changes a copy
               of the configuration; the same weights must then give logits that are at least 2 % of
@@ -92,7 +94,7 @@ def dummy_vocab(converter):
     converter.set_vocab = set_vocab
 
 
-def convert(folder, out, llama_cpp):
+def convert(folder, out, llama_cpp, keys):
     sys.path[:0] = [str(llama_cpp), str(llama_cpp / "gguf-py")]
     import gguf
     from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
@@ -100,6 +102,14 @@ def convert(folder, out, llama_cpp):
     cls = get_model_class(get_model_architecture(hparams, ModelType.TEXT))
     plain = type(cls.__name__, (cls,), {"model_arch": cls.model_arch})
     dummy_vocab(plain)
+
+    def set_gguf_parameters(self):
+        super(plain, self).set_gguf_parameters()
+        for key, value in keys.items():
+            add = self.gguf_writer.add_uint32 if isinstance(value, int) else self.gguf_writer.add_float32
+            add(f"{self.gguf_writer.arch}.{key}", value)
+
+    plain.set_gguf_parameters = set_gguf_parameters
     with torch.inference_mode():
         plain(folder, gguf.LlamaFileType.ALL_F32, out).write()
 
@@ -130,7 +140,7 @@ def make(spec, args):
     folder = Path(args.keep_hf) / name if args.keep_hf else Path(tempfile.mkdtemp())
     model.save_pretrained(folder)
     path = args.out / f"{name}.gguf"
-    convert(folder, path, args.converter)
+    convert(folder, path, args.converter, spec.get("keys", {}))
     if not args.keep_hf:
         shutil.rmtree(folder)
     with open(args.out / f"{name}.golden", "wb") as f:
