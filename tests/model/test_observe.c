@@ -195,12 +195,113 @@ static void test_threads_and_rows_change_nothing(void **state)
     free(plain);
 }
 
+/* ---- experts ----------------------------------------------------------------------------------- */
+
+enum { EXPERTS = 8, USED = 3 }; /* of arch/qwen3moe */
+
+/* Of the first layer: squares of the inputs, by expert where there are some. */
+struct mixture {
+    double router, up[EXPERTS], gate[EXPERTS], down[EXPERTS];
+    size_t router_rows, up_rows[EXPERTS], down_rows[EXPERTS];
+};
+
+static double squares(const struct forward_input *in)
+{
+    double sum = 0;
+    for (size_t r = 0; r < in->n_rows; r++)
+        for (size_t i = 0; i < in->n_cols; i++) {
+            double x = (double)in->x[r * in->stride + i];
+            sum += x * x;
+        }
+    return sum;
+}
+
+static void watch_mixture(void *ctx, const struct forward_input *in)
+{
+    struct mixture *m = ctx;
+    struct gguf_str name = in->tensor->name;
+    assert_true(in->part < EXPERTS && in->n_cols == in->tensor->ne[0]);
+    if (gguf_str_eq(name, "blk.0.ffn_gate_inp.weight")) {
+        m->router += squares(in);
+        m->router_rows += in->n_rows;
+    }
+    if (gguf_str_eq(name, "blk.0.ffn_gate_exps.weight")) m->gate[in->part] += squares(in);
+    if (gguf_str_eq(name, "blk.0.ffn_up_exps.weight")) {
+        m->up[in->part] += squares(in);
+        m->up_rows[in->part] += in->n_rows;
+    }
+    if (gguf_str_eq(name, "blk.0.ffn_down_exps.weight")) {
+        m->down[in->part] += squares(in);
+        m->down_rows[in->part] += in->n_rows;
+    }
+}
+
+static struct mixture observe_mixture(const struct loaded *l, int threads, size_t chunk)
+{
+    struct mixture m = {0};
+    int32_t ids[N];
+    struct forward *f;
+    struct kv_pool *pool;
+    struct kv_seq *seq;
+    assert_int_equal(forward_create(l->m, threads, N, &f, NULL), OK);
+    assert_int_equal(kv_pool_create(l->m, N, &pool, NULL), OK);
+    assert_int_equal(kv_seq_create(pool, &seq, NULL), OK);
+    for (size_t i = 0; i < N; i++) ids[i] = golden.ids[i] % (int32_t)model_info(l->m)->n_vocab;
+    forward_observe(f, watch_mixture, &m);
+    for (size_t at = 0; at < N; at += chunk)
+        golden_feed(f, seq, ids + at, N - at < chunk ? N - at : chunk, NULL);
+    kv_seq_destroy(seq);
+    kv_pool_destroy(pool);
+    forward_destroy(f);
+    return m;
+}
+
+static void assert_close(double a, double b)
+{
+    if (!(fabs(a - b) <= 1e-9 * fabs(b))) fail_msg("%.17g is not %.17g", a, b);
+}
+
+/* Each row is seen by as many experts as it uses, and by each as the router saw it. */
+static void test_experts_see_their_rows(void **state)
+{
+    (void)state;
+    struct loaded l = golden_open("arch/qwen3moe", NULL, NULL);
+    struct mixture want = observe_mixture(&l, 1, N);
+    size_t rows = 0, n_seen = 0;
+    double up = 0;
+    for (int i = 0; i < EXPERTS; i++) {
+        rows += want.up_rows[i];
+        n_seen += want.up_rows[i] > 0;
+        up += want.up[i];
+        assert_int_equal(want.down_rows[i], want.up_rows[i]);
+        assert_true(want.gate[i] == want.up[i]);
+        assert_true((want.down[i] > 0) == (want.up_rows[i] > 0));
+    }
+    assert_int_equal(want.router_rows, N);
+    assert_int_equal(rows, N * USED);
+    assert_true(n_seen > USED);
+    assert_close(up, USED * want.router);
+    for (int threads = 2; threads <= 3; threads++) {
+        struct mixture m = observe_mixture(&l, threads, N);
+        assert_memory_equal(&m, &want, sizeof m);
+    }
+    /* Rows one by one find the same experts. */
+    struct mixture single = observe_mixture(&l, 2, 1);
+    for (int i = 0; i < EXPERTS; i++) {
+        assert_int_equal(single.up_rows[i], want.up_rows[i]);
+        assert_close(single.up[i], want.up[i]);
+        assert_close(single.down[i], want.down[i]);
+    }
+    golden_close(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_matrix_is_seen_once_a_row),
         cmocka_unit_test(test_the_first_inputs_are_normalised_embeddings),
         cmocka_unit_test(test_threads_and_rows_change_nothing),
+        cmocka_unit_test(test_experts_see_their_rows),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
