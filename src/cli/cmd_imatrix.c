@@ -171,7 +171,8 @@ static enum status print_result(const struct work *w, struct error *err)
            (unsigned long long)chunks, chunks == 1 ? "" : "s",
            (unsigned long long)w->info.chunk_size);
     if (unseen)
-        printf("%zu experts were never chosen: a longer text would reach more of them\n", unseen);
+        printf("%zu matrices of experts were never used: a longer text reaches more of them\n",
+               unseen);
     return OK;
 }
 
