@@ -29,6 +29,7 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
     s->n_vocab = info->n_vocab;
     /* Memory for the second timeline is committed when it is first used, if ever. */
     enum status st = kv_pool_create(e->model, 2 * n_ctx + SPARE_ROOM, &s->pool, err);
+    if (!st) kv_pool_set_context(s->pool, n_ctx);
     if (st == OK) st = kv_seq_create(s->pool, &s->seq, err);
     if (st == OK) {
         s->tokens = calloc(n_ctx, sizeof *s->tokens);

@@ -45,7 +45,7 @@ static enum status make_header(const struct session *s, uint64_t n_tokens, struc
     const char *identity = gguf_identity(s->e->g);
     memcpy(h->identity, identity, strnlen(identity, sizeof h->identity));
     h->n_tokens = n_tokens;
-    return kv_file_form(s->seq, &h->form, err);
+    return kv_file_form(s->e->model, s->seq, &h->form, err);
 }
 
 /* dir/HEX.session, HEX being a digest of key and model: the name tells nothing. */

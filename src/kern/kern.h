@@ -135,9 +135,9 @@ size_t kern_attn_scratch_bytes(size_t head_dim, size_t v_dim);
 
 /* ---- operations ------------------------------------------------------------------------------- */
 
-/* Functions of feed-forward networks. e^-x is taken as 0 for x > 87 and does not grow below -88, so tails
- * below 1e-36 are cut off. A NaN stays one, and minus infinity gives NaN or minus infinity, except with
- * RELU and RELU2: what is broken shows. */
+/* Functions of feed-forward networks, to within 5 units of the last place (300 without fused
+ * multiply-adds) or |x| * 1e-38. A NaN stays one, and minus infinity gives NaN or minus infinity, except
+ * with RELU and RELU2: what is broken shows. */
 enum kern_activation {
     KERN_FN_SILU,      /* x / (1 + e^-x) */
     KERN_FN_GELU_TANH, /* x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 * x^3))) */

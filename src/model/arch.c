@@ -8,13 +8,20 @@
 
 /* One entry per architecture: arch_NAME.c defines `const struct arch arch_NAME`. */
 #define ARCHITECTURES(X)                                                                           \
+    X(gemma)                                                                                       \
+    X(gemma2)                                                                                      \
+    X(gemma3)                                                                                      \
     X(gpt_oss)                                                                                     \
+    X(granite)                                                                                     \
     X(llama)                                                                                       \
     X(llama4)                                                                                      \
+    X(phi3)                                                                                        \
     X(qwen2)                                                                                       \
     X(qwen2moe)                                                                                    \
     X(qwen3)                                                                                       \
-    X(qwen3moe)
+    X(qwen3moe)                                                                                    \
+    X(starcoder)                                                                                   \
+    X(starcoder2)
 
 #define DECLARE(name) extern const struct arch arch_##name;
 #define LIST(name)    &arch_##name,

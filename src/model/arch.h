@@ -26,7 +26,7 @@ struct arch_builder {
     struct attn attn_sink;
     struct rope rope_sink;
     struct moe moe_sink;
-    bool *used;        /* [gguf_n_tensors]: the model takes this tensor */
+    bool *used; /* [gguf_n_tensors]: the model takes this tensor */
 };
 
 /* OK, or the first failure. */
@@ -51,9 +51,12 @@ void arch_f64_or(struct arch_builder *b, const char *key, double lo, double hi, 
 /* The widest head that attention has kernels for. */
 #define ARCH_MAX_HEAD 512u
 
+/* A truth value. */
+void arch_bool_or(struct arch_builder *b, const char *key, bool fallback, bool *out);
+
 /* What every decoder has: block_count, context_length, embedding_length, feed_forward_length,
- * attention.head_count, head_count_kv, key_length, value_length and the epsilon of the kind of norms
- * that the builder is set to go to the model's info, n_vocab comes from the rows of
+ * attention.head_count, head_count_kv, key_length, value_length and the epsilon of the kind of
+ * norms that the builder is set to go to the model's info, n_vocab comes from the rows of
  * token_embd.weight. */
 void arch_decoder_params(struct arch_builder *b);
 /* ERR_UNSUPPORTED where attention has no kernels for the info's head_dim or v_dim; for descriptions
@@ -64,12 +67,18 @@ void arch_refuse_experts(struct arch_builder *b);
 
 /* The rope.* keys: dimension_count, freq_base, and scaling none, linear or YaRN. neox: pairs are
  * (i, i + n/2), else neighbours. `factors` names a tensor of n_dims / 2 divisors of the frequencies
- * that a file may have, or is NULL. Returns the model's next rope, never NULL, valid as long as the
- * model. */
+ * that a file may have, or is NULL; LongRoPE's two tensors are found by themselves. Returns the
+ * model's next rope, never NULL, valid as long as the model. */
 const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors);
-/* A rope of this base, its frequencies divided by `factor`, for layers that differ from the rest. */
+/* A rope of this base, its frequencies divided by `factor`, for layers that differ from the rest.
+ */
 const struct rope *arch_rope_plain(struct arch_builder *b, bool neox, uint32_t n_dims, double base,
                                    double factor);
+
+/* Which layers look back over the sliding window only: [n_layer], from
+ * attention.sliding_window_pattern where the file has it, else all but every period-th layer. Valid
+ * as long as the model; NULL after a failure. */
+const bool *arch_window_layers(struct arch_builder *b, uint32_t period);
 
 /* ---- stages and weights ---------------------------------------------------------------------- */
 
@@ -115,14 +124,16 @@ void arch_norm(struct arch_builder *b, struct norm *n, uint64_t width, const cha
 void arch_table(struct arch_builder *b, const struct gguf_tensor **table, uint64_t rows,
                 uint64_t cols, const char *name_fmt, ...) __attribute__((format(printf, 5, 6)));
 
-/* EMBED from token_embd.weight; the stage is the model's last so far. */
-void arch_embed(struct arch_builder *b);
+/* EMBED from token_embd.weight; returned for its scale. The model's first stage. */
+struct stage *arch_embed(struct arch_builder *b);
+/* After arch_embed: every position has an embedding of its own, in position_embd.weight. */
+void arch_positions(struct arch_builder *b);
 /* HEAD with output_norm, and output.weight or the embedding again where the file has none; returned
  * for scale and cap. */
 struct stage *arch_head(struct arch_builder *b);
 
-/* A new way to attend: causal, over all positions, with the model's first rope where it has one and a
- * scale of 1 / sqrt(head_dim). Never NULL; valid as long as the model. */
+/* A new way to attend: causal, over all positions, with the model's first rope where it has one and
+ * a scale of 1 / sqrt(head_dim). Never NULL; valid as long as the model. */
 struct attn *arch_attn(struct arch_builder *b);
 
 /* What a layer's attention has beside what all have; zero is Llama's. */
@@ -147,15 +158,16 @@ struct arch_ffn {
     const char *post_norm; /* as in arch_attention */
     float scale;           /* the same */
     uint32_t n_ff;         /* 0 = the info's */
-    /* What stands behind ffn_up, ffn_gate and ffn_down in the tensors' names, as in "_shexp"; NULL = nothing */
+    /* What stands behind ffn_up, ffn_gate and ffn_down in the tensors' names, as in "_shexp"; NULL
+     * = nothing */
     const char *suffix;
 };
 /* FFN_IN and FFN_OUT of layer i, with ffn_up, ffn_gate and ffn_down, or the gate's rows before up's
  * in ffn_up, and whichever of their biases the file has. */
 void arch_ffn(struct arch_builder *b, uint32_t i, const struct arch_ffn *opt);
 
-/* A mixture of experts from expert_count, expert_used_count and expert_feed_forward_length (without that
- * key: feed_forward_length): a softmax over all experts, nothing else. Never NULL. */
+/* A mixture of experts from expert_count, expert_used_count and expert_feed_forward_length (without
+ * that key: feed_forward_length): a softmax over all experts, nothing else. Never NULL. */
 struct moe *arch_moe_params(struct arch_builder *b);
 /* What a layer's experts have; zero is SwiGLU without a shared expert. */
 struct arch_moe {
@@ -165,9 +177,9 @@ struct arch_moe {
     float scale;                   /* as in arch_attention */
     const struct arch_ffn *shared; /* a feed-forward part that all rows go through; NULL = none */
 };
-/* MOE_ROUTE, MOE_IN and MOE_OUT of layer i with ffn_gate_inp and ffn_up_exps, ffn_gate_exps (or both in
- * ffn_gate_up_exps, the gate's rows first) and ffn_down_exps, and whichever of their biases the file
- * has; a shared expert's FFN_IN and FFN_OUT among them. */
+/* MOE_ROUTE, MOE_IN and MOE_OUT of layer i with ffn_gate_inp and ffn_up_exps, ffn_gate_exps (or
+ * both in ffn_gate_up_exps, the gate's rows first) and ffn_down_exps, and whichever of their biases
+ * the file has; a shared expert's FFN_IN and FFN_OUT among them. */
 void arch_moe(struct arch_builder *b, uint32_t i, const struct arch_moe *opt);
 
 /* All layers of the Llama family. */

@@ -18,8 +18,9 @@ static enum status gpt_oss_build(struct arch_builder *b)
     struct arch_attention attention = {.sinks = true};
     struct arch_moe experts = {
         .moe = moe, .act = KERN_FN_SWIGLU_OAI, .norm = "post_attention_norm"};
+    const bool *is_near = arch_window_layers(b, 2);
     for (uint32_t i = 0; i < b->m->info.n_layer && !arch_status(b); i++) {
-        attention.attn = i % 2 ? full : near;
+        attention.attn = is_near[i] ? near : full;
         arch_attention(b, i, &attention);
         arch_moe(b, i, &experts);
     }

@@ -99,6 +99,18 @@ void arch_f64_or(struct arch_builder *b, const char *key, double lo, double hi, 
     get_f64(b, key, lo, hi, &fallback, out);
 }
 
+void arch_bool_or(struct arch_builder *b, const char *key, bool fallback, bool *out)
+{
+    char full[MAX_KEY];
+    *out = fallback;
+    if (b->st) return;
+    enum status st = gguf_get_bool(b->g, full_key(b, key, full), out, b->err);
+    if (st == ERR_NOT_FOUND)
+        *out = fallback;
+    else
+        b->st = st;
+}
+
 void arch_check_heads(struct arch_builder *b)
 {
     const struct model_info *info = &b->m->info;
@@ -150,6 +162,28 @@ static void count_vocabulary(struct arch_builder *b)
     } else {
         b->m->info.n_vocab = (uint32_t)t->ne[1];
     }
+}
+
+const bool *arch_window_layers(struct arch_builder *b, uint32_t period)
+{
+    char full[MAX_KEY];
+    struct gguf_array a;
+    uint64_t n;
+    uint32_t n_layer = b->m->info.n_layer;
+    full_key(b, "attention.sliding_window_pattern", full);
+    bool *near = b->st ? NULL : model_alloc(b->m, n_layer * sizeof *near);
+    if (!near) {
+        arch_fail(b, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    bool listed = gguf_get_array(b->g, full, &a, NULL) == OK;
+    if (listed && (a.type == GGUF_STRING || a.count < n_layer))
+        arch_fail(b, ERR_FORMAT, "key %s does not tell of all %u layers", full, n_layer);
+    if (!listed && gguf_get_u64(b->g, full, &n, NULL) == OK && n >= 1 && n <= MAX_LAYERS)
+        period = (uint32_t)n;
+    for (uint32_t i = 0; i < n_layer && !b->st; i++)
+        near[i] = listed ? gguf_array_i64(&a, i) != 0 : (i + 1) % period != 0;
+    return near;
 }
 
 void arch_refuse_experts(struct arch_builder *b)

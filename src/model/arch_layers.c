@@ -4,10 +4,18 @@
 
 #include "model/arch.h"
 
-void arch_embed(struct arch_builder *b)
+struct stage *arch_embed(struct arch_builder *b)
 {
     struct stage *s = arch_stage(b, STAGE_EMBED, 0);
     arch_table(b, &s->table, b->m->info.n_vocab, b->m->info.n_embd, "token_embd.weight");
+    return s;
+}
+
+void arch_positions(struct arch_builder *b)
+{
+    if (arch_status(b)) return;
+    arch_table(b, &b->m->stages[0].positions, b->m->info.n_ctx_train, b->m->info.n_embd,
+               "position_embd.weight");
 }
 
 struct attn *arch_attn(struct arch_builder *b)

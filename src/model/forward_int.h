@@ -1,5 +1,6 @@
-/* The CPU backend's forward pass: buffers (forward.c), how threads share them (forward_work.c), stages
- * (forward_stages.c), experts (forward_moe.c) and what surrounds attention (forward_attn.c). */
+/* The CPU backend's forward pass: buffers (forward.c), how threads share them (forward_work.c),
+ * stages (forward_stages.c), experts (forward_moe.c) and what surrounds attention (forward_attn.c).
+ */
 #ifndef HEARTH_MODEL_FORWARD_INT_H
 #define HEARTH_MODEL_FORWARD_INT_H
 
@@ -23,13 +24,13 @@ struct attn_unit {
 
 /* What one thread needs for itself. */
 struct forward_thread {
-    void *matmul;       /* KERN_MATMUL_SCRATCH bytes */
+    void *matmul; /* KERN_MATMUL_SCRATCH bytes */
     /* Queries of one call of the attention kernel and what it wants to know of each:
      * [KERN_ATTN_MAX_Q], the vectors of head_dim and v_dim floats */
     float *q, *out;
     uint32_t *n_kv, *kv0, *pos;
     float *slope, *sink;
-    void *attn;         /* kern_attn_scratch_bytes */
+    void *attn; /* kern_attn_scratch_bytes */
     /* A single row's input is prepared by every thread for itself: this saves a barrier, and
      * preparing costs less than waiting. */
     float *norm;
@@ -48,8 +49,8 @@ struct expert_choice {
     float weight;
 };
 
-/* Buffers of a mixture of experts. A slot is a row seen by one of its experts; an expert's slots stand
- * together. */
+/* Buffers of a mixture of experts. A slot is a row seen by one of its experts; an expert's slots
+ * stand together. */
 struct forward_moe {
     float *scores;                 /* [rows][n_expert] */
     struct expert_choice *choices; /* [rows][n_used] */
@@ -58,9 +59,9 @@ struct forward_moe {
     float *slot_weight;            /* [slots] */
     struct expert_rows *active;    /* [n_expert]: experts with rows, ascending */
     uint32_t n_active;
-    float *x;                      /* [slots][n_embd]: inputs, later outputs */
-    float *up, *gate;              /* [slots][n_ff] */
-    struct kern_act act;           /* [slots] */
+    float *x;            /* [slots][n_embd]: inputs, later outputs */
+    float *up, *gate;    /* [slots][n_ff] */
+    struct kern_act act; /* [slots] */
 };
 
 struct forward {
@@ -68,17 +69,17 @@ struct forward {
     const struct kern_ops *ops;
     struct pool *pool;
     size_t max_rows, max_cols, max_ff;
-    void *memory;           /* one allocation behind all buffers */
+    void *memory; /* one allocation behind all buffers */
     struct forward_thread *threads;
-    float *x;               /* [rows][n_embd]: residual stream */
-    float *norm;            /* [rows][max_cols]: normalised input of a stage */
-    float *q, *k;           /* [rows][heads * head_dim] */
-    float *v, *att;         /* [rows][heads * v_dim] */
-    float *gate, *up;       /* [rows][max_ff] */
-    float *tmp;             /* [rows][n_embd]: a product before it is added to x */
+    float *x;                   /* [rows][n_embd]: residual stream */
+    float *norm;                /* [rows][max_cols]: normalised input of a stage */
+    float *q, *k;               /* [rows][heads * head_dim] */
+    float *v, *att;             /* [rows][heads * v_dim] */
+    float *gate, *up;           /* [rows][max_ff] */
+    float *tmp;                 /* [rows][n_embd]: a product before it is added to x */
     float *cs[MODEL_MAX_ROPES]; /* [rows][n_dims] of each rope: cosines and sines */
-    struct kern_act act;    /* buffers for max_rows x max_cols */
-    atomic_uint *counters;  /* next unit of work, COUNTERS a stage */
+    struct kern_act act;        /* buffers for max_rows x max_cols */
+    atomic_uint *counters;      /* next unit of work, COUNTERS a stage */
     struct span *spans;
     struct attn_unit *units;
     uint32_t *logit_rows;
@@ -96,7 +97,8 @@ struct forward {
 
 enum { COUNTERS = 3 };
 
-/* Keys and values of a unit's rows and KV head h to the cache; `in` is the layer's ATTN_IN stage. */
+/* Keys and values of a unit's rows and KV head h to the cache; `in` is the layer's ATTN_IN stage.
+ */
 void forward_cache(struct forward *f, const struct stage *in, const struct attn_unit *u,
                    uint32_t h);
 /* f->att of a unit's rows, for the heads that share KV head h. */

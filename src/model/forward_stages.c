@@ -4,10 +4,11 @@
 
 #include "model/forward_work.h"
 
-static void rope_angles(const struct rope *r, size_t pos, float *cs)
+static void rope_angles(const struct rope *r, const struct span *sp, size_t pos, float *cs)
 {
+    const float *freq = rope_frequencies(r, sp->seq);
     for (uint32_t i = 0; i < r->n_dims / 2; i++) {
-        double angle = (double)pos * (double)r->inv_freq[i];
+        double angle = (double)pos * (double)freq[i];
         cs[2 * i] = (float)(cos(angle) * (double)r->magnitude);
         cs[2 * i + 1] = (float)(sin(angle) * (double)r->magnitude);
     }
@@ -20,11 +21,11 @@ static void read_row(const struct gguf_tensor *t, size_t row, size_t n, float *o
     q->decode(t->data + row * blocks * q->block_bytes, out, blocks);
 }
 
-static void embed_row(struct thread_ctx *c, size_t r, size_t pos)
+static void embed_row(struct thread_ctx *c, const struct span *sp, size_t r)
 {
     struct forward *f = c->f;
     const struct stage *s = c->s;
-    size_t embd = f->m->info.n_embd;
+    size_t embd = f->m->info.n_embd, pos = sp->pos0 + r - sp->row0;
     float *x = f->x + r * embd;
     read_row(s->table, (size_t)f->rows[r].token, embd, x);
     if (s->scale != 1) f->ops->scale(x, s->scale, embd);
@@ -35,7 +36,7 @@ static void embed_row(struct thread_ctx *c, size_t r, size_t pos)
     if (s->constant) f->ops->add(x, s->constant, embd);
     for (uint32_t i = 0; i < f->m->n_ropes; i++) {
         const struct rope *rope = &f->m->ropes[i];
-        rope_angles(rope, pos, f->cs[i] + r * rope->n_dims);
+        rope_angles(rope, sp, pos, f->cs[i] + r * rope->n_dims);
     }
 }
 
@@ -46,7 +47,7 @@ static void stage_embed(struct thread_ctx *c)
         const struct span *sp = &f->spans[s];
         for (size_t i = 0; i < sp->n_rows; i++)
             if ((sp->row0 + i) % (size_t)c->n_threads == (size_t)c->thread)
-                embed_row(c, sp->row0 + i, sp->pos0 + i);
+                embed_row(c, sp, sp->row0 + i);
     }
     work_barrier(c);
 }

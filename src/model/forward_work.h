@@ -1,6 +1,6 @@
-/* How the threads of a forward pass share a stage's work. Every thread walks through all stages; work
- * is handed out in units by counters of the stage, and a barrier stands where one thread reads what
- * another wrote. No unit's result depends on which thread takes it. */
+/* How the threads of a forward pass share a stage's work. Every thread walks through all stages;
+ * work is handed out in units by counters of the stage, and a barrier stands where one thread reads
+ * what another wrote. No unit's result depends on which thread takes it. */
 #ifndef HEARTH_MODEL_FORWARD_WORK_H
 #define HEARTH_MODEL_FORWARD_WORK_H
 
@@ -44,9 +44,9 @@ void work_barrier(struct thread_ctx *c);
 void work_norm(const struct forward *f, const struct norm *norm, float *y, const float *x,
                size_t n);
 
-/* Prepares n rows of n_cols floats (normalised where the stage has a norm) as the stage's activations;
- * `selected`: those that ask for logits. Ends with a barrier unless the single row was prepared by
- * each thread for itself. */
+/* Prepares n rows of n_cols floats (normalised where the stage has a norm) as the stage's
+ * activations; `selected`: those that ask for logits. Ends with a barrier unless the single row was
+ * prepared by each thread for itself. */
 const struct kern_act *work_prepare(struct thread_ctx *c, const float *src, size_t n_cols, size_t n,
                                     bool selected);
 

@@ -26,6 +26,7 @@ struct kv_pool {
     uint32_t *free; /* [n_pages], a stack: the next page to hand out is free[n_free - 1] */
     uint32_t *refs; /* [n_pages], 0 for a free page */
     size_t n_seqs;  /* alive */
+    size_t n_ctx;   /* of a sequence */
 };
 
 struct kv_seq {
@@ -67,6 +68,7 @@ enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_poo
     p->layout = layout;
     p->page_bytes = page_bytes;
     p->n_pages = p->n_free = (uint32_t)n_pages;
+    p->n_ctx = n_tokens;
     p->free = malloc(n_pages * sizeof *p->free);
     p->refs = calloc(n_pages, sizeof *p->refs);
     if (p->free && p->refs)
@@ -93,6 +95,17 @@ void kv_pool_destroy(struct kv_pool *p)
     free(p->free);
     free(p->refs);
     free(p);
+}
+
+void kv_pool_set_context(struct kv_pool *p, size_t n_ctx)
+{
+    assert(p->n_seqs == 0);
+    p->n_ctx = n_ctx;
+}
+
+size_t kv_seq_context(const struct kv_seq *s)
+{
+    return s->pool->n_ctx;
 }
 
 size_t kv_pool_pages(const struct kv_pool *p)

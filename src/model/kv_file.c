@@ -7,7 +7,8 @@
 
 enum { MAX_HEAD_DIM = 576 }; /* of the kernels */
 
-enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct error *err)
+enum status kv_file_form(const struct model *m, const struct kv_seq *s, struct kv_form *out,
+                         struct error *err)
 {
     const struct kern_ops *ops;
     enum status st = kern_select(NULL, &ops, err);
@@ -20,6 +21,8 @@ enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct err
         .n_head_kv = l->n_head_kv,
         .head_dim = l->head_dim,
         .v_dim = l->v_dim,
+        .long_context = m->n_ropes && m->ropes[0].long_inv_freq &&
+                        rope_frequencies(&m->ropes[0], s) == m->ropes[0].long_inv_freq,
         .fused = strcmp(ops->name, "sse2") != 0,
         .page_bytes = l->page_bytes,
     };

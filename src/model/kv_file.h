@@ -9,18 +9,21 @@
 #include "base/status.h"
 
 struct kv_seq;
+struct model;
 
 /* Compared and written as bytes: no padding. */
 struct kv_form {
     uint32_t version; /* KERN_NUMERIC_VERSION */
     uint32_t page_tokens;
     uint32_t n_layer, n_head_kv, head_dim, v_dim;
-    uint64_t fused; /* whether kernels fuse multiply and add, which moves last bits */
+    uint32_t long_context; /* whether positions turn as in long contexts */
+    uint32_t fused;        /* whether kernels fuse multiply and add, which moves last bits */
     uint64_t page_bytes;
     char type[16]; /* of the cache: its name, zeros behind it */
 };
 
-enum status kv_file_form(const struct kv_seq *s, struct kv_form *out, struct error *err);
+enum status kv_file_form(const struct model *m, const struct kv_seq *s, struct kv_form *out,
+                         struct error *err);
 /* Pages that n positions take. */
 size_t kv_file_pages(size_t n);
 /* Copies page i of a sequence's first n positions to `out`, page_bytes long and 64-byte aligned.

@@ -32,14 +32,16 @@ static void place(struct shift *s, float *at)
     s->v = at + s->layout->head_dim;
 }
 
-static void set_turns(struct shift *s, double distance)
+static void set_turns(struct shift *s, const struct kv_seq *seq, double distance)
 {
-    for (uint32_t r = 0; r < s->m->n_ropes; r++)
+    for (uint32_t r = 0; r < s->m->n_ropes; r++) {
+        const float *freq = rope_frequencies(&s->m->ropes[r], seq);
         for (uint32_t i = 0; i < s->m->ropes[r].n_dims / 2; i++) {
-            double angle = distance * (double)s->m->ropes[r].inv_freq[i];
+            double angle = distance * (double)freq[i];
             s->cs[r][2 * i] = (float)cos(angle);
             s->cs[r][2 * i + 1] = (float)sin(angle);
         }
+    }
 }
 
 static void move(const struct shift *s, const uint8_t *src_page, size_t src, uint8_t *dst_page,
@@ -76,7 +78,7 @@ enum status kv_shift_append(const struct model *m, struct kv_seq *to, const stru
     place(&s, memory);
     st = kv_seq_reserve(to, n, err);
     if (!st) {
-        set_turns(&s, (double)start - (double)at);
+        set_turns(&s, to, (double)start - (double)at);
         for (size_t i = 0; i < n; i++)
             move(&s, kv_seq_pages(from)[(at + i) / KERN_KV_PAGE], (at + i) % KERN_KV_PAGE,
                  kv_seq_pages(to)[(start + i) / KERN_KV_PAGE], (start + i) % KERN_KV_PAGE);

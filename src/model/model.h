@@ -20,16 +20,16 @@ struct kv_seq;
 struct forward;
 
 struct model_info {
-    const char *arch;      /* "llama", "qwen2" */
+    const char *arch; /* "llama", "qwen2" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, n_ff;
-    uint32_t head_dim;     /* of a query or key */
-    uint32_t v_dim;        /* of a value */
+    uint32_t head_dim; /* of a query or key */
+    uint32_t v_dim;    /* of a value */
     uint32_t n_vocab;
-    uint32_t n_ctx_train;  /* longest context the model was made for */
-    uint64_t weight_bytes; /* of all tensors */
+    uint32_t n_ctx_train;     /* longest context the model was made for */
+    uint64_t weight_bytes;    /* of all tensors */
     uint64_t bytes_per_token; /* weights read to decode one token */
     uint64_t n_params;
-    const char *kv_type;      /* "f16" or what the options chose */
+    const char *kv_type;        /* "f16" or what the options chose */
     uint64_t kv_bytes_per_page; /* of the KV cache: 32 positions */
     uint32_t n_tensors_ignored; /* tensors of the file that the architecture does not use */
 };
@@ -37,11 +37,11 @@ struct model_info {
 struct model_options {
     int n_threads;         /* for packing; 0 = all physical cores */
     const char *cache_dir; /* where packed weights are kept; NULL = in memory only */
-    /* How this model's KV caches keep keys and values: a kv_type_name; NULL = "f16". ERR_INVALID for
-     * another name, ERR_UNSUPPORTED where the model's heads do not fit the type. */
+    /* How this model's KV caches keep keys and values: a kv_type_name; NULL = "f16". ERR_INVALID
+     * for another name, ERR_UNSUPPORTED where the model's heads do not fit the type. */
     const char *kv_type;
-    /* Called now and then, by the caller's thread, while weights are packed for the first time: bytes
-     * so far and in all. May be NULL. */
+    /* Called now and then, by the caller's thread, while weights are packed for the first time:
+     * bytes so far and in all. May be NULL. */
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
@@ -66,6 +66,10 @@ const char *kv_type_name(size_t i);
 enum status kv_pool_create(const struct model *m, size_t n_tokens, struct kv_pool **out,
                            struct error *err);
 void kv_pool_destroy(struct kv_pool *p); /* NULL is fine, here and below */
+/* How many positions a sequence of this pool may come to have; n_tokens until it is said. Some
+ * models rotate positions otherwise in long contexts, from the first on. Before the first sequence.
+ */
+void kv_pool_set_context(struct kv_pool *p, size_t n_ctx);
 /* Pages of KERN_KV_PAGE positions: all of them, and those that no sequence holds. */
 size_t kv_pool_pages(const struct kv_pool *p);
 size_t kv_pool_pages_free(const struct kv_pool *p);
@@ -74,8 +78,8 @@ enum status kv_seq_create(struct kv_pool *p, struct kv_seq **out, struct error *
 void kv_seq_destroy(struct kv_seq *s);
 /* Number of positions held: 0..len-1. */
 size_t kv_seq_len(const struct kv_seq *s);
-/* Forgets all positions from n on; pages that hold none any more, and pages that were only reserved,
- * go back to the pool. */
+/* Forgets all positions from n on; pages that hold none any more, and pages that were only
+ * reserved, go back to the pool. */
 void kv_seq_truncate(struct kv_seq *s, size_t n);
 /* A new sequence holding the first n positions of `from`, sharing its pages (copy on write).
  * ERR_INVALID where `from` holds fewer. */
@@ -83,9 +87,9 @@ enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out
                         struct error *err);
 
 struct forward_row {
-    struct kv_seq *seq;  /* rows of one sequence follow each other, positions ascending */
+    struct kv_seq *seq; /* rows of one sequence follow each other, positions ascending */
     int32_t token;
-    bool logits;         /* compute this row's logits */
+    bool logits; /* compute this row's logits */
 };
 
 /* The input of a matrix in a forward pass, before it is rounded for the multiplication. */
@@ -109,10 +113,10 @@ size_t forward_max_rows(const struct forward *f);
  * no result. */
 void forward_observe(struct forward *f, forward_observer fn, void *ctx);
 
-/* Appends each row's token to its sequence (position = the sequence's length) and computes logits of
- * the rows that ask for them, n_vocab floats each, in row order, into `logits` (may be NULL if none
- * asks). On any error no sequence has grown. ERR_LIMIT: the pool has no free page. The result for a
- * row does not depend on the batch it came in, nor on the number of threads, bit for bit.
+/* Appends each row's token to its sequence (position = the sequence's length) and computes logits
+ * of the rows that ask for them, n_vocab floats each, in row order, into `logits` (may be NULL if
+ * none asks). On any error no sequence has grown. ERR_LIMIT: the pool has no free page. The result
+ * for a row does not depend on the batch it came in, nor on the number of threads, bit for bit.
  * `cancel`, if not NULL, is polled between stages: nonzero gives ERR_CANCELLED. */
 enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
                         float *logits, const volatile int *cancel, struct error *err);

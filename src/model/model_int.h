@@ -6,7 +6,8 @@
 #include "kern/kern.h"
 #include "model/model.h"
 
-/* ---- weights ---------------------------------------------------------------------------------- */
+/* ---- weights ----------------------------------------------------------------------------------
+ */
 
 /* A matrix in packed form; n_rows == 0 where the model has none. It may be a stack of equal parts,
  * one for each expert or head: part i's panels begin at mat.data + i * part_bytes. It may also be
@@ -26,7 +27,8 @@ struct kern_matrix weight_part(const struct weight *w, uint32_t i);
 
 /* Vectors are plain float arrays, or NULL where the model has none. */
 
-/* ---- the program of a forward pass ------------------------------------------------------------ */
+/* ---- the program of a forward pass ------------------------------------------------------------
+ */
 
 enum norm_kind {
     NORM_NONE,
@@ -44,9 +46,13 @@ struct norm {
 /* How positions turn queries and keys. */
 struct rope {
     bool neox;
-    uint32_t n_dims;       /* rotated part of a head, its first dimensions */
-    float *inv_freq;       /* [n_dims / 2], scaling applied */
-    float magnitude;       /* factor on cos and sin (YaRN), else 1 */
+    uint32_t n_dims; /* rotated part of a head, its first dimensions */
+    float *inv_freq; /* [n_dims / 2], scaling applied */
+    /* The same for sequences in contexts longer than `long_from` positions; NULL where nothing
+     * changes there (LongRoPE, Ding et al. 2024, arXiv:2402.13753). */
+    float *long_inv_freq;
+    uint32_t long_from;
+    float magnitude; /* factor on cos and sin (YaRN), else 1 */
 };
 #define MODEL_MAX_ROPES 2
 
@@ -60,7 +66,8 @@ struct attn {
     float softcap;           /* scores are bent to within +-softcap; 0: not */
     float alibi;             /* largest slope exponent of ALiBi (Press et al. 2021); 0: none */
     bool key_norm;           /* after RoPE queries and keys are divided by their RMS (Llama 4) */
-    /* Queries grow with their position: times 1 + temp_scale * log(1 + floor((p + 1) / temp_floor)) */
+    /* Queries grow with their position: times 1 + temp_scale * log(1 + floor((p + 1) / temp_floor))
+     */
     float temp_scale, temp_floor; /* 0: not */
 };
 
@@ -72,12 +79,13 @@ enum moe_score {
 };
 
 struct moe {
-    uint32_t n_expert, n_used, n_ff;  /* n_ff: of each expert */
-    uint32_t n_group, n_group_used;   /* experts come from the best groups only; 0 or 1 groups: from all */
+    uint32_t n_expert, n_used, n_ff; /* n_ff: of each expert */
+    uint32_t n_group,
+        n_group_used; /* experts come from the best groups only; 0 or 1 groups: from all */
     enum moe_score score;
-    bool normalise;                   /* the chosen weights are divided by their sum */
-    bool weigh_input;                 /* weights multiply an expert's input, not its output */
-    float scale;                      /* of the weights */
+    bool normalise;   /* the chosen weights are divided by their sum */
+    bool weigh_input; /* weights multiply an expert's input, not its output */
+    float scale;      /* of the weights */
 };
 
 /* A stage is the unit that a backend may fuse, place barriers in and split over threads.
@@ -88,14 +96,15 @@ enum stage_kind {
     STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; head norms; RoPE; k, v to the cache */
     STAGE_ATTN,     /* a = attention(q, cache) */
     STAGE_ATTN_OUT, /* x += scale * post(a Wo + bias) */
-    STAGE_FFN_IN,   /* h = act(norm(x) Wgate + bias) * (norm(x) Wup + bias), or act(norm(x) Wup + bias) */
+    STAGE_FFN_IN,   /* h = act(norm(x) Wgate + bias) * (norm(x) Wup + bias), or act(norm(x) Wup +
+                       bias) */
     STAGE_FFN_OUT,  /* x += scale * post(h Wdown + bias) */
-    /* The experts' activations are made before, their sum is added after those of a shared expert, whose
-     * FFN_IN and FFN_OUT stand between. */
+    /* The experts' activations are made before, their sum is added after those of a shared expert,
+     * whose FFN_IN and FFN_OUT stand between. */
     STAGE_MOE_ROUTE, /* the experts of each row, from norm(x) Wrouter + bias */
     STAGE_MOE_IN,    /* each chosen expert's h, as FFN_IN */
     STAGE_MOE_OUT,   /* x += scale * sum of weight * (h Wdown + bias) */
-    STAGE_HEAD,     /* logits = cap(scale * (norm(x) Wout + bias)) */
+    STAGE_HEAD,      /* logits = cap(scale * (norm(x) Wout + bias)) */
 };
 
 #define STAGE_MATRICES 3
@@ -109,7 +118,8 @@ struct stage {
     float softcap;    /* HEAD: logits are bent to within +-softcap; 0: not */
     /* ATTN_IN: q, k, v; FFN_IN and MOE_IN: up and, where gated, gate; others: w[0] */
     struct weight w[STAGE_MATRICES];
-    const float *bias[STAGE_MATRICES]; /* as many numbers as the matrix has rows, in all its parts */
+    const float
+        *bias[STAGE_MATRICES]; /* as many numbers as the matrix has rows, in all its parts */
     /* ATTN_IN, ATTN */
     const struct attn *attn;
     struct norm head_norm[2]; /* of each query and key, before RoPE: [head_dim] */
@@ -117,8 +127,10 @@ struct stage {
     const float *sinks;       /* [n_head], logits that take weight and give no value; or NULL */
     enum kern_activation act; /* FFN_IN, MOE_IN */
     const struct moe *moe;    /* MOE_ROUTE, MOE_IN, MOE_OUT */
-    const float *preference;  /* MOE_ROUTE: [n_expert], added when choosing, not to the weights; or NULL */
-    const float *shared_gate; /* MOE_ROUTE: [n_embd], a shared expert counts sigmoid(this . norm(x)); or NULL */
+    const float
+        *preference; /* MOE_ROUTE: [n_expert], added when choosing, not to the weights; or NULL */
+    const float *shared_gate; /* MOE_ROUTE: [n_embd], a shared expert counts sigmoid(this .
+                                 norm(x)); or NULL */
     bool by_shared_gate;      /* FFN_OUT: what is added counts as much as that says */
     /* EMBED */
     const struct gguf_tensor *table, *positions; /* rows as in the file; positions may be NULL */
@@ -132,15 +144,15 @@ struct model {
     size_t n_stages;
     struct rope ropes[MODEL_MAX_ROPES];
     uint32_t n_ropes;
-    uint32_t max_used; /* experts of a row, at most; 0 where there are none */
+    uint32_t max_used;            /* experts of a row, at most; 0 where there are none */
     const struct stage **attn_in; /* [n_layer]: that layer's ATTN_IN stage */
     /* owned memory, freed by model_close */
     void **owned;
     size_t n_owned;
-    const uint8_t *packed;  /* packed weights: a mapped cache file or anonymous memory */
+    const uint8_t *packed; /* packed weights: a mapped cache file or anonymous memory */
     uint64_t packed_bytes;
     bool packed_mapped;
-    void *packed_map;       /* the mapping that holds `packed` */
+    void *packed_map; /* the mapping that holds `packed` */
     uint64_t packed_map_bytes;
     struct error cache_note; /* why there is no cache file; code OK where there is one */
 };
@@ -150,7 +162,8 @@ struct model {
 enum status weights_load(struct model *m, const struct model_options *opt, struct error *err);
 void weights_unload(struct model *m);
 
-/* ---- architectures: one file each, listed in arch.c ------------------------------------------- */
+/* ---- architectures: one file each, listed in arch.c -------------------------------------------
+ */
 
 struct arch_builder;
 struct arch {
@@ -161,11 +174,13 @@ struct arch {
 };
 const struct arch *arch_find(struct gguf_str name);
 
-/* ---- KV pages --------------------------------------------------------------------------------- */
+/* ---- KV pages ---------------------------------------------------------------------------------
+ */
 
-/* A type of cache. Rotated: keys lose their layer's centre, and keys, queries and values are turned by a
- * Hadamard matrix before they are stored or multiplied; attention's output is turned back. Weights do
- * not change by it, but a few large channels no longer take all of a block's precision. */
+/* A type of cache. Rotated: keys lose their layer's centre, and keys, queries and values are turned
+ * by a Hadamard matrix before they are stored or multiplied; attention's output is turned back.
+ * Weights do not change by it, but a few large channels no longer take all of a block's precision.
+ */
 struct kv_type {
     const char *name;
     enum kern_kv_format k, v;
@@ -174,7 +189,8 @@ struct kv_type {
 
 /* A page holds KERN_KV_PAGE positions of all layers: per layer and KV head first K, then V, each as
  * kern.h describes its format. Pages hold no addresses: saved as they are they can be loaded by
- * a model of the same type->name, n_layer, n_head_kv, head_dim and v_dim, on the same byte order. */
+ * a model of the same type->name, n_layer, n_head_kv, head_dim and v_dim, on the same byte order.
+ */
 struct kv_layout {
     const struct kv_type *type;
     uint32_t n_layer, n_head_kv, head_dim, v_dim;
@@ -184,10 +200,10 @@ struct kv_layout {
 /* name: as in model_options.kv_type, with its errors. */
 enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, const char *name,
                            struct error *err);
-/* Writes or reads position `at` (0..31) of a page for one layer and KV head: keys (RoPE applied) and
- * values as they come from the model, head_dim and v_dim floats. `centre`: that of the layer's ATTN_IN stage
- * and head, or NULL. Writing may change k and v. Reading gives what was written to within the type's
- * rounding. */
+/* Writes or reads position `at` (0..31) of a page for one layer and KV head: keys (RoPE applied)
+ * and values as they come from the model, head_dim and v_dim floats. `centre`: that of the layer's
+ * ATTN_IN stage and head, or NULL. Writing may change k and v. Reading gives what was written to
+ * within the type's rounding. */
 void kv_write(const struct kv_layout *l, const struct kern_ops *ops, uint8_t *page, uint32_t layer,
               uint32_t head_kv, size_t at, const float *centre, float *k, float *v);
 void kv_read(const struct kv_layout *l, const struct kern_ops *ops, const uint8_t *page,
@@ -210,7 +226,11 @@ uint8_t *const *kv_seq_pages(const struct kv_seq *s);
 /* Byte offsets of one layer's and KV head's K and V inside a page. */
 size_t kv_k_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);
 size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv);
-/* The same for all sequences of a pool. */
+/* The frequencies that a sequence's positions turn with. */
+const float *rope_frequencies(const struct rope *r, const struct kv_seq *s);
+/* The same for all sequences of a pool: how its pages are laid out, and kv_pool_set_context's
+ * context. */
+size_t kv_seq_context(const struct kv_seq *s);
 const struct kv_layout *kv_seq_layout(const struct kv_seq *s);
 
 #endif

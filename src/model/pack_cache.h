@@ -17,10 +17,10 @@
 
 /* One matrix, as it stands in the header. */
 struct pack_entry {
-    uint64_t name_hash; /* pack_name_hash of the tensor's name */
+    uint64_t name_hash;             /* pack_name_hash of the tensor's name */
     uint64_t first_row, rows, cols; /* first_row: in the tensor of that name */
-    uint64_t offset, bytes; /* in the packed data; offsets are multiples of 64 */
-    uint64_t type;          /* quant_id */
+    uint64_t offset, bytes;         /* in the packed data; offsets are multiples of 64 */
+    uint64_t type;                  /* quant_id */
 };
 
 /* What a model wants packed. */

@@ -3,7 +3,9 @@
  *   linear        all frequencies / factor (Chen et al. 2023, arXiv:2306.15595)
  *   YaRN          fast pairs keep their frequency, slow ones are divided by the factor, a ramp lies
  *                 between; queries and keys grow a little (Peng et al. 2023, arXiv:2309.00071)
- *   per frequency a divisor for each pair, from a tensor (Llama 3) */
+ *   per frequency a divisor for each pair, from a tensor (Llama 3)
+ *   LongRoPE      two such tensors: one for contexts within the original one, one for longer ones
+ */
 #include <math.h>
 #include <stdio.h>
 
@@ -12,7 +14,7 @@
 #define TWO_PI 6.283185307179586
 
 struct scaling {
-    bool yarn, unrounded;
+    bool yarn, unrounded, longrope;
     double base, factor;
     double original_context;
     double beta_fast, beta_slow; /* turns within the original context where the ramp begins, ends */
@@ -78,10 +80,14 @@ static void read_scaling(struct arch_builder *b, struct scaling *s)
         s->yarn = s->extrapolation != 0;
         if (s->yarn && s->base <= 1)
             arch_fail(b, ERR_FORMAT, "YaRN scaling with a rope base of %g", s->base);
+    } else if (gguf_str_eq(type, "longrope")) {
+        s->factor = 1;
+        s->longrope = true;
     } else if (!gguf_str_eq(type, "linear")) {
-        arch_fail(b, ERR_UNSUPPORTED,
-                  "rope scaling of type %.*s is not supported, only none, linear and yarn",
-                  (int)(type.len < 64 ? type.len : 64), type.data);
+        arch_fail(
+            b, ERR_UNSUPPORTED,
+            "rope scaling of type %.*s is not supported, only none, linear, yarn and longrope",
+            (int)(type.len < 64 ? type.len : 64), type.data);
     }
 }
 
@@ -96,15 +102,46 @@ static struct rope *next_rope(struct arch_builder *b)
     return r;
 }
 
-static void make_frequencies(struct arch_builder *b, struct rope *r, const struct scaling *s,
-                             const float *divisors)
+static float *make_frequencies(struct arch_builder *b, const struct rope *r,
+                               const struct scaling *s, const float *divisors)
 {
-    if (arch_status(b)) return;
-    r->inv_freq = model_alloc(b->m, r->n_dims / 2 * sizeof *r->inv_freq);
-    if (r->inv_freq)
-        fill_frequencies(s, r->n_dims, divisors, r->inv_freq);
+    if (arch_status(b)) return NULL;
+    float *freq = model_alloc(b->m, r->n_dims / 2 * sizeof *freq);
+    if (freq)
+        fill_frequencies(s, r->n_dims, divisors, freq);
     else
         arch_fail(b, ERR_NOMEM, "out of memory");
+    return freq;
+}
+
+/* The divisors in a tensor that a file may have; NULL where it has none. */
+static const float *read_divisors(struct arch_builder *b, const struct rope *r, const char *name)
+{
+    const float *divisors = NULL;
+    if (name) arch_vector_opt(b, &divisors, r->n_dims / 2, "%s", name);
+    for (uint32_t i = 0; !b->st && divisors && i < r->n_dims / 2; i++)
+        if (!(divisors[i] >= 1e-6f && divisors[i] <= 1e6f))
+            arch_fail(b, ERR_FORMAT, "tensor %s divides a frequency by %g", name, divisors[i]);
+    return divisors;
+}
+
+/* Models with LongRoPE have both tensors. */
+static void make_long(struct arch_builder *b, struct rope *r, const struct scaling *s)
+{
+    static const char near[] = "rope_factors_short.weight", far[] = "rope_factors_long.weight";
+    if (!s->longrope && !arch_has(b, near) && !arch_has(b, far)) return;
+    const float *short_divisors = read_divisors(b, r, near),
+                *long_divisors = read_divisors(b, r, far);
+    if (!b->st && (!short_divisors || !long_divisors))
+        arch_fail(b, ERR_FORMAT, "tensor %s is missing", short_divisors ? far : near);
+    r->inv_freq = make_frequencies(b, r, s, short_divisors);
+    r->long_inv_freq = make_frequencies(b, r, s, long_divisors);
+    r->long_from = (uint32_t)s->original_context;
+}
+
+const float *rope_frequencies(const struct rope *r, const struct kv_seq *s)
+{
+    return r->long_inv_freq && kv_seq_context(s) > r->long_from ? r->long_inv_freq : r->inv_freq;
 }
 
 const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *factors)
@@ -112,7 +149,6 @@ const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *fact
     struct rope *r = next_rope(b);
     uint32_t head_dim = b->m->info.head_dim;
     struct scaling s = {0};
-    const float *divisors = NULL;
 
     r->neox = neox;
     arch_u32_or(b, "rope.dimension_count", 2, head_dim, head_dim, &r->n_dims);
@@ -121,11 +157,9 @@ const struct rope *arch_rope(struct arch_builder *b, bool neox, const char *fact
     if (r->n_dims % 2)
         arch_fail(b, ERR_FORMAT, "key %s.rope.dimension_count is %u, expected an even number",
                   b->name, r->n_dims);
-    if (factors) arch_vector_opt(b, &divisors, r->n_dims / 2, "%s", factors);
-    for (uint32_t i = 0; !b->st && divisors && i < r->n_dims / 2; i++)
-        if (!(divisors[i] >= 1e-6f && divisors[i] <= 1e6f))
-            arch_fail(b, ERR_FORMAT, "tensor %s divides a frequency by %g", factors, divisors[i]);
-    make_frequencies(b, r, &s, divisors);
+    if (arch_status(b)) return r;
+    r->inv_freq = make_frequencies(b, r, &s, read_divisors(b, r, factors));
+    make_long(b, r, &s);
     r->magnitude = (float)s.attn_factor;
     if (s.yarn && s.factor > 1) r->magnitude = (float)(s.attn_factor * (1 + 0.1 * log(s.factor)));
     return r;
@@ -137,6 +171,6 @@ const struct rope *arch_rope_plain(struct arch_builder *b, bool neox, uint32_t n
     struct rope *r = next_rope(b);
     r->neox = neox;
     r->n_dims = n_dims;
-    make_frequencies(b, r, &(struct scaling){.base = base, .factor = factor}, NULL);
+    r->inv_freq = make_frequencies(b, r, &(struct scaling){.base = base, .factor = factor}, NULL);
     return r;
 }

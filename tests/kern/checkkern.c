@@ -1,6 +1,7 @@
 /* Every kernel of every instruction set against the scalar table, bit for bit, and against exact
  * arithmetic on the decoded weights within rounding; `--bench` times them in the same program.
  * (sse2 rounds multiply-adds twice and is compared within a tolerance instead.) */
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,6 +218,64 @@ static void check_matmul(const struct kern_ops *ops, const struct quant_traits *
         }
 }
 
+/* The error of f(x) in units of what the last place of the double result is worth as a float. */
+static double ulps(float y, double t, double x)
+{
+    if (isnan(y) || isnan(t)) return isnan(y) && isnan(t) ? 0 : INFINITY;
+    if (isinf(y) || fabs(t) > (double)FLT_MAX) return (double)y == (double)(float)t ? 0 : INFINITY;
+    return fabs(y - t) / fmax(ldexp(fabs(t), -23), 1e-38 * fmax(fabs(x), 1));
+}
+
+static void check_norms(const struct kern_ops *ops)
+{
+    const struct kern_ops *sc = kern_scalar;
+    for (size_t n = 1; n < 200; n += 1 + n / 5) {
+        float a[256], b[256], w[256], y0[256], y1[256], t[256];
+        float shift = rng() % 2 ? 30 : 0;
+        for (size_t i = 0; i < n; i++) {
+            a[i] = rng_float() * (rng() % 9 ? 4.0f : 200.0f) + shift;
+            b[i] = rng_float();
+            w[i] = rng_float();
+        }
+        double ss = 0, mean = 0, var = 0;
+        for (size_t i = 0; i < n; i++) ss += (double)a[i] * a[i], mean += (double)a[i] / (double)n;
+        for (size_t i = 0; i < n; i++) var += (a[i] - mean) * (a[i] - mean) / (double)n;
+        for (int with = 0; with < 2; with++) {
+            const float *wt = with ? w : NULL;
+            sc->rms_norm(y0, a, wt, n, 1e-6f);
+            ops->rms_norm(y1, a, wt, n, 1e-6f);
+            expect(same(ops, y1, y0, n), "rms_norm", ops->name, "", n, 0);
+            for (size_t i = 0; i < n; i++)
+                t[i] = (float)(a[i] / sqrt(ss / (double)n + 1e-6) * (with ? w[i] : 1));
+            expect(close_enough(y1, t, n, 1e-6f), "rms_norm truth", ops->name, "", n, 0);
+        }
+        for (int with = 0; with < 3; with++) {
+            const float *wt = with ? w : NULL, *bias = with > 1 ? b : NULL;
+            sc->layer_norm(y0, a, wt, bias, n, 1e-5f);
+            memcpy(y1, a, n * 4);
+            ops->layer_norm(y1, y1, wt, bias, n, 1e-5f);
+            expect(same(ops, y1, y0, n), "layer_norm", ops->name, "", n, (size_t)with);
+            for (size_t i = 0; i < n; i++)
+                t[i] = (float)((a[i] - mean) / sqrt(var + 1e-5) * (wt ? w[i] : 1) + (bias ? b[i] : 0));
+            expect(close_enough(y1, t, n, shift > 0 ? 1e-5f : 2e-6f) || n == 1, "layer_norm truth",
+                   ops->name, "", n, (size_t)with);
+        }
+        sc->l2_norm(y0, a, n, 1e-12f);
+        ops->l2_norm(y1, a, n, 1e-12f);
+        expect(same(ops, y1, y0, n), "l2_norm", ops->name, "", n, 0);
+        for (size_t i = 0; i < n; i++) t[i] = (float)(a[i] / sqrt(ss));
+        expect(close_enough(y1, t, n, 1e-6f), "l2_norm truth", ops->name, "", n, 0);
+        memset(a, 0, sizeof a);
+        ops->l2_norm(y1, a, n, 1e-12f);
+        for (size_t i = 0; i < n; i++) expect(y1[i] == 0, "l2_norm of zeros", ops->name, "", n, i);
+        a[n / 2] = NAN;
+        ops->layer_norm(y1, a, w, b, n, 1e-5f);
+        expect(isnan(y1[0]), "layer_norm of NaN", ops->name, "", n, 0);
+        ops->l2_norm(y1, a, n, 1e-5f);
+        expect(isnan(y1[0]), "l2_norm of NaN", ops->name, "", n, 0);
+    }
+}
+
 static void check_vectors(const struct kern_ops *ops)
 {
     const struct kern_ops *sc = kern_scalar;
@@ -227,13 +286,6 @@ static void check_vectors(const struct kern_ops *ops)
             b[i] = rng_float();
             w[i] = rng_float();
         }
-        sc->rms_norm(y0, a, w, n, 1e-6f);
-        ops->rms_norm(y1, a, w, n, 1e-6f);
-        expect(same(ops, y1, y0, n), "rms_norm", ops->name, "", n, 0);
-        double ss = 0;
-        for (size_t i = 0; i < n; i++) ss += (double)a[i] * a[i];
-        for (size_t i = 0; i < n; i++) w[i] = (float)(a[i] / sqrt(ss / n + 1e-6) * w[i]);
-        expect(close_enough(y1, w, n, 1e-6f), "rms_norm truth", ops->name, "", n, 0);
         memcpy(y0, b, n * 4);
         memcpy(y1, b, n * 4);
         sc->silu_mul(y0, a, n);
@@ -244,6 +296,9 @@ static void check_vectors(const struct kern_ops *ops)
         ops->add(y1, a, n);
         sc->add(y0, a, n);
         expect(same(ops, y1, y0, n), "add", ops->name, "", n, 0);
+        for (size_t i = 0; i < n; i++) w[i] = y1[i] * 1.7f;
+        ops->scale(y1, 1.7f, n);
+        expect(memcmp(y1, w, n * 4) == 0, "scale", ops->name, "", n, 0);
         uint16_t h0[256], h1[256];
         a[0] = 1e9f;
         sc->f32_to_f16(h0, a, n);
@@ -262,6 +317,85 @@ static void check_vectors(const struct kern_ops *ops)
         ops->rope(x1, cs, 64, neox);
         expect(same(ops, x1, x0, 64), "rope", ops->name, "", (size_t)neox, 0);
     }
+}
+
+static double true_activation(enum kern_activation f, double x)
+{
+    const double c = fmin(x, 7), s = sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x);
+    switch (f) {
+    case KERN_FN_SILU: return x / (1 + exp(-x));
+    /* x/2 (1 + tanh s) loses the digits of a small result. */
+    case KERN_FN_GELU_TANH: return x / (1 + exp(-2 * s));
+    case KERN_FN_GELU_ERF: return x / 2 * erfc(-x / sqrt(2));
+    case KERN_FN_RELU: return x < 0 ? 0 : x;
+    case KERN_FN_RELU2: return x < 0 ? 0 : x * x;
+    case KERN_FN_SWIGLU_OAI: return isnan(x) ? x : c / (1 + exp(-(double)1.702f * c));
+    }
+    return 0;
+}
+
+static const char *const activations[KERN_FNS] = {"silu", "gelu_tanh", "gelu_erf",
+                                                  "relu", "relu2",     "swiglu_oai"};
+static double worst[KERN_FNS];
+
+/* n values of x and of what they are multiplied with. */
+static void check_activation(const struct kern_ops *ops, int f, const float *x, const float *up,
+                             size_t n)
+{
+    const enum kern_activation fn = (enum kern_activation)f;
+    float *y0 = alloc(n * 4), *y1 = alloc(n * 4);
+    memcpy(y0, x, n * 4);
+    memcpy(y1, x, n * 4);
+    kern_scalar->activate(fn, y0, n);
+    ops->activate(fn, y1, n);
+    for (size_t i = 0; i < n; i++) {
+        double off = ulps(y1[i], true_activation(fn, x[i]), x[i]);
+        expect(off < 5 || !exact(ops), "activate truth", ops->name, activations[f], n, i);
+        expect(off < 300, "activate truth", ops->name, activations[f], n, i);
+        if (exact(ops) && off > worst[f]) worst[f] = off;
+    }
+    expect(exact(ops) ? memcmp(y0, y1, n * 4) == 0 : true, "activate", ops->name, activations[f], n, 0);
+    memcpy(y0, up, n * 4);
+    ops->gated(fn, y0, x, n);
+    for (size_t i = 0; i < n; i++) {
+        float u = up[i];
+        if (fn == KERN_FN_SWIGLU_OAI) u = (u < -7 ? -7 : u > 7 ? 7 : u) + 1;
+        y1[i] *= u;
+    }
+    expect(memcmp(y0, y1, n * 4) == 0, "gated", ops->name, activations[f], n, 0);
+    free(y0);
+    free(y1);
+}
+
+static void check_activations(const struct kern_ops *ops)
+{
+    static const float fixed[] = {0, -0.0f, 1, -1, 1e-30f, -1e-30f, 1e-40f, 0.625f, 7, 7.0001f, 13.3f,
+                                  -13.1f, -13.3f, 87, -87, 88.5f, -88.5f, 1e18f, -1e18f};
+    enum { N = 4096, N_FIXED = sizeof fixed / sizeof *fixed };
+    float *x = alloc(N * 4), *up = alloc(N * 4);
+    for (int f = 0; f < KERN_FNS; f++) {
+        for (size_t i = 0; i < N; i++) {
+            float span = exp2f((float)(rng() % 16) - 8);
+            x[i] = i < N_FIXED ? fixed[i] : rng_float() * span;
+            up[i] = rng_float() * 20;
+        }
+        check_activation(ops, f, x, up, N);
+        for (size_t n = 1; n < 40; n++) check_activation(ops, f, x + n, up, n);
+        float y[4] = {NAN, INFINITY, -INFINITY, 1e30f}, z[4] = {1, NAN, 1, 1}, g[4] = {NAN, 1, -1e30f, 2};
+        ops->activate((enum kern_activation)f, y, 4);
+        bool oai = f == KERN_FN_SWIGLU_OAI, flat = f == KERN_FN_RELU || f == KERN_FN_RELU2;
+        expect(isnan(y[0]), "activate NaN", ops->name, activations[f], 0, 0);
+        expect(oai ? fabsf(y[1] - 7) < 1e-3f : y[1] == INFINITY, "activate infinity", ops->name,
+               activations[f], 0, 0);
+        expect(flat ? y[2] == 0 : !isfinite(y[2]), "activate -infinity", ops->name, activations[f], 0, 0);
+        expect(oai ? fabsf(y[3] - 7) < 1e-3f : f == KERN_FN_RELU2 ? y[3] == INFINITY : y[3] == 1e30f,
+               "activate 1e30", ops->name, activations[f], 0, 0);
+        ops->gated((enum kern_activation)f, z, g, 4);
+        expect(isnan(z[0]) && isnan(z[1]) && fabsf(z[2]) < 1e-5f && isfinite(z[3]), "gated extremes",
+               ops->name, activations[f], 0, 0);
+    }
+    free(x);
+    free(up);
 }
 
 static void bench_type(const struct kern_ops *ops, const struct quant_traits *t)
@@ -325,6 +459,8 @@ int main(int argc, char **argv)
         if (argc > 3 && strcmp(argv[3], tables[i]->name) != 0) continue;
         if (!bench) {
             check_vectors(tables[i]);
+            check_norms(tables[i]);
+            check_activations(tables[i]);
         }
         for (const struct quant_traits *const *t = quant_all(); *t; t++) {
             if (!kern_type_supported(*t)) continue;
@@ -335,6 +471,8 @@ int main(int argc, char **argv)
                 check_matmul(tables[i], *t);
         }
     }
+    for (int f = 0; f < KERN_FNS && !bench; f++)
+        printf("%s: off by up to %.1f last places\n", activations[f], worst[f]);
     if (!bench) printf("%d checks, %d failures, %zu tables\n", checks, failures, n);
     return failures != 0;
 }

@@ -464,7 +464,9 @@ static void test_refused(void **state)
     check_fails(&t, ERR_UNSUPPORTED, "llama.attention.head_count_kv", "differs", NULL);
     tiny_init(&t, "llama");
     tiny_str(&t, "llama.rope.scaling.type", "longrope");
-    check_fails(&t, ERR_UNSUPPORTED, "longrope", NULL);
+    check_fails(&t, ERR_FORMAT, "rope_factors_short.weight is missing", NULL);
+    tiny_str(&t, "llama.rope.scaling.type", "dynamic");
+    check_fails(&t, ERR_UNSUPPORTED, "dynamic", NULL);
 }
 
 /* Numbers at the edges and beyond: an error, never a crash. */

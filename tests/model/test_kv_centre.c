@@ -32,7 +32,8 @@ static void open_world(struct world *w, bool neox, uint32_t n_dims, float magnit
     w->m.info = (struct model_info){.n_head_kv = HEADS, .head_dim = HEAD_DIM, .v_dim = HEAD_DIM};
     w->m.stages = w->stages;
     w->m.n_stages = 3;
-    w->m.ropes[0] = (struct rope){neox, n_dims, w->inv_freq, magnitude};
+    w->m.ropes[0] = (struct rope){
+        .neox = neox, .n_dims = n_dims, .inv_freq = w->inv_freq, .magnitude = magnitude};
     w->attn.rope = &w->m.ropes[0];
     for (int i = 0; i < 3; i++) w->stages[i].attn = &w->attn;
     assert_int_equal(kv_centre_keys(&w->m, &err), OK);

@@ -70,7 +70,7 @@ static struct kv_seq *fed_seq(struct fed *x, const int32_t *ids, size_t n)
     struct error err = {0};
     golden_assert_ok(kv_seq_create(x->pool, &s, &err), &err);
     golden_feed(x->f, s, ids, n, NULL);
-    golden_assert_ok(kv_file_form(s, &x->form, &err), &err);
+    golden_assert_ok(kv_file_form(x->l.m, s, &x->form, &err), &err);
     return s;
 }
 

@@ -11,7 +11,7 @@ dicts:
     config    an instance of a transformers configuration
     model     the transformers class to build
     tweak     optional function(model): after the weights were drawn
-    keys      optional dict {key: number}: added to the file, without the architecture's prefix, where
+    keys      optional dict {key: value}: added to the file, without the architecture's prefix, where
               the converter leaves out what only published models' fixed values need
     pooled    optional: the model is an encoder; see below
     effects   optional dict {label: function(config)}: options that must show. Each changes a copy
@@ -27,6 +27,7 @@ It needs PyTorch, transformers and the converter's own requirements.
 import argparse
 import copy
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -106,7 +107,8 @@ def convert(folder, out, llama_cpp, keys):
     def set_gguf_parameters(self):
         super(plain, self).set_gguf_parameters()
         for key, value in keys.items():
-            add = self.gguf_writer.add_uint32 if isinstance(value, int) else self.gguf_writer.add_float32
+            add = {int: self.gguf_writer.add_uint32, float: self.gguf_writer.add_float32,
+                   str: self.gguf_writer.add_string}[type(value)]
             add(f"{self.gguf_writer.arch}.{key}", value)
 
     plain.set_gguf_parameters = set_gguf_parameters
@@ -139,6 +141,9 @@ def make(spec, args):
     logits = forward(spec, model, ids)
     folder = Path(args.keep_hf) / name if args.keep_hf else Path(tempfile.mkdtemp())
     model.save_pretrained(folder)
+    # Some converters count a tokenizer's tokens.
+    (folder / "tokenizer.json").write_text(json.dumps(
+        {"model": {"vocab": {f"<{i}>": i for i in range(n_vocab)}}, "added_tokens": []}))
     path = args.out / f"{name}.gguf"
     convert(folder, path, args.converter, spec.get("keys", {}))
     if not args.keep_hf:

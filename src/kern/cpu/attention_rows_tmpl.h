@@ -4,9 +4,11 @@
 enum { ATTN_ROWS = 8 };
 
 struct attn_rows {
+    /* Scores, then weights. Aligned like the vectors that they are loaded as. */
+    _Alignas(64) float p[ATTN_ROWS][KERN_KV_PAGE];
     float top[ATTN_ROWS], sum[ATTN_ROWS]; /* running maximum and sum of exponentials */
     float fade[ATTN_ROWS];                /* what this page multiplies the past by */
-    float p[ATTN_ROWS][KERN_KV_PAGE];     /* scores, then weights */
+    struct attn_range range;
 };
 
 INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t *k,
@@ -38,7 +40,7 @@ INLINE void rows_scores(const enum kern_kv_format f, const int n, const uint8_t 
 }
 
 /* Products of query i to scores. */
-static void rows_bend(const struct kern_attn *a, struct attn_rows *st, size_t i, size_t page)
+APART void rows_bend(const struct kern_attn *a, struct attn_rows *st, size_t i, size_t page)
 {
     static const float lanes[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     float slope = a->slope ? a->slope[i] : 0, pos = a->slope ? (float)a->pos[i] : 0;
@@ -49,12 +51,16 @@ static void rows_bend(const struct kern_attn *a, struct attn_rows *st, size_t i,
     }
 }
 
-/* Scores of query i, but for `scale`, to weights. */
-static void rows_softmax(struct attn_rows *st, size_t i, struct attn_seen seen, float scale)
+APART void rows_mask(float *p, struct attn_seen seen)
 {
-    float *p = st->p[i];
     for (size_t j = 0; j < seen.from; j++) p[j] = -INFINITY;
     for (size_t j = seen.to; j < KERN_KV_PAGE; j++) p[j] = -INFINITY;
+}
+
+/* Scores of query i, but for `scale`, to weights. */
+static void rows_softmax(struct attn_rows *st, size_t i, float scale)
+{
+    float *p = st->p[i];
     vf k = vf_set1(scale);
     vf a = vf_mul(vf_load(p), k), b = vf_mul(vf_load(p + 16), k);
     float page = vf_hmax(vf_max(a, b));
@@ -124,12 +130,16 @@ INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *
                       size_t q0, bool last)
 {
     const size_t hd = a->head_dim, vd = attn_v_dim(a), qs = a->q_stride;
-    struct attn_seen seen[V_FLOAT_ROWS], all = {KERN_KV_PAGE, 0};
-    for (int i = 0; i < n; i++) {
-        seen[i] = seen_in_page(attn_kv0(a, q0 + i), a->n_kv[q0 + i], page);
-        all = seen_also(all, seen[i]);
+    const bool whole = attn_all_see(&st->range, page), bent = attn_bent(a);
+    struct attn_seen seen[V_FLOAT_ROWS], all = {0, KERN_KV_PAGE};
+    if (!whole) {
+        all = (struct attn_seen){KERN_KV_PAGE, 0};
+        for (int i = 0; i < n; i++) {
+            seen[i] = seen_in_page(attn_kv0(a, q0 + i), a->n_kv[q0 + i], page);
+            all = seen_also(all, seen[i]);
+        }
+        if (!all.to) return;
     }
-    if (!all.to) return;
     const uint8_t *k = a->pages[page] + a->k_offset, *v = a->pages[page] + a->v_offset;
     /* The first of a page's blocks of queries asks for the next page. */
     const uint8_t *next = last || q0 ? NULL : a->pages[page + 1];
@@ -142,10 +152,10 @@ INLINE void rows_page(const int n, const struct kern_attn *a, struct attn_rows *
     case KERN_KV_Q8: rows_scores(KERN_KV_Q8, n, k, next_k, q, qs, hd, st->p + q0); break;
     case KERN_KV_Q4: rows_scores(KERN_KV_Q4, n, k, next_k, q, qs, hd, st->p + q0); break;
     }
-    const bool bent = attn_bent(a);
     for (int i = 0; i < n; i++) {
         if (bent) rows_bend(a, st, q0 + i, page);
-        rows_softmax(st, q0 + i, seen[i], bent ? 1.0f : a->scale);
+        if (!whole) rows_mask(st->p[q0 + i], seen[i]);
+        rows_softmax(st, q0 + i, bent ? 1.0f : a->scale);
     }
     const float(*p)[KERN_KV_PAGE] = (const float(*)[KERN_KV_PAGE])(st->p + q0);
     const float *fade = st->fade + q0;
@@ -191,18 +201,19 @@ static void (*const rows_page_n[])(const struct kern_attn *, struct attn_rows *,
 static void attention_rows(const struct kern_attn *a)
 {
     const size_t vd = attn_v_dim(a);
-    const struct attn_range r = attn_pages(a);
     struct attn_rows st;
+    st.range = attn_range(a, 0, a->n_q);
+    const size_t end = (st.range.end + (size_t)KERN_KV_PAGE - 1) / KERN_KV_PAGE;
     for (size_t i = 0; i < a->n_q; i++) {
-        st.top[i] = attn_top0(a, i);
-        st.sum[i] = attn_sum0(a, i);
+        st.top[i] = -INFINITY;
+        st.sum[i] = 0;
         memset(a->out + i * a->out_stride, 0, vd * sizeof *a->out);
     }
-    for (size_t page = r.first; page < r.end; page++)
+    for (size_t page = st.range.first / KERN_KV_PAGE; page < end; page++)
         for (size_t q = 0; q < a->n_q; q += V_FLOAT_ROWS) {
             size_t n = a->n_q - q < V_FLOAT_ROWS ? a->n_q - q : V_FLOAT_ROWS;
-            rows_page_n[n - 1](a, &st, page, q, page + 1 == r.end);
+            rows_page_n[n - 1](a, &st, page, q, page + 1 == end);
         }
     for (size_t i = 0; i < a->n_q; i++)
-        attn_finish(a->out + i * a->out_stride, a->out + i * a->out_stride, vd, st.sum[i]);
+        attn_finish(a, i, a->out + i * a->out_stride, st.top[i], st.sum[i]);
 }

@@ -17,8 +17,10 @@ struct attn_tiles {
     float top[KERN_ATTN_MAX_Q + TILE_Q], sum[KERN_ATTN_MAX_Q + TILE_Q];
     uint32_t kv0[KERN_ATTN_MAX_Q + TILE_Q], n_kv[KERN_ATTN_MAX_Q + TILE_Q];
     float slope[KERN_ATTN_MAX_Q + TILE_Q], pos[KERN_ATTN_MAX_Q + TILE_Q];
-    float s[KERN_KV_PAGE * TILE_Q]; /* one block's scores, then weights: [position][query] */
+    /* One block's scores, then weights: [position][query]. */
+    _Alignas(64) float s[KERN_KV_PAGE * TILE_Q];
     float fade[TILE_Q];
+    struct attn_range range[KERN_ATTN_MAX_Q / TILE_Q + 1]; /* of each block */
     float *keys, *values; /* the page: [head_dim][32], [32][v_dim] */
     float *q;             /* blocks of up to TILE_Q queries: [head_dim][query] */
     float *out;           /* [query][v_dim] */
@@ -102,7 +104,7 @@ INLINE void tile_values(const int strips, const float *values, struct attn_seen 
 }
 
 /* Where some of the block's queries do not see all of the page. */
-static void tile_mask(struct attn_tiles *t, size_t q0, size_t n, size_t page)
+APART void tile_mask(struct attn_tiles *t, size_t q0, size_t n, size_t page)
 {
     for (size_t i = 0; i < n; i++) {
         struct attn_seen seen = seen_in_page(t->kv0[q0 + i], t->n_kv[q0 + i], page);
@@ -112,7 +114,7 @@ static void tile_mask(struct attn_tiles *t, size_t q0, size_t n, size_t page)
 }
 
 /* Products of the block to scores. */
-static void tile_bend(const struct kern_attn *a, struct attn_tiles *t, size_t q0, size_t n,
+APART void tile_bend(const struct kern_attn *a, struct attn_tiles *t, size_t q0, size_t n,
                       size_t page)
 {
     for (size_t i = 0; i < n; i += 16)
@@ -129,21 +131,20 @@ static void tile_block(const struct kern_attn *a, struct attn_tiles *t, size_t q
                        size_t page)
 {
     size_t hd = a->head_dim, vd = attn_v_dim(a);
-    struct attn_seen all = {KERN_KV_PAGE, 0};
-    bool whole = true;
-    for (size_t i = q0; i < q0 + n; i++) {
-        struct attn_seen seen = seen_in_page(t->kv0[i], t->n_kv[i], page);
-        whole = whole && !seen.from && seen.to == KERN_KV_PAGE;
-        all = seen_also(all, seen);
+    const bool whole = attn_all_see(&t->range[q0 / TILE_Q], page), bent = attn_bent(a);
+    struct attn_seen all = {0, KERN_KV_PAGE};
+    if (!whole) {
+        all = (struct attn_seen){KERN_KV_PAGE, 0};
+        for (size_t i = q0; i < q0 + n; i++)
+            all = seen_also(all, seen_in_page(t->kv0[i], t->n_kv[i], page));
+        if (!all.to) return;
     }
-    if (!all.to) return;
     const float *q = t->q + q0 * hd;
 #if V_FLOAT_ROWS >= 8
     if (n == 48) tile_scores(3, t->keys, q, hd, t->s);
     if (n == 32) tile_scores(2, t->keys, q, hd, t->s);
 #endif
     if (n == 16) tile_scores(1, t->keys, q, hd, t->s);
-    const bool bent = attn_bent(a);
     if (bent) tile_bend(a, t, q0, n, page);
     if (!whole) tile_mask(t, q0, n, page);
     for (size_t i = 0; i < n; i += 16)
@@ -223,9 +224,11 @@ static size_t tile_setup(const struct kern_attn *a, struct attn_tiles *t)
         t->n_kv[i] = a->n_kv[from];
         t->slope[i] = a->slope ? a->slope[from] : 0;
         t->pos[i] = a->slope ? (float)a->pos[from] : 0;
-        t->top[i] = attn_top0(a, from);
-        t->sum[i] = attn_sum0(a, from);
+        t->top[i] = -INFINITY;
+        t->sum[i] = 0;
     }
+    for (size_t q0 = 0; q0 < a->n_q; q0 += TILE_Q)
+        t->range[q0 / TILE_Q] = attn_range(a, q0, a->n_q - q0 < TILE_Q ? a->n_q - q0 : TILE_Q);
     return n;
 }
 
@@ -233,10 +236,11 @@ static void attention_tiles(const struct kern_attn *a)
 {
     struct attn_tiles *t = a->scratch;
     const size_t n = tile_setup(a, t), vd = attn_v_dim(a);
-    const struct attn_range r = attn_pages(a);
-    for (size_t page = r.first; page < r.end; page++) {
+    const struct attn_range r = attn_range(a, 0, a->n_q);
+    const size_t end = (r.end + (size_t)KERN_KV_PAGE - 1) / KERN_KV_PAGE;
+    for (size_t page = r.first / KERN_KV_PAGE; page < end; page++) {
         tile_convert(a, t, page);
-        if (page + 1 < r.end) {
+        if (page + 1 < end) {
             const uint8_t *next = a->pages[page + 1];
             prefetch(next + a->k_offset, kern_kv_bytes(a->k_format, a->head_dim));
             prefetch(next + a->v_offset, kern_kv_bytes(a->v_format, vd));
@@ -244,5 +248,5 @@ static void attention_tiles(const struct kern_attn *a)
         for (size_t q0 = 0; q0 < n; q0 += TILE_Q) tile_block(a, t, q0, tile_width(n, q0), page);
     }
     for (size_t i = 0; i < a->n_q; i++)
-        attn_finish(a->out + i * a->out_stride, t->out + i * vd, vd, t->sum[i]);
+        attn_finish(a, i, t->out + i * vd, t->top[i], t->sum[i]);
 }

@@ -2,9 +2,10 @@
  *
  * Per query the pages are visited in ascending order and each adds its 32 positions as one step of
  * the online softmax, so a query's result depends neither on the queries beside it nor on positions
- * it cannot see: those have weight exactly 0. Before the first position that it sees its maximum is minus
- * infinity, and the differences that are NaN then have weight 0 as well (vf_exp). The two ways below share every sum's order, hence
- * their bits: few queries go through attention_rows_tmpl.h, many through attention_tiles_tmpl.h. */
+ * it cannot see: those have weight exactly 0. Before the first position that it sees its maximum is
+ * minus infinity, and the differences that are NaN then have weight 0 as well (vf_exp). The two ways
+ * below share every sum's order, hence their bits: few queries go through attention_rows_tmpl.h, many
+ * through attention_tiles_tmpl.h. */
 
 /* Positions from .. to - 1 of a page. */
 struct attn_seen {
@@ -38,36 +39,29 @@ static uint32_t attn_kv0(const struct kern_attn *a, size_t i)
     return a->kv0 ? a->kv0[i] : 0;
 }
 
-/* Pages first .. end - 1 hold what the queries see. */
+/* Of several queries: some see positions first .. end - 1, all of them those from all_first on that are
+ * before all_end. */
 struct attn_range {
-    size_t first, end;
+    uint32_t first, end, all_first, all_end;
 };
 
-static struct attn_range attn_pages(const struct kern_attn *a)
+static struct attn_range attn_range(const struct kern_attn *a, size_t q0, size_t n)
 {
-    uint32_t first = UINT32_MAX, end = 0;
-    for (size_t i = 0; i < a->n_q; i++) {
-        if (a->n_kv[i] > end) end = a->n_kv[i];
-        if (attn_kv0(a, i) < first) first = attn_kv0(a, i);
+    struct attn_range r = {UINT32_MAX, 0, 0, UINT32_MAX};
+    for (size_t i = q0; i < q0 + n; i++) {
+        uint32_t kv0 = attn_kv0(a, i), n_kv = a->n_kv[i];
+        if (kv0 < r.first) r.first = kv0;
+        if (kv0 > r.all_first) r.all_first = kv0;
+        if (n_kv > r.end) r.end = n_kv;
+        if (n_kv < r.all_end) r.all_end = n_kv;
     }
-    return (struct attn_range){first / KERN_KV_PAGE, (end + (size_t)KERN_KV_PAGE - 1) / KERN_KV_PAGE};
+    return r;
 }
 
-static size_t attn_v_dim(const struct kern_attn *a)
+/* Whether all queries see all of a page: most pages need no look at each of them. */
+static bool attn_all_see(const struct attn_range *r, size_t page)
 {
-    return a->v_dim ? a->v_dim : a->head_dim;
-}
-
-/* What a query's running maximum and sum start as: a sink is there before all positions. */
-static float attn_top0(const struct kern_attn *a, size_t i)
-{
-    return a->sink ? a->sink[i] : -INFINITY;
-}
-
-static float attn_sum0(const struct kern_attn *a, size_t i)
-{
-    if (!a->sink) return 0;
-    return isnan(a->sink[i]) ? NAN : 1; /* shows in the output */
+    return page * KERN_KV_PAGE >= r->all_first && (page + 1) * KERN_KV_PAGE <= r->all_end;
 }
 
 /* Whether scores need more than their scale. */
@@ -86,10 +80,25 @@ INLINE vf attn_bend(const struct kern_attn *a, vf product, vf slope, vf distance
     return vf_sub(x, vf_mul(slope, vf_abs(distance)));
 }
 
-static void attn_finish(float *out, const float *x, size_t hd, float sum)
+static size_t attn_v_dim(const struct kern_attn *a)
 {
-    vf inv = vf_set1(1.0f / sum);
-    for (size_t d = 0; d < hd; d += 16) vf_store(out + d, vf_mul(vf_load(x + d), inv));
+    return a->v_dim ? a->v_dim : a->head_dim;
+}
+
+/* What remains of the weights once the sink has taken its share of them. */
+static float attn_sink_share(float sink, float top, float sum)
+{
+    float most = top > sink ? top : sink;
+    float fade = vf_hmax(vf_exp(vf_set1(top - most))), own = vf_hmax(vf_exp(vf_set1(sink - most)));
+    /* Some position has weight 1, unless all scores are NaN: that must show. */
+    return sum > 0 && !isnan(sink) ? fade / (sum * fade + own) : NAN;
+}
+
+static void attn_finish(const struct kern_attn *a, size_t i, const float *x, float top, float sum)
+{
+    float *out = a->out + i * a->out_stride;
+    vf k = vf_set1(a->sink ? attn_sink_share(a->sink[i], top, sum) : 1.0f / sum);
+    for (size_t d = 0; d < attn_v_dim(a); d += 16) vf_store(out + d, vf_mul(vf_load(x + d), k));
 }
 
 #include "kern/cpu/attention_load_tmpl.h"

@@ -10,6 +10,8 @@
  * times the sum of the activations. */
 
 #define INLINE static inline __attribute__((always_inline))
+/* What is seldom done stays out of the loops around it. */
+#define APART static __attribute__((noinline))
 
 /* What one dot product multiplies: weights up to 127, or of all 8 bits, with int8 activations, 4
  * columns at a time; or int16 weights and activations, 2 at a time. */
