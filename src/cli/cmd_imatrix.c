@@ -182,7 +182,8 @@ static int check_usage(const struct imatrix_options *o, int argc)
 {
     if (!o->out) return cli_usage_error(&cmd_imatrix, "no -o FILE to write to");
     if (o->resume && o->merge.len)
-        return cli_usage_error(&cmd_imatrix, "--resume has what was merged before: leave --merge out");
+        return cli_usage_error(&cmd_imatrix,
+                               "--resume has what was merged before: leave --merge out");
     if (argc == 0 && o->merge.len == 0 && isatty(STDIN_FILENO))
         return cli_usage_error(&cmd_imatrix, "no FILE: name one, or pipe a text in");
     if (file_exists(o->out) && !o->resume && !o->force)

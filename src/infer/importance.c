@@ -44,8 +44,8 @@ static enum status pending_init(struct collector *c, struct pending *p,
     if (st != OK) return st;
     p->sums = calloc(parts * in->n_cols, sizeof *p->sums);
     p->counts = calloc(parts, sizeof *p->counts);
-    return p->sums && p->counts ? OK : error_set(err, ERR_NOMEM, "no memory for the importance of %s",
-                                                 p->to->name);
+    if (p->sums && p->counts) return OK;
+    return error_set(err, ERR_NOMEM, "no memory for the importance of %s", p->to->name);
 }
 
 static void observe(void *ctx, const struct forward_input *in)

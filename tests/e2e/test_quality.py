@@ -77,7 +77,8 @@ def test_against_another_model(hearth, text):
 
 def test_kept_predictions_stand_for_the_model(hearth, text, tmp_path):
     direct = result(hearth("perplexity", "-m", Q4, "--against", TINY, "-c", 64, "--json", text))
-    kept = result(hearth("perplexity", "-m", TINY, "-c", 64, "--save-logits", "kept", "--json", text))
+    kept = result(hearth("perplexity", "-m", TINY, "-c", 64, "--save-logits", "kept", "--json",
+                         text))
     assert kept["perplexity"] == direct["base_perplexity"]
     n, vocab = direct["chunks"], 100
     assert (tmp_path / "kept").stat().st_size == 20 + n * (4 * 64 + 31 * (8 + 2 * vocab))
@@ -250,7 +251,8 @@ def test_a_part_and_the_rest_are_the_whole(hearth, text, tmp_path):
 def test_merged_files_add_up(hearth, text, tmp_path):
     run = ("imatrix", "-m", TINY, text, "-c", 64, "-o")
     hearth(*run, "a.gguf", "--chunks", 2)
-    r = result(hearth("imatrix", "--merge", "a.gguf", "--merge", "a.gguf", "-o", "b.gguf", "--json"))
+    r = result(hearth("imatrix", "--merge", "a.gguf", "--merge", "a.gguf", "-o", "b.gguf",
+                      "--json"))
     assert (r["contexts"], r["context"]) == (4, 64)
     r = result(hearth(*run, "c.gguf", "--chunks", 1, "--merge", "b.gguf", "--json"))
     assert r["contexts"] == 5
