@@ -73,6 +73,8 @@ int cli_usage_error(const struct command *cmd, const char *fmt, ...)
 
 /* True where colour is wanted: a terminal, NO_COLOR unset, TERM not "dumb". */
 bool cli_color(int fd);
+/* True where LC_ALL, LC_CTYPE or LANG, in that order, asks for UTF-8. */
+bool cli_utf8(void);
 
 /* A progress display on standard error: a bar that redraws itself on a terminal, a plain line every
  * few seconds elsewhere. */

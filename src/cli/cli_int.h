@@ -29,7 +29,4 @@ void cli_print_manual(FILE *out);
 /* Columns of the terminal behind `fd`, else 80; never less than 40. */
 int cli_columns(int fd);
 
-/* True where LC_ALL, LC_CTYPE or LANG, in that order, asks for UTF-8. */
-bool cli_utf8(void);
-
 #endif

@@ -4,8 +4,24 @@
 #include "cli/cli.h"
 #include "cli/cli_int.h"
 
-extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_doctor,
-    cmd_generate, cmd_help, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+/* clang-format off */
+extern const struct command
+    cmd_bench,
+    cmd_complete,
+    cmd_completion,
+    cmd_detokenize,
+    cmd_doctor,
+    cmd_generate,
+    cmd_help,
+    cmd_imatrix,
+    cmd_list,
+    cmd_perplexity,
+    cmd_pull,
+    cmd_rm,
+    cmd_score,
+    cmd_show,
+    cmd_tokenize;
+/* clang-format on */
 
 static const struct command *const code[] = {
     &cmd_complete,
@@ -25,6 +41,8 @@ static const struct command *const inspect[] = {
     &cmd_doctor,
     &cmd_bench,
     &cmd_score,
+    &cmd_perplexity,
+    &cmd_imatrix,
     &cmd_tokenize,
     &cmd_detokenize,
     NULL,
@@ -129,7 +147,6 @@ static const struct {
     {"uninstall", "did you mean 'rm'?"},
     {"info", "did you mean 'show'?"},
     {"benchmark", "did you mean 'bench'?"},
-    {"perplexity", "did you mean 'score'?"},
     {"version", "did you mean '--version'?"},
 };
 

@@ -20,40 +20,12 @@ struct modeler {
     int bucket[DRAFT_MAX];
 };
 
-/* ---- one vocabulary ----------------------------------------------------------------------------
- */
-
-static enum status check_tokens(const struct tokenizer *a, const struct tokenizer *b,
-                                struct error *err)
-{
-    size_t n = tokenizer_n_tokens(a);
-    if (n != tokenizer_n_tokens(b))
-        return error_set(err, ERR_INVALID,
-                         "the draft model has another vocabulary: %zu tokens, the model has %zu; "
-                         "choose one of the same family",
-                         tokenizer_n_tokens(b), n);
-    const struct text_str *x = tokenizer_source(a)->tokens, *y = tokenizer_source(b)->tokens;
-    for (size_t i = 0; i < n; i++)
-        if (x[i].len != y[i].len || memcmp(x[i].data, y[i].data, x[i].len) != 0)
-            return error_set(err, ERR_INVALID,
-                             "the draft model has another vocabulary: its token %zu is \"%.*s\", "
-                             "the model's is \"%.*s\"; choose one of the same family",
-                             i, (int)(y[i].len < 40 ? y[i].len : 40), y[i].data,
-                             (int)(x[i].len < 40 ? x[i].len : 40), x[i].data);
-    return OK;
-}
-
 static enum status check_pair(const struct session *target, const struct session *draft,
                               struct error *err)
 {
     if (target == draft)
         return error_set(err, ERR_INVALID, "a session cannot draft for itself: open a second one");
-    const struct tokenizer *a = target->e->tok, *b = draft->e->tok;
-    if (a != b && a && b) return check_tokens(a, b, err);
-    if (a == b && target->n_vocab == draft->n_vocab) return OK;
-    return error_set(err, ERR_INVALID,
-                     "the draft model has another vocabulary: %zu tokens, the model has %zu",
-                     draft->n_vocab, target->n_vocab);
+    return engine_same_vocab(target->e, draft->e, "the draft model", err);
 }
 
 /* ---- drafting ----------------------------------------------------------------------------------

@@ -38,6 +38,11 @@ enum status engine_forward(struct engine *e, const struct forward_row *rows, siz
     return st;
 }
 
+void engine_observe(struct engine *e, forward_observer fn, void *ctx)
+{
+    forward_observe(e->fwd, fn, ctx);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,

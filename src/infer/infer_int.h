@@ -43,6 +43,14 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
                            float *logits, const volatile int *cancel, struct error *err);
 
+/* forward_observe on it; no session may run meanwhile. */
+void engine_observe(struct engine *e, forward_observer fn, void *ctx);
+
+/* ERR_INVALID where two models' tokens differ in number or text; `other` is what the message calls b. The
+ * numbers of logits may differ: some files pad them. */
+enum status engine_same_vocab(const struct engine *a, const struct engine *b, const char *other,
+                              struct error *err);
+
 /* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------
  */
 
@@ -138,6 +146,10 @@ void forced_take(struct forced *f, int32_t token);
 double infer_exp(double x);
 /* Sum of exp(x[i] - max) with terms in a fixed order; max is at least every x[i]. */
 double infer_sum_exp(const float *x, size_t n, float max);
+/* The sum of p[i] * ln(p[i] / q[i]) over n tokens, where ln p[i] = a[i] - lse_a and ln q[i] = b[i] -
+ * lse_b: with both whole and normalised, the Kullback-Leibler divergence in nats. Tokens with p = 0 add
+ * nothing. Terms in a fixed order. */
+double infer_divergence(const float *a, double lse_a, const float *b, double lse_b, size_t n);
 /* The largest element, ignoring NaN; -INFINITY where there is none. */
 float infer_max(const float *x, size_t n);
 

@@ -66,3 +66,22 @@ float infer_max(const float *x, size_t n)
     for (size_t j = 1; j < 2 * LANES; j++) best[0] = best[j] > best[0] ? best[j] : best[0];
     return best[0];
 }
+
+/* What one token adds. */
+static inline double divergence_term(double log_p, double log_q)
+{
+    double p = exp_nonpositive(log_p);
+    return p > 0 ? p * (log_p - log_q) : 0;
+}
+
+double infer_divergence(const float *a, double lse_a, const float *b, double lse_b, size_t n)
+{
+    double acc[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++)
+            acc[j] += divergence_term((double)a[i + j] - lse_a, (double)b[i + j] - lse_b);
+    for (size_t j = 0; i < n; i++, j++)
+        acc[j] += divergence_term((double)a[i] - lse_a, (double)b[i] - lse_b);
+    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
+}

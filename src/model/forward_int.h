@@ -98,6 +98,8 @@ struct forward {
     uint32_t *logit_rows;
     struct forward_moe moe; /* where the model has experts */
     struct forward_mla mla; /* where it has latent attention */
+    forward_observer observer; /* or NULL */
+    void *observer_ctx;
 
     /* the pass in progress */
     const struct forward_row *rows;
@@ -116,6 +118,12 @@ void forward_cache(struct forward *f, const struct stage *in, const struct attn_
 /* f->att of a unit's rows, for the heads that share KV head h. */
 void forward_attend(struct forward *f, const struct forward_thread *own, const struct stage *in,
                     const struct attn_unit *u, uint32_t h);
+
+/* For a pass with an observer, by one thread at a time: shows it the input of a stage's matrices but
+ * stacks, and that of part `part` of its stacks, n_rows of `stride` floats. */
+void forward_show_stage(const struct forward *f, const struct stage *s, const struct kern_act *act);
+void forward_show_part(const struct forward *f, const struct stage *s, uint32_t part,
+                       const float *x, size_t stride, size_t n_rows);
 
 /* Runs all stages as thread `thread`; a pool function, ctx is the struct forward. */
 void forward_stages(void *ctx, int thread);

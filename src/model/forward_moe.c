@@ -203,6 +203,10 @@ static void prepare_slots(struct thread_ctx *c, const float *f32, size_t n_cols,
         base += tiles;
     }
     work_barrier(c);
+    if (!c->f->observer || c->thread != 0) return;
+    for (uint32_t i = 0; i < m->n_active; i++)
+        forward_show_part(c->f, c->s, m->active[i].expert, f32 + m->active[i].slot0 * n_cols,
+                          n_cols, m->active[i].n);
 }
 
 /* A product of one expert's rows; y and bias begin at its first. */

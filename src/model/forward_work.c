@@ -121,6 +121,8 @@ const struct kern_act *work_prepare(struct thread_ctx *c, const float *src, size
             if (formats >> k & 1) f->ops->act_quantize(act, (enum kern_act_format)k, t, t + 1);
     }
     if (n > 1) work_barrier(c);
+    /* The others begin to multiply: nobody changes the input before the stage's last barrier. */
+    if (f->observer && c->thread == 0) forward_show_stage(f, s, act);
     return act;
 }
 

@@ -13,6 +13,7 @@
 #include "base/status.h"
 
 struct gguf;
+struct gguf_tensor;
 struct model;
 struct kv_pool;
 struct kv_seq;
@@ -94,12 +95,26 @@ struct forward_row {
     bool logits; /* compute this row's logits */
 };
 
+/* The input of a matrix in a forward pass, before it is rounded for the multiplication. */
+struct forward_input {
+    const struct gguf_tensor *tensor; /* of the model's file */
+    uint32_t part;  /* which of the stack of matrices that the tensor is (experts); else 0 */
+    const float *x; /* [n_rows][stride], n_cols of each row are the input */
+    size_t stride, n_rows, n_cols;
+};
+/* Called by a thread of the pass while the others go on; calls do not overlap, and come in the same order
+ * with any number of threads. `in` and what it points to are valid during the call. */
+typedef void (*forward_observer)(void *ctx, const struct forward_input *in);
+
 /* n_threads 0 = all physical cores. max_rows: the largest batch passed to forward_run. */
 enum status forward_create(const struct model *m, int n_threads, size_t max_rows,
                            struct forward **out, struct error *err);
 void forward_destroy(struct forward *f);
 int forward_n_threads(const struct forward *f);
 size_t forward_max_rows(const struct forward *f);
+/* From the next pass on `fn` sees the input of every matrix that is multiplied; NULL ends it. It changes
+ * no result. */
+void forward_observe(struct forward *f, forward_observer fn, void *ctx);
 
 /* Appends each row's token to its sequence (position = the sequence's length) and computes logits
  * of the rows that ask for them, n_vocab floats each, in row order, into `logits` (may be NULL if

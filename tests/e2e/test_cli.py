@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "score", "bench", "doctor", "tokenize", "detokenize",
+COMMANDS = ["complete", "generate", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize",
+            "detokenize",
             "pull", "list", "show", "rm", "help", "completion"]
 
 

@@ -1,5 +1,6 @@
 /* Every allocation and every thread's start fails once in turn, from opening a model to a score,
- * and through speculation, forced beginnings, prepared prompts and kept sessions: each time there
+ * through speculation, forced beginnings, prepared prompts and kept sessions, and through perplexity,
+ * kept predictions and importance matrices: each time there
  * is an error or the right result, and nothing leaks (the leak checker's part). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,6 +16,9 @@
 
 #include "hearth.h"
 #include "infer/engine.h"
+#include "infer/eval.h"
+#include "infer/importance.h"
+#include "infer/logits_file.h"
 #include "infer/session_file.h"
 #include "text/tokenizer.h"
 
@@ -221,6 +225,63 @@ static int run_inside(struct outcome *o, struct failure *f)
     return (int)st;
 }
 
+/* ---- how good a model is -----------------------------------------------------------------------
+ */
+
+static char kept[64], matrix[64];
+
+/* Keeps predictions, and compares with them and with the model itself. */
+static enum status evaluate(struct engine *e, struct outcome *o, struct error *err)
+{
+    struct eval_job job = {
+        .engine = e, .tokens = prompt, .n_tokens = N_PROMPT, .n_ctx = 16, .save = kept};
+    struct eval_result r;
+    struct logits_file *f = NULL;
+    enum status st = eval_run(&job, &r, err);
+    if (st == OK) st = logits_file_open(kept, &f, err);
+    job.save = NULL;
+    job.base = f;
+    if (st == OK) st = eval_run(&job, &r, err);
+    logits_file_close(f);
+    o->logprobs[1] = r.nll.value;
+    o->logprobs[2] = r.kl.value;
+    job.base = NULL;
+    job.against = e;
+    if (st == OK) st = eval_run(&job, &r, err);
+    o->n_tokens = st == OK ? r.n_counted : 0;
+    return st;
+}
+
+static enum status collect(struct engine *e, struct outcome *o, struct error *err)
+{
+    struct importance_job job = {.engine = e, .tokens = prompt, .n_tokens = N_PROMPT, .n_ctx = 16};
+    struct imatrix_info info = {.chunk_size = 16};
+    struct imatrix *m = NULL, *back = NULL;
+    enum status st = imatrix_create(&m, err);
+    if (st == OK) st = importance_collect(&job, m, err);
+    if (st == OK) st = imatrix_write(m, &info, matrix, err);
+    if (st == OK) st = imatrix_create(&back, err);
+    if (st == OK) st = imatrix_read(back, matrix, NULL, err);
+    if (st == OK) o->logprobs[3] = imatrix_entry_at(back, 0)->sums[0];
+    imatrix_destroy(m);
+    imatrix_destroy(back);
+    return st;
+}
+
+static int run_quality(struct outcome *o, struct failure *f)
+{
+    struct engine_options opt = {.n_threads = 2};
+    struct engine *e;
+    struct error err = {0};
+    enum status st = engine_open(TINY, &opt, &e, &err);
+    if (st == OK) st = evaluate(e, o, &err);
+    if (st == OK) st = collect(e, o, &err);
+    engine_close(e);
+    f->code = (int)err.code;
+    snprintf(f->msg, sizeof f->msg, "%s", err.msg);
+    return (int)st;
+}
+
 /* ---- the walk ----------------------------------------------------------------------------------
  */
 
@@ -267,10 +328,20 @@ static void every_failure_inside_is_an_error(void **state)
     walk(run_inside, 30);
 }
 
+static void every_failure_of_a_measurement_is_an_error(void **state)
+{
+    (void)state;
+    for (int32_t i = 0; i < N_PROMPT; i++) prompt[i] = 5 + i % 9;
+    walk(run_quality, 30);
+}
+
 static int make_folder(void **state)
 {
     (void)state;
-    return mkdtemp(folder) ? 0 : -1;
+    if (!mkdtemp(folder)) return -1;
+    snprintf(kept, sizeof kept, "%s/kept.logits", folder);
+    snprintf(matrix, sizeof matrix, "%s/matrix.gguf", folder);
+    return 0;
 }
 
 static int remove_folder(void **state)
@@ -279,6 +350,8 @@ static int remove_folder(void **state)
     size_t count;
     uint64_t bytes;
     assert_int_equal(session_files_remove(folder, &count, &bytes, NULL), OK);
+    unlink(kept);
+    unlink(matrix);
     return rmdir(folder);
 }
 
@@ -287,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_failure_is_an_error),
         cmocka_unit_test(every_failure_inside_is_an_error),
+        cmocka_unit_test(every_failure_of_a_measurement_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
