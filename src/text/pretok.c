@@ -74,8 +74,9 @@ static const struct pretok_family families[] = {
     {"jina-de", LIST(GPT2)},
     {"jina-v2-es", LIST(GPT2)},
     {"jina-v2-de", LIST(GPT2)},
-    {"jina-v2-code", LIST(GPT2)},
-    {"roberta-bpe", LIST(GPT2)},
+    {"jina-v1-en", LIST(GPT2), .add_sep = true},
+    {"jina-v2-code", LIST(GPT2), .add_sep = true},
+    {"roberta-bpe", LIST(GPT2), .add_sep = true},
 
     {"starcoder", LIST("\\p{N}", GPT2)},
     {"refact", LIST("\\p{N}", GPT2)},

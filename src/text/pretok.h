@@ -16,6 +16,7 @@ struct pretok_family {
     const char *const *patterns; /* ended by NULL; PCRE syntax, \s meaning White_Space */
     bool ignore_merges;          /* a word that is a token is that token, whatever the merges say */
     bool add_bos;                /* where tokenizer.ggml.add_bos_token is absent */
+    bool add_sep;                /* where tokenizer.ggml.add_sep_token is absent */
 };
 
 /* The registry's entry; NULL or "" is "default". NULL where the name is not known. */
