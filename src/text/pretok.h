@@ -24,6 +24,16 @@ const struct pretok_family *pretok_find(const char *name);
 /* Entry i of the registry, or NULL past its end. */
 const struct pretok_family *pretok_at(size_t i);
 
+/* What tokenizers' ByteLevel cuts by. */
+extern const char *const pretok_byte_level;
+
+/* The family that cuts as these expressions of a tokenizer.json do, one after the other; of several
+ * the one named `preferred` (or NULL), else the first whose ignore_merges is the one given, else the
+ * first. Compared are the texts, with the spellings that mean the same made equal. NULL where none
+ * matches. */
+const struct pretok_family *pretok_recognise(const char *const *patterns, size_t n,
+                                             bool ignore_merges, const char *preferred);
+
 struct pretok;
 
 /* Compiles the expressions. Without `jit`, or where PCRE2 has none, they are interpreted.
