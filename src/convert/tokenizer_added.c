@@ -28,9 +28,8 @@ static bool looks_special(struct text_str s)
     return false;
 }
 
-/* User-defined tokens are matched in the text as it is, where a space is a space. */
-static enum status with_spaces(struct draft *d, struct text_str text, struct text_str *out,
-                               struct error *err)
+enum status draft_with_spaces(struct draft *d, struct text_str text, struct text_str *out,
+                              struct error *err)
 {
     *out = text;
     if (!memmem(text.data, text.len, "\u2581", 3)) return OK;
@@ -58,7 +57,7 @@ static enum status add(struct draft *d, int64_t id, struct text_str text, bool s
     special = special || looks_special(text);
     enum status st = OK;
     struct text_str stored = text;
-    if (!special) st = with_spaces(d, text, &stored, err);
+    if (!special) st = draft_with_spaces(d, text, &stored, err);
     float score = d->scored && !unknown ? added_score : 0;
     if (st == OK)
         st = draft_put(d, id, stored,

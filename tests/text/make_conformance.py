@@ -67,12 +67,13 @@ def main():
     p.add_argument("--texts", type=int, default=3000)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--invalid", action="store_true")
+    p.add_argument("--nfc", action="store_true", help="texts in Unicode's composed form, for the tokenizers that compose")
     a = p.parse_args()
     rng = random.Random(a.seed)
     encode = encoder(a.tokenizer)
     with open(a.out + ".inp", "wb") as inp, open(a.out + ".out", "w") as out:
         for _ in range(a.texts):
-            data = text(rng).encode()
+            data = (unicodedata.normalize("NFC", text(rng)) if a.nfc else text(rng)).encode()
             if a.invalid and rng.random() < 0.3:
                 at = rng.randrange(len(data) + 1)
                 data = data[:at] + bytes(rng.choice([0xFF, 0xC0, 0x80, 0xE2, 0xF0]) for _ in range(rng.randrange(1, 3))) + data[at:]
