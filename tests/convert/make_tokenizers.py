@@ -152,7 +152,7 @@ def unigram_json(out, folder, name):
     m.ParseFromString((folder / "tokenizer.model").read_bytes())
     vocab = [(p.piece, p.score) for p in m.pieces]
     t = Tokenizer(models.Unigram(vocab, unk_id=0, byte_fallback=False))
-    t.normalizer = normalizers.Sequence([normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap)])
+    t.normalizer = normalizers.Precompiled(m.normalizer_spec.precompiled_charsmap)
     t.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()])
     t.decoder = decoders.Metaspace()
     t.add_special_tokens(["<s>", "</s>", "<pad>", "<mask>"])
