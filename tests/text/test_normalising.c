@@ -163,6 +163,7 @@ static void unigram_vocab(struct made_vocab *m)
     made_token(m, "ab", TOKEN_NORMAL, -5);                 /* 5 */
     made_token(m, "\u2581a", TOKEN_NORMAL, -6);            /* 6 */
     made_token(m, "abb", TOKEN_NORMAL, -20);               /* 7 */
+    made_token(m, "xy", TOKEN_NORMAL, -20);                /* 8 */
     m->src.add_space_prefix = true;
     m->src.remove_extra_spaces = true;
     m->src.add_eos = true;
@@ -180,6 +181,7 @@ static void unigram_best_path(void **unused)
     CHECK(t, "  a   b ", 6, 2, 4);
     CHECK(t, "azzb", 6, 0, 4);  /* unknown characters are one token */
     CHECK(t, "\u4E2D\u6587", 2, 0);
+    CHECK(t, "xyx", 2, 8, 0);   /* no piece is as bad as an unknown character */
     CHECK(t, "a\xFF" "b", 6, 0, 4);
     check(t, "", false, IDS(-1));
     check(t, "   ", false, IDS(-1));
@@ -266,6 +268,9 @@ static void unigram_charsmap(void **unused)
         assert_int_equal(tokenizer_create(&m.src, &t, &err), ERR_FORMAT);
         assert_null(t);
     }
+    m.src.charsmap.len = len;
+    blob[len - 1] = 'x'; /* the last replacement has no end */
+    assert_int_equal(tokenizer_create(&m.src, &t, NULL), ERR_FORMAT);
     made_fini(&m);
 }
 
