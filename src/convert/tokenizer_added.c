@@ -58,7 +58,9 @@ static enum status add(struct draft *d, int64_t id, struct text_str text, bool s
     enum status st = OK;
     struct text_str stored = text;
     if (!special) st = draft_with_spaces(d, text, &stored, err);
-    float score = d->scored && !unknown ? added_score : 0;
+    /* A Unigram's pieces keep their scores; SentencePiece's BPE is told that these are no words. */
+    bool kept = known && strcmp(d->model, "t5") == 0;
+    float score = kept ? d->tokens[id].score : d->scored && !unknown ? added_score : 0;
     if (st == OK)
         st = draft_put(d, id, stored,
                        unknown && special ? TOKEN_UNKNOWN : special ? TOKEN_CONTROL : TOKEN_USER_DEFINED,
