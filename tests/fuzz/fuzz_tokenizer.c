@@ -85,9 +85,11 @@ static void use(const struct tokenizer *t, const char *text, size_t len)
         for (size_t i = 0; i < ids.len; i++) {
             char piece[16];
             if ((size_t)ids.ids[i] >= n) __builtin_trap();
-            /* The unknown token of those that normalise is whatever the file says: BERT's is a control token. */
+            /* The unknown token of those that normalise is whatever the file says: BERT's is a
+             * control token. */
             bool unknown = ids.ids[i] == src->unk && normalises(src);
-            if (!special && !unknown && tokenizer_type(t, ids.ids[i]) == TOKEN_CONTROL) __builtin_trap();
+            bool control = tokenizer_type(t, ids.ids[i]) == TOKEN_CONTROL;
+            if (!special && !unknown && control) __builtin_trap();
             tokenizer_piece(t, ids.ids[i], special, piece, sizeof piece);
             tokenizer_is_end(t, ids.ids[i]);
         }
