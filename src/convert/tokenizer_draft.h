@@ -16,7 +16,7 @@ enum {
     DRAFT_MAX_TOKENS = 1 << 22,
     DRAFT_MAX_MERGES = 1 << 23,
     DRAFT_MAX_TOKEN_BYTES = 1 << 16,
-    DRAFT_MAX_FILE_MIB = 256,
+    DRAFT_MAX_FILE_MIB = 64, /* twice the largest known; JSON takes twenty times its size in memory */
     DRAFT_MAX_TEMPLATES = 32,
 };
 
