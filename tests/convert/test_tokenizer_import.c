@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "convert/wire.h"
 #include "folder_make.h"
 #include "infer/vocab_gguf.h"
 #include "text/tokenizer.h"
@@ -273,10 +274,17 @@ static void post_processors(void **unused)
          "{\"cls_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, 1, 0, 4, 5, 5, -1},
         {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE(
              "A") "], \"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL("[S]") ","
-                                                                                         " " SEQUENCE("B") "]}",
+                                                                                         " " SEQUENCE(
+                                                                                             "B") "]}",
          "{\"bos_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, -1, 1, 4, 5, 5, -1},
         {"{\"type\": \"TemplateProcessing\", \"single\": [" SEQUENCE("A") ", " SPECIAL("[E]") "]}",
          "{\"eos_token\": \"[S]\"}", -1, 1, -1, -1, 6, -1, 5},
+        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE(
+             "A") ", " SPECIAL("[S]") "],"
+                                      "\"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL(
+                                          "[S]") ", " SPECIAL("[S]") ", " SEQUENCE("B") ","
+                                                                                        " " SPECIAL("[S]") "]}",
+         "{\"cls_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, 1, 1, 4, 5, 5, -1},
         {"{\"type\": \"RobertaProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}",
          "{\"add_bos_token\": false}", 1, 1, 1, 4, 5, 5, -1},
         {"{\"type\": \"BertProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}", "{}", 1, 1,
@@ -552,6 +560,52 @@ static void sentencepiece(void **unused)
     folder_fini(&f);
 }
 
+static void wire_ends(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int fields;
+        bool broken;
+    } cases[] = {
+        {"", 0, 0, false},
+        {"\x08\x96\x01", 3, 1, false},
+        {"\x0A\x02"
+         "ab",
+         4, 1, false},
+        {"\x0A\x03"
+         "ab",
+         4, 0, true},
+        {"\x08\x96", 2, 0, true},
+        {"\x0D"
+         "abcd",
+         5, 1, false},
+        {"\x0D"
+         "abc",
+         4, 0, true},
+        {"\x09"
+         "abcdefg",
+         8, 0, true},
+        {"\x0B", 1, 0, true},
+        {"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 11, 0, true},
+        {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 11, 0, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wire w = wire_open(cases[i].bytes, cases[i].len);
+        struct wire_field f;
+        int n = 0;
+        while (wire_next(&w, &f)) n++;
+        assert_int_equal(n, cases[i].fields);
+        assert_int_equal(w.broken, cases[i].broken);
+    }
+    struct wire w = wire_open("\x08\x96\x01", 3);
+    struct wire_field f;
+    assert_true(wire_next(&w, &f));
+    assert_int_equal(f.number, 1);
+    assert_int_equal(f.value, 150);
+}
+
 /* Llama 2's and Gemma's tokenizer.json: merges, and no scores. */
 static void sentencepiece_as_json(void **unused)
 {
@@ -565,8 +619,9 @@ static void sentencepiece_as_json(void **unused)
                 "\"\u2581\"}]}, \"pre_tokenizer\": null,"
                 "\"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, "
                 "\"vocab\": {\"<unk>\": 0,"
-                "\"<0x0A>\": 1, \"a\": 2, \"b\": 3, \"c\": 4, \"bc\": 5, \"ab\": 6, \"\u2581\": 7},"
-                "\"merges\": [\"b c\", \"a b\"]}}");
+                "\"<0x0A>\": 1, \"a\": 2, \"b\": 3, \"c\": 4, \"bc\": 5, \"ab\": 6, \"abc\": 8, "
+                "\"\u2581\": 7},"
+                "\"merges\": [\"b c\", \"a b\", \"a bc\", \"ab c\"]}}");
     struct gguf *g = import(&f, "llama", NULL);
     has_str(g, K("model"), "llama");
     has_token(g, 0, "<unk>", TOKEN_UNKNOWN);
@@ -575,7 +630,8 @@ static void sentencepiece_as_json(void **unused)
     has_flag(g, K("add_space_prefix"), true);
     has_id(g, K("bos_token_id"), -1);
     assert_int_equal(gguf_get_array(g, K("merges"), &(struct gguf_array){0}, NULL), ERR_NOT_FOUND);
-    encodes(g, "abc\n", IDS(7, 2, 5, 1));
+    assert_true(score(g, 8) == -2); /* of two merges to one text the first counts */
+    encodes(g, "abcb\n", IDS(7, 8, 3, 1));
     gguf_close(g);
     folder_fini(&f);
 }
@@ -613,13 +669,17 @@ static void template_files(void **unused)
     gguf_close(g);
     folder_text(&f, "chat_template.jinja", "jinja");
     folder_text(&f, "additional_chat_templates/b-2.jinja", "B");
+    folder_text(&f, "additional_chat_templates/e.jinja", "E");
     folder_text(&f, "additional_chat_templates/a.jinja", "A");
+    folder_text(&f, "additional_chat_templates/d.jinja", "D");
+    folder_text(&f, "additional_chat_templates/c.jinja", "C");
     folder_text(&f, "additional_chat_templates/readme.md", "no");
     g = import(&f, "x", NULL);
     has_str(g, "tokenizer.chat_template", "jinja");
     has_str(g, "tokenizer.chat_template.a", "A");
     has_str(g, "tokenizer.chat_template.b_2", "B");
-    has_string_at(g, "tokenizer.chat_templates", 1, "b_2");
+    static const char *const names[] = {"a", "b_2", "c", "d", "e"};
+    for (size_t i = 0; i < 5; i++) has_string_at(g, "tokenizer.chat_templates", i, names[i]);
     gguf_close(g);
     folder_fini(&f);
 }
@@ -663,17 +723,12 @@ static void refusals(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(byte_level),
-        cmocka_unit_test(merges_as_pairs),
-        cmocka_unit_test(pre_tokenizers),
-        cmocka_unit_test(post_processors),
-        cmocka_unit_test(ids_of_other_files),
-        cmocka_unit_test(wordpieces),
-        cmocka_unit_test(unigrams),
-        cmocka_unit_test(sentencepiece),
-        cmocka_unit_test(sentencepiece_as_json),
-        cmocka_unit_test(vocab_and_merges),
-        cmocka_unit_test(template_files),
+        cmocka_unit_test(byte_level),         cmocka_unit_test(merges_as_pairs),
+        cmocka_unit_test(pre_tokenizers),     cmocka_unit_test(post_processors),
+        cmocka_unit_test(ids_of_other_files), cmocka_unit_test(wordpieces),
+        cmocka_unit_test(unigrams),           cmocka_unit_test(sentencepiece),
+        cmocka_unit_test(wire_ends),          cmocka_unit_test(sentencepiece_as_json),
+        cmocka_unit_test(vocab_and_merges),   cmocka_unit_test(template_files),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
