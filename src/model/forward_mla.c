@@ -68,6 +68,8 @@ static void prepare_heads(struct thread_ctx *c, const struct heads *in)
     struct forward *f = c->f;
     unsigned formats = work_formats(c->s);
     size_t tiles = (f->n_rows + KERN_TILE_MAX - 1) / KERN_TILE_MAX, n_head = f->m->info.n_head;
+    for (uint32_t h = 0; f->observer && c->thread == 0 && h < n_head; h++)
+        forward_show_part(f, c->s, h, in->f32 + h * in->step, in->stride, f->n_rows);
     for (size_t i; formats && (i = work_take(c, TAKE_TILES, 1)) < tiles * n_head;) {
         struct kern_act act = head_act(c, in, i / tiles);
         for (unsigned k = 0; k < KERN_ACT_FORMATS; k++)
