@@ -33,7 +33,9 @@ INLINE void block_rows(const int n, const struct few_block *k, const struct tile
                        int subs, int has_min, int shift, int dot, vf *f)
 {
     const int groups = block_groups(dot) / subs, chains = n <= V_FEW_MAX / 2 ? 2 : 1;
-    const bool lazy = V_FEW_LAZY && dot != DOT_16;
+    /* Halves share what is found in the whole block; bytes are only loaded, and one row gains from
+     * asking for all of them first. */
+    const bool lazy = V_FEW_LAZY && dot != DOT_16 && !(dot == DOT_8 && n == 1);
     const int8_t *q = t->q + block * 4 * (size_t)block_groups(dot) * t->w;
     struct wblock o;
     if (!lazy) k->unpack(k->unit, k->u, k->j, &o);
