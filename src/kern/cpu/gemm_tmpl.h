@@ -57,8 +57,8 @@ EACH_TYPE(DEFINE_UNPACK)
 
 /* For each of the V_PANELS * n accumulators of a tile. */
 #define EACH_ACC                                                                                   \
-    _Pragma("GCC unroll 2") for (int p = 0; p < V_PANELS; p++)                                     \
-        _Pragma("GCC unroll 8") for (int i = 0; i < n; i++)
+    UNROLL for (int p = 0; p < V_PANELS; p++)                                                      \
+        UNROLL for (int i = 0; i < n; i++)
 
 /* Where a tile's sums come from, NULL for zeros, and go to; of its first row. */
 struct tile_sums {
@@ -84,34 +84,26 @@ INLINE void tile_rows(const int n, const int subs, const int has_min, const int 
     const int8_t *next = t->next + (t0 ? tile_bytes / 2 : 0);
     for (size_t b = 0; b < n_blocks; b++, rec += rec_bytes(dot), next += tile_bytes) {
         for (size_t c = 0; c < tile_bytes / 2; c += 64) __builtin_prefetch(next + c);
-#pragma GCC unroll 2
-        for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
+        UNROLL for (int h = 0; h < subs; h++, bias += w, neg_sum += w, scale += w) {
             vi s[V_PANELS][V_ROWS_MAX];
-#pragma GCC unroll 8
-            for (int i = 0; i < n; i++) {
+            UNROLL for (int i = 0; i < n; i++) {
                 vi start = sum_start(has_min, shift, dot, neg_sum + i);
-#pragma GCC unroll 2
-                for (int p = 0; p < V_PANELS; p++) s[p][i] = start;
+                UNROLL for (int p = 0; p < V_PANELS; p++) s[p][i] = start;
             }
-#pragma GCC unroll 16
-            for (int g = 0; g < groups; g++, q += 4 * w) {
+            UNROLL for (int g = 0; g < groups; g++, q += 4 * w) {
                 const uint8_t *at = rec + 64 * (h * groups + g);
                 vb wv[V_PANELS];
-#pragma GCC unroll 2
-                for (int p = 0; p < V_PANELS; p++) wv[p] = vb_load(at + p * GEMM_BYTES);
-#pragma GCC unroll 8
-                for (int i = 0; i < n; i++) {
+                UNROLL for (int p = 0; p < V_PANELS; p++) wv[p] = vb_load(at + p * GEMM_BYTES);
+                UNROLL for (int i = 0; i < n; i++) {
                     vi a = vi_load4(q + 4 * i);
-#pragma GCC unroll 2
-                    for (int p = 0; p < V_PANELS; p++) s[p][i] = dot_any(dot, s[p][i], wv[p], a);
+                    UNROLL for (int p = 0; p < V_PANELS; p++)
+                        s[p][i] = dot_any(dot, s[p][i], wv[p], a);
                 }
             }
-#pragma GCC unroll 2
-            for (int p = 0; p < V_PANELS; p++) {
+            UNROLL for (int p = 0; p < V_PANELS; p++) {
                 const float *d = (const float *)(rec + p * GEMM_BYTES + rec_d(dot));
                 vf dv = vf_load(d + 16 * h), mv = vf_load(d + 16 * (subs + h));
-#pragma GCC unroll 8
-                for (int i = 0; i < n; i++) {
+                UNROLL for (int i = 0; i < n; i++) {
                     vf x = vf_mul(vi_to_vf(s[p][i]), dv);
                     f[p][i] = vf_fma(x, vf_set1(scale[i]), f[p][i]);
                     if (has_min) f[p][i] = vf_fma(mv, vf_set1(bias[i]), f[p][i]);

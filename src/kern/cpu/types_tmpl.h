@@ -13,6 +13,13 @@
 /* What is seldom done stays out of the loops around it. */
 #define APART static __attribute__((noinline))
 
+/* For loops whose vectors must become registers. */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 /* What one dot product multiplies: weights up to 127, or of all 8 bits, with int8 activations, 4
  * columns at a time; or int16 weights and activations, 2 at a time. */
 enum { DOT_7, DOT_8, DOT_16 };

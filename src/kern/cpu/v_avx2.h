@@ -17,7 +17,7 @@ typedef struct { __m256i a, b; } vb;
 #define V_FLOAT_ROWS 4
 #define V_FEW_MAX 4
 #define V_FEW_ROWS 8
-#define V_FEW_PANELS 1
+#define V_FEW_LAZY 0
 
 #define VF2(expr_a, expr_b) ((vf){expr_a, expr_b})
 static inline vf vf_zero(void) { return VF2(_mm256_setzero_ps(), _mm256_setzero_ps()); }

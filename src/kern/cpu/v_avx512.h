@@ -17,7 +17,7 @@ typedef __m512i vb;
 #define V_FLOAT_ROWS 8
 #define V_FEW_MAX 8
 #define V_FEW_ROWS 24
-#define V_FEW_PANELS 2
+#define V_FEW_LAZY 1
 
 static inline vf vf_zero(void) { return _mm512_setzero_ps(); }
 static inline vf vf_set1(float x) { return _mm512_set1_ps(x); }

@@ -21,13 +21,14 @@ typedef struct { uint8_t v[64]; } vb;
  * -V_FULL_OFFSET times the sum of the activations. */
 #define V_FULL_OFFSET 0
 /* Panels and rows of an integer tile, rows of a float tile; rows of one call straight from the panels,
- * and the most that are done in such calls. */
+ * and the most that are done in such calls; whether those take a block of weights apart piece by piece
+ * (see gemv_tmpl.h). */
 #define V_PANELS 1
 #define V_ROWS_MAX 1
 #define V_FLOAT_ROWS 1
 #define V_FEW_MAX 1
 #define V_FEW_ROWS 1
-#define V_FEW_PANELS 1
+#define V_FEW_LAZY 0
 
 #define V_EACH for (int l = 0; l < 16; l++)
 #define V_MAP(type, expr)                                                                          \
