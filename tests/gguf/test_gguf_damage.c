@@ -368,7 +368,7 @@ static void tensors_that_are_refused(void **state)
     expect_tensor(2, (const uint64_t[]){4, 0}, 0, 0, ERR_FORMAT, "dimension 2 is 0");
     expect_tensor(1, (const uint64_t[]){0}, 0, 0, ERR_FORMAT, "dimension 1 is 0");
     expect_tensor(1, row, 4, 0, ERR_UNSUPPORTED, "type 4 (Q4_2, long retired)");
-    expect_tensor(1, row, 23, 0, ERR_UNSUPPORTED, "type 23 (IQ4_XS)");
+    expect_tensor(1, row, 5, 0, ERR_UNSUPPORTED, "type 5 (Q4_3, long retired)");
     expect_tensor(1, row, 4096, 0, ERR_UNSUPPORTED, "type 4096 (unknown");
     expect_tensor(1, row, UINT32_MAX, 0, ERR_UNSUPPORTED, "type 4294967295");
     expect_tensor(1, (const uint64_t[]){33}, 2, 0, ERR_FORMAT, "rows of 33");
