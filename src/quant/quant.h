@@ -5,6 +5,7 @@
 #ifndef HEARTH_QUANT_QUANT_H
 #define HEARTH_QUANT_QUANT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,12 @@ struct quant_traits {
     /* Writes n_blocks * block_elems floats. src has any alignment. Values are those of llama.cpp's
      * dequantize_row_* bit for bit. */
     void (*decode)(const void *src, float *dst, size_t n_blocks);
+    /* Writes n_blocks * block_bytes bytes that decode to values near those of src, or NULL where
+     * Hearth does not write the type. Minimises the squared error, each element's times its weight:
+     * weights has n_blocks * block_elems non-negative finite numbers, or is NULL for 1 each. The
+     * result depends on nothing else. False where a value is not finite or larger than the type
+     * holds; dst is then of no use. */
+    bool (*encode)(const float *src, const float *weights, void *dst, size_t n_blocks);
 };
 
 /* NULL for an id that Hearth does not know. */

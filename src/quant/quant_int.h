@@ -10,4 +10,16 @@ extern const struct quant_traits quant_q5_0, quant_q5_1;
 extern const struct quant_traits quant_q8_0;
 extern const struct quant_traits quant_q2_k, quant_q3_k, quant_q4_k, quant_q5_k, quant_q6_k;
 
+/* The encoders, as quant_traits.encode has them. */
+bool quant_encode_q4_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q4_1(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_1(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q8_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q2_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q3_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q4_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q6_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+
 #endif
