@@ -52,6 +52,21 @@ struct quant_fit quant_fit_scale(const float *x, const float *w, int n, int lo, 
 struct quant_fit quant_fit_affine(const float *x, const float *w, int n, int hi, bool below_zero,
                                   const struct quant_effort *effort);
 
+/* Codes that stand for values: code i for value[i], which ascend. */
+struct quant_levels {
+    int n; /* at most 16 */
+    float value[16];
+};
+
+/* As quant_pass, quant_codes and quant_fit_scale for x of about d * value[code]. q and e of the
+ * pass are 0; the effort's step is in units of the values. */
+void quant_level_pass(const float *x, const float *w, int n, const struct quant_levels *t, float d,
+                      struct quant_pass *out);
+void quant_level_codes(const float *x, int n, const struct quant_levels *t, float d,
+                       uint8_t *codes);
+struct quant_fit quant_fit_levels(const float *x, const float *w, int n,
+                                  const struct quant_levels *t, const struct quant_effort *effort);
+
 /* Readies `n` elements for a search: false where one is not finite or too large for the block
  * formats, whose scales are halves. w gets `weights` with their mean made 1 and none below a
  * small fraction of it (a column that the importance matrix never saw still wants codes); without
