@@ -13,7 +13,7 @@ static const struct quant_levels iq4 = {16, {QUANT_IQ4_VALUES(0)}};
 static const struct quant_levels fp4 = {15, {-12, -8, -6, -4, -3, -2, -1, 0, 1, 2, 3, 4, 6, 8, 12}};
 static const uint8_t fp4_codes[15] = {15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7};
 
-static const struct quant_effort effort_nl = {2, 2, 5, 3};
+static const struct quant_effort effort_nl[2] = {{1, 1, 6, 2}, {2, 4, 4, 3}};
 
 static void pack_nibbles(const uint8_t codes[N], uint8_t qs[N / 2])
 {
@@ -24,18 +24,20 @@ bool quant_encode_iq4_nl(const float *src, const float *weights, void *dst, size
 {
     struct block_iq4_nl *b = dst;
     for (; n_blocks--; b++, src += N, weights = weights ? weights + N : NULL) {
-        float w[N];
+        float room[N];
         uint8_t codes[N];
-        if (!quant_prepare(src, weights, N, w)) return false;
-        struct quant_fit fit = quant_fit_levels(src, w, N, &iq4, &effort_nl);
-        quant_level_codes(src, N, &iq4, quant_store_f16(b->d, fit.d), codes);
+        const float *w = quant_prepare(src, weights, N, room);
+        if (!w) return false;
+        struct quant_fit fit =
+            quant_search()->fit_levels(src, w, N, &iq4, &effort_nl[weights != NULL]);
+        quant_search()->level_codes(src, N, &iq4, quant_store_f16(b->d, fit.d), codes);
         pack_nibbles(codes, b->qs);
     }
     return true;
 }
 
 static const struct quant_shape shape_iq4_xs = {
-    N, 0, 15, &iq4, -32, 31, {2, 2, 5, 3}, {3, 3, 0.3f, 4}, 3};
+    N, 0, 15, &iq4, -32, 31, {{1, 1, 6, 2}, {2, 4, 4, 3}}, {1, 1, 0.5f, 3}, 3};
 
 bool quant_encode_iq4_xs(const float *src, const float *weights, void *dst, size_t n_blocks)
 {
@@ -68,7 +70,7 @@ static uint8_t fit_exponent(const float *x, const float *w)
     for (int e = first - 1; e <= first + 1; e++) {
         struct quant_pass p;
         if (e < 0 || e > 254) continue;
-        quant_level_pass(x, w, N, &fp4, quant_e8m0_half_to_f32((uint8_t)e), &p);
+        quant_search()->level_pass(x, w, N, &fp4, quant_e8m0_half_to_f32((uint8_t)e), &p);
         if (!(p.err < least)) continue;
         least = p.err;
         best = e;
@@ -80,11 +82,12 @@ bool quant_encode_mxfp4(const float *src, const float *weights, void *dst, size_
 {
     struct block_mxfp4 *b = dst;
     for (; n_blocks--; b++, src += N, weights = weights ? weights + N : NULL) {
-        float w[N];
+        float room[N];
         uint8_t codes[N];
-        if (!quant_prepare(src, weights, N, w)) return false;
+        const float *w = quant_prepare(src, weights, N, room);
+        if (!w) return false;
         b->e = fit_exponent(src, w);
-        quant_level_codes(src, N, &fp4, quant_e8m0_half_to_f32(b->e), codes);
+        quant_search()->level_codes(src, N, &fp4, quant_e8m0_half_to_f32(b->e), codes);
         for (int i = 0; i < N; i++) codes[i] = fp4_codes[codes[i]];
         pack_nibbles(codes, b->qs);
     }

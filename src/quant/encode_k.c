@@ -48,15 +48,15 @@ static void pack_q3_scales(const int scale[16], uint8_t packed[12])
 }
 
 static const struct quant_shape shape_q2_k = {
-    16, 0, 3, NULL, 0, 15, {4, 4, 0.25f, 4}, {4, 4, 0.25f, 4}, 4};
+    16, 0, 3, NULL, 0, 15, {{1, 4, 0.2f, 3}, {2, 9, 0.2f, 3}}, {1, 4, 0.3f, 3}, 4};
 static const struct quant_shape shape_q3_k = {
-    16, -4, 3, NULL, -32, 31, {2, 2, 0.4f, 3}, {3, 3, 0.3f, 4}, 3};
+    16, -4, 3, NULL, -32, 31, {{1, 1, 0.4f, 2}, {2, 4, 0.4f, 3}}, {1, 1, 0.5f, 3}, 3};
 static const struct quant_shape shape_q4_k = {
-    32, 0, 15, NULL, 0, 63, {3, 3, 0.3f, 4}, {3, 3, 0.3f, 4}, 3};
+    32, 0, 15, NULL, 0, 63, {{1, 4, 0.4f, 3}, {2, 8, 0.4f, 3}}, {1, 4, 0.4f, 3}, 3};
 static const struct quant_shape shape_q5_k = {
-    32, 0, 31, NULL, 0, 63, {3, 3, 0.3f, 4}, {3, 3, 0.3f, 4}, 3};
+    32, 0, 31, NULL, 0, 63, {{1, 4, 0.4f, 3}, {2, 8, 0.4f, 3}}, {1, 4, 0.4f, 3}, 3};
 static const struct quant_shape shape_q6_k = {
-    16, -32, 31, NULL, -128, 127, {2, 2, 0.4f, 2}, {2, 2, 0.4f, 2}, 2};
+    16, -32, 31, NULL, -128, 127, {{1, 3, 1, 2}, {2, 6, 1, 3}}, {1, 1, 0.5f, 2}, 2};
 
 bool quant_encode_q2_k(const float *src, const float *weights, void *dst, size_t n_blocks)
 {

@@ -1,12 +1,14 @@
 /* Eight floats at a time for the encoders' searches, in plain C with vector types.
  *
  * Sums are taken in a fixed order and without fused multiply-add, so that every machine writes the
- * same bytes: the clones of EACH_CPU only do more lanes in one instruction. Private to encode_*.c.
- */
+ * same bytes: a compilation for one CPU only does more lanes in one instruction. */
 #ifndef HEARTH_QUANT_ENCODE_LANES_H
 #define HEARTH_QUANT_ENCODE_LANES_H
 
 #include <math.h>
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
 
 /* aligned(4): rows lie anywhere. */
 typedef float lanes __attribute__((vector_size(32)));
@@ -14,12 +16,6 @@ typedef float lanes_any __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int lanes_mask __attribute__((vector_size(32)));
 enum { LANES = 8 };
 
-#if defined(__x86_64__) && defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) &&                 \
-    !defined(QUANT_NO_CLONES)
-#define EACH_CPU __attribute__((target_clones("avx2", "default")))
-#else
-#define EACH_CPU
-#endif
 #define INLINE static inline __attribute__((always_inline))
 /* Vectors never cross a real call. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -29,6 +25,17 @@ INLINE lanes load(const float *p)
     return *(const lanes_any *)p;
 }
 
+#ifdef __AVX__
+INLINE lanes larger(lanes a, lanes b)
+{
+    return (lanes)_mm256_max_ps((__m256)a, (__m256)b);
+}
+
+INLINE lanes smaller(lanes a, lanes b)
+{
+    return (lanes)_mm256_min_ps((__m256)a, (__m256)b);
+}
+#else
 INLINE lanes larger(lanes a, lanes b)
 {
     lanes_mask m = a > b;
@@ -40,6 +47,7 @@ INLINE lanes smaller(lanes a, lanes b)
     lanes_mask m = a < b;
     return (lanes)(((lanes_mask)a & m) | ((lanes_mask)b & ~m));
 }
+#endif
 
 INLINE float total(lanes a)
 {
@@ -56,13 +64,20 @@ INLINE float inverse(float d)
     return isfinite(inv) ? inv : 0;
 }
 
-/* The element of largest magnitude, with its sign. */
+/* The element of largest magnitude, with its sign; n is a multiple of LANES. */
 INLINE float extreme(const float *x, int n)
 {
-    float top = 0;
-    for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > fabsf(top)) top = x[i];
-    return top;
+    lanes high = load(x), low = high;
+    for (int i = LANES; i < n; i += LANES) {
+        high = larger(load(x + i), high);
+        low = smaller(load(x + i), low);
+    }
+    float up = high[0], down = low[0];
+    for (int l = 1; l < LANES; l++) {
+        up = high[l] > up ? high[l] : up;
+        down = low[l] < down ? low[l] : down;
+    }
+    return up > -down ? up : down;
 }
 
 /* sum w*x*x; n is a multiple of LANES. */

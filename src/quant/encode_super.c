@@ -5,6 +5,7 @@
  * minima, each weighted by how much the error minds; then every group tries the whole numbers
  * around its own, and the halves are fitted again to what came out. */
 #include <math.h>
+#include <string.h>
 
 #include "quant/encode_super.h"
 
@@ -19,9 +20,9 @@ static void group_pass(const struct quant_super *s, const struct quant_shape *k,
 {
     const float *x = s->x + g * k->group, *w = s->w + g * k->group;
     if (k->levels)
-        quant_level_pass(x, w, k->group, k->levels, d, out);
+        quant_search()->level_pass(x, w, k->group, k->levels, d, out);
     else
-        quant_pass(x, w, k->group, d, m, k->lo, k->hi, out);
+        quant_search()->pass(x, w, k->group, d, m, k->lo, k->hi, out);
 }
 
 static void load_super(struct quant_super *s, const struct quant_shape *k, const float *x)
@@ -86,16 +87,19 @@ static bool refit_halves(struct quant_super *s, const struct quant_shape *k)
         dd = aa > 0 ? ea / aa : 0;
         dm = 0;
     }
-    struct quant_super next = *s;
-    next.d = half_value((float)(s->d + dd));
-    next.dmin = half_value((float)(s->dmin + dm));
-    if (next.dmin < 0 || !isfinite(next.d) || !isfinite(next.dmin) ||
-        (next.d == s->d && next.dmin == s->dmin))
-        return false;
-    all_passes(&next, k);
-    if (!(total_error(&next) < total_error(s))) return false;
-    *s = next;
-    return true;
+    float d = half_value((float)(s->d + dd)), dmin = half_value((float)(s->dmin + dm));
+    if (dmin < 0 || !isfinite(d) || !isfinite(dmin) || (d == s->d && dmin == s->dmin)) return false;
+    struct quant_pass before[QUANT_MAX_GROUPS];
+    float old_d = s->d, old_dmin = s->dmin, err = total_error(s);
+    memcpy(before, s->pass, sizeof before);
+    s->d = d;
+    s->dmin = dmin;
+    all_passes(s, k);
+    if (total_error(s) < err) return true;
+    s->d = old_d;
+    s->dmin = old_dmin;
+    memcpy(s->pass, before, sizeof before);
+    return false;
 }
 
 /* ---- scales and minima: Q2_K, Q4_K, Q5_K ------------------------------------------------------
@@ -118,17 +122,20 @@ static void search_affine(struct quant_super *s, const struct quant_shape *k)
     float scales[QUANT_MAX_GROUPS], mins[QUANT_MAX_GROUPS], care[QUANT_MAX_GROUPS];
     for (int g = 0; g < s->n_groups; g++) {
         const float *x = s->x + g * k->group, *w = s->w + g * k->group;
-        struct quant_fit fit = quant_fit_affine(x, w, k->group, k->hi, true, &k->effort);
+        struct quant_fit fit =
+            quant_search()->fit_affine(x, w, k->group, k->hi, true, &k->effort[s->weighted]);
         struct quant_pass p;
         group_pass(s, k, g, fit.d, fit.m, &p);
         scales[g] = fit.d;
         mins[g] = -fit.m;
         care[g] = p.qq;
     }
-    s->d =
-        half_value(quant_fit_scale(scales, care, s->n_groups, 0, k->scale_hi, &k->super_effort).d);
-    s->dmin = half_value(
-        quant_fit_scale(mins, s->weight, s->n_groups, 0, k->scale_hi, &k->super_effort).d);
+    s->d = half_value(
+        quant_search()->fit_scale(scales, care, s->n_groups, 0, k->scale_hi, &k->super_effort).d);
+    s->dmin =
+        half_value(quant_search()
+                       ->fit_scale(mins, s->weight, s->n_groups, 0, k->scale_hi, &k->super_effort)
+                       .d);
     for (int g = 0; g < s->n_groups; g++) {
         s->scale[g] = s->d > 0 ? (int)clamped(scales[g] / s->d, 0, k->scale_hi) : 0;
         s->min[g] = s->dmin > 0 ? (int)clamped(mins[g] / s->dmin, 0, k->scale_hi) : 0;
@@ -151,9 +158,10 @@ static void search_scales(struct quant_super *s, const struct quant_shape *k)
     float scales[QUANT_MAX_GROUPS], care[QUANT_MAX_GROUPS];
     for (int g = 0; g < s->n_groups; g++) {
         const float *x = s->x + g * k->group, *w = s->w + g * k->group;
-        struct quant_fit fit = k->levels
-                                   ? quant_fit_levels(x, w, k->group, k->levels, &k->effort)
-                                   : quant_fit_scale(x, w, k->group, k->lo, k->hi, &k->effort);
+        struct quant_fit fit =
+            k->levels
+                ? quant_search()->fit_levels(x, w, k->group, k->levels, &k->effort[s->weighted])
+                : quant_search()->fit_scale(x, w, k->group, k->lo, k->hi, &k->effort[s->weighted]);
         struct quant_pass p;
         group_pass(s, k, g, fit.d, 0, &p);
         scales[g] = fit.d;
@@ -162,7 +170,9 @@ static void search_scales(struct quant_super *s, const struct quant_shape *k)
     }
     s->dmin = 0;
     s->d = half_value(
-        quant_fit_scale(scales, care, s->n_groups, k->scale_lo, k->scale_hi, &k->super_effort).d);
+        quant_search()
+            ->fit_scale(scales, care, s->n_groups, k->scale_lo, k->scale_hi, &k->super_effort)
+            .d);
     for (int g = 0; g < s->n_groups; g++)
         s->scale[g] = s->d != 0 ? (int)clamped(scales[g] / s->d, k->scale_lo, k->scale_hi) : 0;
     all_passes(s, k);
@@ -183,12 +193,12 @@ static void super_codes(const struct quant_super *s, const struct quant_shape *k
     int8_t q[QUANT_MAX_GROUP];
     for (int g = 0; g < s->n_groups; g++) {
         if (k->levels) {
-            quant_level_codes(s->x + g * k->group, k->group, k->levels, s->d * (float)s->scale[g],
-                              codes + g * k->group);
+            quant_search()->level_codes(s->x + g * k->group, k->group, k->levels,
+                                        s->d * (float)s->scale[g], codes + g * k->group);
             continue;
         }
-        quant_codes(s->x + g * k->group, k->group, s->d * (float)s->scale[g],
-                    -s->dmin * (float)s->min[g], k->lo, k->hi, q);
+        quant_search()->codes(s->x + g * k->group, k->group, s->d * (float)s->scale[g],
+                              -s->dmin * (float)s->min[g], k->lo, k->hi, q);
         for (int i = 0; i < k->group; i++) codes[g * k->group + i] = (uint8_t)(q[i] - k->lo);
     }
 }
@@ -196,7 +206,9 @@ static void super_codes(const struct quant_super *s, const struct quant_shape *k
 bool quant_fit_super(const struct quant_shape *k, const float *x, const float *weights,
                      struct quant_super *s, uint8_t codes[QUANT_SUPER])
 {
-    if (!quant_prepare(x, weights, QUANT_SUPER, s->w)) return false;
+    s->w = quant_prepare(x, weights, QUANT_SUPER, s->room);
+    if (!s->w) return false;
+    s->weighted = weights != NULL;
     load_super(s, k, x);
     if (k->scale_lo < 0)
         search_scales(s, k);

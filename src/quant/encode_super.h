@@ -12,17 +12,19 @@ enum {
 
 /* What a type offers. w = d * scale * q, or d * scale * q - dmin * min where `lo` is 0. */
 struct quant_shape {
-    int group;                                /* elements of a group */
-    int lo, hi;                               /* codes */
-    const struct quant_levels *levels;        /* what the codes stand for; NULL: themselves */
-    int scale_lo, scale_hi;                   /* whole-number scales, and minima from 0 */
-    struct quant_effort effort, super_effort; /* for a group, for the halves */
-    int rounds;                               /* of whole numbers, then halves */
+    int group;                         /* elements of a group */
+    int lo, hi;                        /* codes */
+    const struct quant_levels *levels; /* what the codes stand for; NULL: themselves */
+    int scale_lo, scale_hi;            /* whole-number scales, and minima from 0 */
+    struct quant_effort effort[2];     /* for a group: without weights, with */
+    struct quant_effort super_effort;  /* for the halves */
+    int rounds;                        /* of whole numbers, then halves */
 };
 
 struct quant_super {
-    const float *x;
-    float w[QUANT_SUPER];
+    const float *x, *w;
+    float room[QUANT_SUPER]; /* for w */
+    bool weighted;
     int n_groups;
     float weight[QUANT_MAX_GROUPS]; /* sums of w */
     float d, dmin;                  /* values of the halves */
