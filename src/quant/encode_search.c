@@ -43,6 +43,9 @@ const float *quant_prepare(const float *x, const float *weights, int n, float *w
 
 float quant_store_f16(uint8_t dst[2], float f)
 {
+    /* A best scale or minimum may lie a little beyond the largest element. */
+    const float largest = 65504;
+    f = f > largest ? largest : f < -largest ? -largest : f;
     uint16_t h = quant_f32_to_f16(f);
     dst[0] = (uint8_t)h;
     dst[1] = (uint8_t)(h >> 8);

@@ -37,7 +37,8 @@ static void load_super(struct quant_super *s, const struct quant_shape *k, const
 
 static float half_value(float f)
 {
-    return quant_f16_to_f32(quant_f32_to_f16(f));
+    uint8_t half[2];
+    return quant_store_f16(half, f);
 }
 
 /* Takes on whole numbers for one group where they lower its error. */
