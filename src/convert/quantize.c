@@ -111,7 +111,7 @@ static enum status refuse(const struct run *r, const struct job *j, const float 
     }
     int len = j->src->name.len > 200 ? 200 : (int)j->src->name.len;
     if (!isfinite(largest))
-        return error_set(err, ERR_INVALID,
+        return error_set(err, ERR_FORMAT,
                          "%s: tensor '%.*s' holds %f at row %" PRIu64 ", column %" PRIu64
                          ": the file is damaged, or the model's training went wrong",
                          gguf_path(r->g), len, j->src->name.data, (double)largest, row, i);

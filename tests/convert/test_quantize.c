@@ -263,11 +263,11 @@ static void refusals(void **state)
     struct imatrix im;
     struct quantize_request rq = request("Q4_K_M", 3);
     write_model(QUANT_F32, NAN);
-    expect_refusal(&rq, ERR_INVALID, "'blk.0.ffn_down_exps.weight' holds nan at row 305, column 9");
+    expect_refusal(&rq, ERR_FORMAT, "'blk.0.ffn_down_exps.weight' holds nan at row 305, column 9");
     write_model(QUANT_F32, -INFINITY);
-    expect_refusal(&rq, ERR_INVALID, "holds -inf");
+    expect_refusal(&rq, ERR_FORMAT, "holds -inf");
     rq = request("F32", 3); /* copying looks as well */
-    expect_refusal(&rq, ERR_INVALID, "holds -inf");
+    expect_refusal(&rq, ERR_FORMAT, "holds -inf");
     write_model(QUANT_F32, 1e6f);
     rq = request("F16", 3);
     expect_refusal(&rq, ERR_INVALID, "1e+06 at row 305, column 9, more than F16 can");

@@ -76,16 +76,21 @@ def timed(command):
     return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def divergence(tool, model, text, base, threads, chunks):
+def evaluate(args, model, base, *more):
+    """Runs llama-perplexity; the predictions go to `base`, or are compared with it."""
+    return subprocess.run([args.perplexity, "-m", model, "-f", args.text, "-t", str(args.eval_threads),
+                           "-c", "256", "--chunks", str(args.chunks), "--kl-divergence-base", base, *more],
+                          check=True, capture_output=True, text=True)
+
+
+def divergence(args, model, base):
     """Perplexity and mean KL divergence from the saved predictions of the original."""
-    done = subprocess.run([tool, "-m", model, "-f", text, "-t", str(threads), "-c", "512", "--chunks",
-                           str(chunks), "--kl-divergence", "--kl-divergence-base", base],
-                          capture_output=True, text=True)
+    done = evaluate(args, model, base, "--kl-divergence")
     out = done.stdout + done.stderr
     ppl = re.search(r"Mean PPL\(Q\)\s*:\s*([\d.]+)", out)
     kld = re.search(r"Mean\s+KLD:\s*([\d.]+)", out)
     if not ppl or not kld:
-        sys.exit(f"{tool}: no figures in {out[-2000:]}")
+        sys.exit(f"{args.perplexity}: no figures in {out[-2000:]}")
     return float(ppl.group(1)), float(kld.group(1))
 
 
@@ -101,7 +106,8 @@ def main():
     p.add_argument("--every", type=int, default=1, help="compare every Nth tensor only")
     p.add_argument("--text")
     p.add_argument("--perplexity", default="llama-perplexity")
-    p.add_argument("--chunks", type=int, default=8)
+    p.add_argument("--chunks", type=int, default=8, help="of 256 tokens")
+    p.add_argument("--eval-threads", type=int, default=1, help="of llama-perplexity")
     p.add_argument("--json", help="write the rows here as well")
     args = p.parse_args()
     source = tensors(args.model)
@@ -110,9 +116,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(args.model))) as tmp:
         base = os.path.join(tmp, "base.kld")
         if args.text:
-            subprocess.run([args.perplexity, "-m", args.model, "-f", args.text, "-t", str(args.threads),
-                            "-c", "512", "--chunks", str(args.chunks), "--kl-divergence-base", base],
-                           check=True, capture_output=True)
+            evaluate(args, args.model, base)
         options = ["--imatrix", args.imatrix] if args.imatrix else []
         options += ["--pure"] if args.pure else []
         for name in args.types.split(","):
@@ -124,16 +128,16 @@ def main():
                     command = [args.hearth, "quantize", args.model, out, name, "-t", str(args.threads),
                                "-q", *options]
                 else:
-                    # llama.cpp has MXFP4 for experts; --pure --tensor-type gives it to all.
-                    peer = ["--tensor-type", "weight=mxfp4", "Q8_0"] if name == "MXFP4" else [name]
+                    # llama.cpp's mix of this type is for experts; this is the same for all.
+                    peer = (["--tensor-type", "blk=mxfp4", "--token-embedding-type", "q8_0", "Q8_0"]
+                            if name == "MXFP4" else [name])
                     command = [args.peer, *options, *peer[:-1], args.model, out, peer[-1],
                                str(args.threads)]
                 row[who + "_wall"], row[who + "_cpu"] = timed(command)
                 row[who + "_bytes"] = os.path.getsize(out)
                 row[who + "_mse"], types[who] = errors(source, out, weights, args.every)
                 if args.text:
-                    row[who + "_ppl"], row[who + "_kld"] = divergence(
-                        args.perplexity, out, args.text, base, args.threads, args.chunks)
+                    row[who + "_ppl"], row[who + "_kld"] = divergence(args, out, base)
                 os.unlink(out)
             row["types_differ"] = sum(types["hearth"][k] != types["peer"][k] for k in types["peer"])
             rows.append(row)
