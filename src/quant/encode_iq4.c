@@ -24,10 +24,9 @@ bool quant_encode_iq4_nl(const float *src, const float *weights, void *dst, size
 {
     struct block_iq4_nl *b = dst;
     for (; n_blocks--; b++, src += N, weights = weights ? weights + N : NULL) {
-        float room[N];
+        float w[N];
         uint8_t codes[N];
-        const float *w = quant_prepare(src, weights, N, room);
-        if (!w) return false;
+        if (!quant_prepare(src, weights, N, w)) return false;
         struct quant_fit fit =
             quant_search()->fit_levels(src, w, N, &iq4, &effort_nl[weights != NULL]);
         quant_search()->level_codes(src, N, &iq4, quant_store_f16(b->d, fit.d), codes);
@@ -82,10 +81,9 @@ bool quant_encode_mxfp4(const float *src, const float *weights, void *dst, size_
 {
     struct block_mxfp4 *b = dst;
     for (; n_blocks--; b++, src += N, weights = weights ? weights + N : NULL) {
-        float room[N];
+        float w[N];
         uint8_t codes[N];
-        const float *w = quant_prepare(src, weights, N, room);
-        if (!w) return false;
+        if (!quant_prepare(src, weights, N, w)) return false;
         b->e = fit_exponent(src, w);
         quant_search()->level_codes(src, N, &fp4, quant_e8m0_half_to_f32(b->e), codes);
         for (int i = 0; i < N; i++) codes[i] = fp4_codes[codes[i]];

@@ -11,11 +11,6 @@ const struct quant_search *quant_search(void)
     return &quant_search_base;
 }
 
-/* Weights where none are given. */
-#define EIGHT      1, 1, 1, 1, 1, 1, 1, 1
-#define SIXTY_FOUR EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT, EIGHT
-static const float ones[QUANT_SUPER_BLOCK] = {SIXTY_FOUR, SIXTY_FOUR, SIXTY_FOUR, SIXTY_FOUR};
-
 static bool encodable(const float *x, int n)
 {
     /* Scales are halves, so this is what the block formats hold with certainty. */
@@ -25,20 +20,31 @@ static bool encodable(const float *x, int n)
     return !bad;
 }
 
-const float *quant_prepare(const float *x, const float *weights, int n, float *w)
+/* sum / n of the values, 0 where there is none that is of use. */
+static float mean(const float *v, int n, bool squared)
+{
+    /* Eight chains, so that the compiler may do them at once. */
+    float sum[8] = {0};
+    for (int i = 0; i < n; i += 8)
+        for (int l = 0; l < 8; l++) sum[l] += squared ? v[i + l] * v[i + l] : v[i + l];
+    float all = 0;
+    for (int l = 0; l < 8; l++) all += sum[l];
+    return isfinite(all) && all / (float)n > 1e-30f ? all / (float)n : 0;
+}
+
+bool quant_prepare(const float *x, const float *weights, int n, float *w)
 {
     const float least = 1e-4f;
-    double sum = 0;
-    if (!encodable(x, n)) return NULL;
-    if (!weights) return ones;
-    for (int i = 0; i < n; i++) sum += (double)weights[i];
-    float scale = (float)(n / sum);
-    if (!(sum > 0) || !isfinite(scale) || !isfinite(sum)) return ones;
+    if (!encodable(x, n)) return false;
+    float square = mean(x, n, true), weight = weights ? mean(weights, n, false) : 0;
+    float by_square = square > 0 ? 1 / square : 0, by_weight = weight > 0 ? 1 / weight : 0;
+    for (int i = 0; i < n; i++) w[i] = sqrtf(1 + x[i] * x[i] * by_square);
+    if (!(by_weight > 0) || !isfinite(by_weight)) return true;
     for (int i = 0; i < n; i++) {
-        float v = weights[i] * scale;
-        w[i] = v > least ? v : least;
+        float v = weights[i] * by_weight;
+        w[i] *= v > least ? v : least;
     }
-    return w;
+    return true;
 }
 
 float quant_store_f16(uint8_t dst[2], float f)

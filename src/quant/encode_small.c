@@ -23,10 +23,9 @@ static void pack_fifth_bits(const uint8_t codes[N], uint8_t qh[4])
 static bool encode_scaled(const float *x, const float *weights, int lo, int hi,
                           const struct quant_effort *effort, uint8_t half[2], uint8_t codes[N])
 {
-    float room[N];
+    float w[N];
     int8_t q[N];
-    const float *w = quant_prepare(x, weights, N, room);
-    if (!w) return false;
+    if (!quant_prepare(x, weights, N, w)) return false;
     struct quant_fit fit = quant_search()->fit_scale(x, w, N, lo, hi, effort);
     quant_search()->codes(x, N, quant_store_f16(half, fit.d), 0, lo, hi, q);
     for (int i = 0; i < N; i++) codes[i] = (uint8_t)(q[i] - lo);
@@ -37,10 +36,9 @@ static bool encode_affine(const float *x, const float *weights, int hi,
                           const struct quant_effort *effort, uint8_t scale[2], uint8_t min[2],
                           uint8_t codes[N])
 {
-    float room[N], weight = 0;
+    float w[N], weight = 0;
     int8_t q[N];
-    const float *w = quant_prepare(x, weights, N, room);
-    if (!w) return false;
+    if (!quant_prepare(x, weights, N, w)) return false;
     struct quant_fit fit = quant_search()->fit_affine(x, w, N, hi, false, effort);
     /* The minimum makes up for what rounding did to the scale. */
     float d = quant_store_f16(scale, fit.d);

@@ -207,8 +207,7 @@ static void super_codes(const struct quant_super *s, const struct quant_shape *k
 bool quant_fit_super(const struct quant_shape *k, const float *x, const float *weights,
                      struct quant_super *s, uint8_t codes[QUANT_SUPER])
 {
-    s->w = quant_prepare(x, weights, QUANT_SUPER, s->room);
-    if (!s->w) return false;
+    if (!quant_prepare(x, weights, QUANT_SUPER, s->w)) return false;
     s->weighted = weights != NULL;
     load_super(s, k, x);
     if (k->scale_lo < 0)

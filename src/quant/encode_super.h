@@ -22,8 +22,8 @@ struct quant_shape {
 };
 
 struct quant_super {
-    const float *x, *w;
-    float room[QUANT_SUPER]; /* for w */
+    const float *x;
+    float w[QUANT_SUPER];
     bool weighted;
     int n_groups;
     float weight[QUANT_MAX_GROUPS]; /* sums of w */

@@ -49,9 +49,9 @@ struct quant_traits {
      * dequantize_row_* bit for bit. */
     void (*decode)(const void *src, float *dst, size_t n_blocks);
     /* Writes n_blocks * block_bytes bytes that decode to values near those of src, or NULL where
-     * Hearth does not write the type. Minimises the squared error, each element's times its weight:
-     * weights has n_blocks * block_elems non-negative finite numbers, or is NULL for 1 each. The
-     * result depends on nothing else. False where a value is not finite or larger than the type
+     * Hearth does not write the type. Minimises the squared error, that of larger elements
+     * weighing somewhat more, each times its weight: weights has n_blocks * block_elems non-negative
+     * finite numbers, or is NULL for 1 each. The result depends on nothing else. False where a value is not finite or larger than the type
      * holds; dst is then of no use. */
     bool (*encode)(const float *src, const float *weights, void *dst, size_t n_blocks);
 };
