@@ -304,6 +304,17 @@ static void requantizing_when_allowed(void **state)
     assert_int_equal(res.n_requantized, 0);
     assert_true(res.tensors[1].error == 0 && res.tensors[1].bytes_in == res.tensors[1].bytes_out);
     quantize_result_fini(&res);
+    struct gguf *from, *to;
+    struct error err = {0};
+    assert_int_equal(gguf_open(in, &from, &err), OK);
+    assert_int_equal(gguf_open(out, &to, &err), OK);
+    for (size_t i = 0; i < 4; i++) {
+        const struct gguf_tensor *a = gguf_tensor_at(from, i), *b = gguf_tensor_at(to, i);
+        assert_int_equal(a->size, b->size);
+        assert_memory_equal(a->data, b->data, a->size);
+    }
+    gguf_close(from);
+    gguf_close(to);
 }
 
 static bool stop_at_once(void *ctx, uint64_t done, uint64_t total)
