@@ -76,9 +76,9 @@ const struct quant_search *quant_search(void);
 /* Readies n elements (a multiple of eight) for a search: false where one is not finite or too large
  * for the block formats, whose scales are halves. w gets their weights: `weights` with their mean
  * made 1 and none below a small fraction of it (a column that the importance matrix never saw still
- * wants codes), or 1 each; times sqrt(1 + x*x / mean of x*x). Large weights act on large
- * activations more often than not: measured on models, the divergence of predictions falls by a
- * tenth, for a hundredth more of squared error. */
+ * wants codes). Without, sqrt(1 + x*x / mean of x*x): large elements tend to lie in columns with
+ * large activations. Measured on SmolLM2-135M, this lowers the divergence of predictions by a tenth
+ * in Q4_0 for two hundredths more of squared error; on top of an importance matrix it does harm. */
 bool quant_prepare(const float *x, const float *weights, int n, float *w);
 
 /* The half nearest to f, stored; returns its value. */

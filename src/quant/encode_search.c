@@ -36,14 +36,16 @@ bool quant_prepare(const float *x, const float *weights, int n, float *w)
 {
     const float least = 1e-4f;
     if (!encodable(x, n)) return false;
-    float square = mean(x, n, true), weight = weights ? mean(weights, n, false) : 0;
-    float by_square = square > 0 ? 1 / square : 0, by_weight = weight > 0 ? 1 / weight : 0;
-    for (int i = 0; i < n; i++) w[i] = sqrtf(1 + x[i] * x[i] * by_square);
-    if (!(by_weight > 0) || !isfinite(by_weight)) return true;
-    for (int i = 0; i < n; i++) {
-        float v = weights[i] * by_weight;
-        w[i] *= v > least ? v : least;
+    float weight = weights ? mean(weights, n, false) : 0, by_weight = weight > 0 ? 1 / weight : 0;
+    if (by_weight > 0 && isfinite(by_weight)) {
+        for (int i = 0; i < n; i++) {
+            float v = weights[i] * by_weight;
+            w[i] = v > least ? v : least;
+        }
+        return true;
     }
+    float square = mean(x, n, true), by_square = square > 0 ? 1 / square : 0;
+    for (int i = 0; i < n; i++) w[i] = sqrtf(1 + x[i] * x[i] * by_square);
     return true;
 }
 
