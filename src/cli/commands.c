@@ -17,6 +17,7 @@ extern const struct command
     cmd_list,
     cmd_perplexity,
     cmd_pull,
+    cmd_quantize,
     cmd_rm,
     cmd_score,
     cmd_show,
@@ -33,6 +34,7 @@ static const struct command *const models[] = {
     &cmd_pull,
     &cmd_list,
     &cmd_show,
+    &cmd_quantize,
     &cmd_rm,
     NULL,
 };
