@@ -97,6 +97,101 @@ struct block_q6_k {
     uint8_t d[2];
 };
 
+/* w = d * v for the 16 values v of quant_iq4_values. Nibbles as in Q4_0. */
+struct block_iq4_nl {
+    uint8_t d[2];
+    uint8_t qs[16];
+};
+
+/* 8 groups of 32, each laid out as in IQ4_NL. w = d * (scale - 32) * v, where scale has its low four
+ * bits in the halves of scales_l, its top two in scales_h, a little-endian u16: group 0 lowest. */
+struct block_iq4_xs {
+    uint8_t d[2];
+    uint8_t scales_h[2];
+    uint8_t scales_l[4];
+    uint8_t qs[128];
+};
+
+/* w = 2^(e - 128) * v for the 16 values v of quant_fp4_values, twice those of E2M1. Nibbles as in
+ * Q4_0. Source: OCP Microscaling Formats (MX) v1.0. */
+struct block_mxfp4 {
+    uint8_t e;
+    uint8_t qs[16];
+};
+
+/* 4 groups of 16. w = d * v with v as in MXFP4 and d half of what the group's E4M3 byte says (see
+ * fp4.c). Byte i of a group's 8 holds elements i (low) and i + 8 (high). */
+struct block_nvfp4 {
+    uint8_t d[4];
+    uint8_t qs[32];
+};
+
+/* w = d where the element's bit is set, otherwise -d; lowest bits first. */
+struct block_q1_0 {
+    uint8_t d[2];
+    uint8_t qs[16];
+};
+
+/* w = d * (q - 1), four elements a byte, lowest bits first. */
+struct block_q2_0 {
+    uint8_t d[2];
+    uint8_t qs[16];
+};
+
+/* w = d * (q - 1) for q of 0, 1, 2. A byte holds five elements (qh: four) as the digits in base 3 of a
+ * fraction of 256, the first digit the highest: see ternary.c. */
+struct block_tq1_0 {
+    uint8_t qs[48];
+    uint8_t qh[4];
+    uint8_t d[2];
+};
+
+/* w = d * (q - 1). In each half of 128 elements, byte l of 32 holds elements l, l + 32, l + 64 and
+ * l + 96, lowest bits first. */
+struct block_tq2_0 {
+    uint8_t qs[64];
+    uint8_t d[2];
+};
+
+/* The IQ1, IQ2 and IQ3 types: see iq.h and the functions that take their blocks apart. */
+struct block_iq2_xxs {
+    uint8_t d[2];
+    uint8_t qs[64];
+};
+struct block_iq2_xs {
+    uint8_t d[2];
+    uint8_t qs[64];
+    uint8_t scales[8];
+};
+struct block_iq2_s {
+    uint8_t d[2];
+    uint8_t qs[32], signs[32];
+    uint8_t qh[8];
+    uint8_t scales[8];
+};
+struct block_iq3_xxs {
+    uint8_t d[2];
+    uint8_t qs[64];
+    uint8_t scales_and_signs[32];
+};
+struct block_iq3_s {
+    uint8_t d[2];
+    uint8_t qs[64];
+    uint8_t qh[8];
+    uint8_t signs[32];
+    uint8_t scales[4];
+};
+struct block_iq1_s {
+    uint8_t d[2];
+    uint8_t qs[32];
+    uint8_t qh[16];
+};
+struct block_iq1_m {
+    uint8_t qs[32];
+    uint8_t qh[16];
+    uint8_t scales[8];
+};
+
 static_assert(sizeof(struct block_q4_0) == 18, "Q4_0");
 static_assert(sizeof(struct block_q4_1) == 20, "Q4_1");
 static_assert(sizeof(struct block_q5_0) == 22, "Q5_0");
@@ -107,6 +202,29 @@ static_assert(sizeof(struct block_q3_k) == 110, "Q3_K");
 static_assert(sizeof(struct block_q4_k) == 144, "Q4_K");
 static_assert(sizeof(struct block_q5_k) == 176, "Q5_K");
 static_assert(sizeof(struct block_q6_k) == 210, "Q6_K");
+static_assert(sizeof(struct block_iq4_nl) == 18, "IQ4_NL");
+static_assert(sizeof(struct block_iq4_xs) == 136, "IQ4_XS");
+static_assert(sizeof(struct block_mxfp4) == 17, "MXFP4");
+static_assert(sizeof(struct block_nvfp4) == 36, "NVFP4");
+static_assert(sizeof(struct block_q1_0) == 18, "Q1_0");
+static_assert(sizeof(struct block_q2_0) == 18, "Q2_0");
+static_assert(sizeof(struct block_tq1_0) == 54, "TQ1_0");
+static_assert(sizeof(struct block_tq2_0) == 66, "TQ2_0");
+static_assert(sizeof(struct block_iq2_xxs) == 66, "IQ2_XXS");
+static_assert(sizeof(struct block_iq2_xs) == 74, "IQ2_XS");
+static_assert(sizeof(struct block_iq2_s) == 82, "IQ2_S");
+static_assert(sizeof(struct block_iq3_xxs) == 98, "IQ3_XXS");
+static_assert(sizeof(struct block_iq3_s) == 110, "IQ3_S");
+static_assert(sizeof(struct block_iq1_s) == 50, "IQ1_S");
+static_assert(sizeof(struct block_iq1_m) == 56, "IQ1_M");
+
+/* The values of the four-bit codes, each plus `o`. */
+#define QUANT_IQ4_VALUES(o)                                                                        \
+    (o) - 127, (o) - 104, (o) - 83, (o) - 65, (o) - 49, (o) - 35, (o) - 22, (o) - 10, (o) + 1,     \
+        (o) + 13, (o) + 25, (o) + 38, (o) + 53, (o) + 69, (o) + 89, (o) + 113
+#define QUANT_FP4_VALUES(o)                                                                        \
+    (o), (o) + 1, (o) + 2, (o) + 3, (o) + 4, (o) + 6, (o) + 8, (o) + 12, (o), (o) - 1, (o) - 2,    \
+        (o) - 3, (o) - 4, (o) - 6, (o) - 8, (o) - 12
 
 static inline uint16_t quant_load_u16(const void *p)
 {
@@ -138,6 +256,18 @@ static inline void quant_k4_scale_min(const uint8_t scales[12], int j, uint8_t *
         *min = (uint8_t)((scales[j + 4] >> 4) | (scales[j] >> 6) << 4);
     }
 }
+
+/* The scales of a block of IQ4_XS, 0..63; they stand for -32..31. */
+static inline void quant_iq4_xs_scales(const struct block_iq4_xs *b, uint8_t scales[8])
+{
+    unsigned high = quant_load_u16(b->scales_h);
+    for (int j = 0; j < 8; j++)
+        scales[j] = (uint8_t)((b->scales_l[j / 2] >> 4 * (j % 2) & 15) | (high >> 2 * j & 3) << 4);
+}
+
+/* The 256 elements of a ternary block, as 0..2 (TQ2_0: also 3). */
+void quant_tq1_0_elements(const struct block_tq1_0 *b, uint8_t q[256]);
+void quant_tq2_0_elements(const struct block_tq2_0 *b, uint8_t q[256]);
 
 /* The 16 group scales of a Q3_K block, -32..31. Scale j has its low nibble in byte j % 8 (low half
  * of the byte for j < 8), its top two bits in byte 8 + j % 4 at bit 2 * (j / 4). */

@@ -69,3 +69,15 @@ uint16_t quant_f32_to_bf16(float f)
     if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x0040);
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
+
+float quant_e8m0_half_to_f32(uint8_t e)
+{
+    return from_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+/* The same bits as a half, whose bias is 15, are 2^-8 times the value. */
+float quant_e4m3_half_to_f32(uint8_t e)
+{
+    if (e == 0x7f) return 0;
+    return quant_f16_to_f32((uint16_t)((e & 0x7f) << 7)) * 0x1p7f;
+}
