@@ -49,7 +49,7 @@ enum status hf_model_init(struct hf_model *m, struct error *err)
     m->n_expert = hf_get_u32(&k, "num_local_experts|num_experts|n_routed_experts", 0);
     m->tied = hf_get_bool(&k, "tie_word_embeddings", false);
     if (why.code) return error_set(err, why.code, "%s", why.msg);
-    if (m->n_layer == 0 || m->n_layer > 10000 || m->n_head == 0 || m->n_expert > 65536)
+    if (m->n_layer == 0 || m->n_layer > 1024 || m->n_head == 0 || m->n_expert > 65536)
         return error_set(err, ERR_FORMAT, "%s: %u layers, %u heads and %u experts are no model", m->config.path,
                          m->n_layer, m->n_head, m->n_expert);
     st = hf_config_rope(&m->config, &m->rope, err);

@@ -352,13 +352,18 @@ float hf_packed_scale(const struct hf_source *s, uint64_t row, uint64_t group)
     return number(s->scales, group * s->packed.out + row);
 }
 
+int hf_packed_zero(const struct hf_source *s, uint64_t row, uint64_t group)
+{
+    return s->kind == HF_AWQ ? awq_zero(s, group, row) : gptq_zero(s, group, row);
+}
+
 void hf_packed_zeros(const struct hf_source *s, int *min, int *max)
 {
     *min = INT32_MAX;
     *max = INT32_MIN;
     for (uint64_t g = 0; g < s->packed.groups; g++)
         for (uint64_t r = 0; r < s->packed.out; r++) {
-            int z = s->kind == HF_AWQ ? awq_zero(s, g, r) : gptq_zero(s, g, r);
+            int z = hf_packed_zero(s, r, g);
             if (z < *min) *min = z;
             if (z > *max) *max = z;
         }

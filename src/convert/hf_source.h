@@ -65,6 +65,8 @@ void hf_packed_row(const struct hf_source *s, uint64_t row, int16_t *dst);
 int hf_packed_at(const struct hf_source *s, uint64_t row, uint64_t col);
 /* The scale of a row's group, as the file has it. */
 float hf_packed_scale(const struct hf_source *s, uint64_t row, uint64_t group);
+/* The zero point of a row's group. */
+int hf_packed_zero(const struct hf_source *s, uint64_t row, uint64_t group);
 /* The smallest and largest zero point of all rows and groups. */
 void hf_packed_zeros(const struct hf_source *s, int *min, int *max);
 

@@ -33,7 +33,7 @@ static uint64_t in_order(const struct hf_view *v, uint64_t row)
     return row - in_head + in_head % 2 * (v->head / 2) + in_head / 2;
 }
 
-static uint64_t place(const struct hf_view *v, uint64_t row)
+uint64_t hf_view_place(const struct hf_view *v, uint64_t row)
 {
     return v->base + row / v->rows * v->sn + in_order(v, row % v->rows) * v->sr;
 }
@@ -48,7 +48,7 @@ bool hf_view_is_packed_rows(const struct hf_view *v)
 
 uint64_t hf_view_packed_row(const struct hf_view *v, uint64_t row)
 {
-    return place(v, row) / v->src->packed.in;
+    return hf_view_place(v, row) / v->src->packed.in;
 }
 
 static void packed_floats(const struct hf_view *v, uint64_t row, float *dst, int16_t *scratch)
@@ -72,7 +72,7 @@ static float packed_float(const struct hf_view *v, uint64_t at)
 
 void hf_view_row(const struct hf_view *v, uint64_t row, float *dst, int16_t *scratch)
 {
-    uint64_t at = place(v, row);
+    uint64_t at = hf_view_place(v, row);
     if (hf_view_is_packed_rows(v)) {
         packed_floats(v, at / v->src->packed.in, dst, scratch);
     } else if (v->src->kind == HF_GPTQ || v->src->kind == HF_AWQ) {

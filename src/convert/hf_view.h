@@ -24,6 +24,8 @@ enum status hf_view_init(struct hf_view *v, const struct hf_source *src, struct 
 
 /* Row 0 .. n * rows - 1 as cols floats. `scratch`: cols numbers, used for packed sources. */
 void hf_view_row(const struct hf_view *v, uint64_t row, float *dst, int16_t *scratch);
+/* The source's element that a row begins with. */
+uint64_t hf_view_place(const struct hf_view *v, uint64_t row);
 /* The source's row that a row is, for views whose rows are whole rows of a packed source. */
 uint64_t hf_view_packed_row(const struct hf_view *v, uint64_t row);
 /* True where they are. */

@@ -111,6 +111,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_MANIFEST] = {'n', "manifests/"},
         [STORE_PIN] = {'n', "pins/"},
         [STORE_LOCK_NAME] = {'n', "locks/"},
+        [STORE_IMPORT] = {'n', "imports/"},
     };
     char family[STORE_PART_SIZE], tag[STORE_PART_SIZE];
     const char *prefix = places[place].format;
@@ -131,6 +132,8 @@ enum status store_path(const struct store *s, enum store_place place, const char
         /* '@' cannot occur in a name, so that a:b-c and a-b:c have different locks. */
         if (place == STORE_LOCK_NAME)
             n = asprintf(out, "%s/%s%s@%s", s->root, prefix, family, tag);
+        else if (place == STORE_IMPORT)
+            n = asprintf(out, "%s/%s%s@%s.gguf", s->root, prefix, family, tag);
         else
             n = asprintf(out, "%s/%s%s/%s.json", s->root, prefix, family, tag);
     } else {

@@ -5,6 +5,7 @@
  *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half
  * there pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has
  * none partial/HEX                 downloads under way or interrupted, and HEX.json beside them
+ *   imports/FAMILY@TAG.gguf     models being made from other files, see convert/import.h
  *   locks/                      flock files: one per name, one per digest, one for short commits
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
@@ -108,5 +109,14 @@ enum pull_outcome { PULL_FETCHED, PULL_PRESENT /* was installed already */ };
 enum status store_pull(const struct store *s, const struct pull_request *rq,
                        const struct store_events *ev, enum pull_outcome *outcome,
                        struct store_model *out, struct error *err);
+
+/* Where a model file that is to be called `name` (a full name) is made: a path in the store that
+ * belongs to that name; its folder is there afterwards. *out is malloc'd. */
+enum status store_import_path(const struct store *s, const char *name, char **out, struct error *err);
+
+/* Takes a finished file from that path into the store under its name, instead of what had the name
+ * before. source: where it is from, in words. The digest is the file's own. */
+enum status store_adopt(const struct store *s, const char *name, const char *path, const char *source,
+                        const struct store_events *ev, struct store_model *out, struct error *err);
 
 #endif

@@ -24,6 +24,7 @@ enum store_place {
     STORE_MANIFEST, /* key: a full name */
     STORE_PIN,
     STORE_LOCK_NAME,
+    STORE_IMPORT,
 };
 
 /* The only function that builds paths inside the store: the key is checked to be exactly a digest
