@@ -53,6 +53,8 @@
     "\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"         \
     "\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
 
+const char *const pretok_byte_level = GPT2;
+
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static const struct pretok_family families[] = {
@@ -74,8 +76,9 @@ static const struct pretok_family families[] = {
     {"jina-de", LIST(GPT2)},
     {"jina-v2-es", LIST(GPT2)},
     {"jina-v2-de", LIST(GPT2)},
-    {"jina-v2-code", LIST(GPT2)},
-    {"roberta-bpe", LIST(GPT2)},
+    {"jina-v1-en", LIST(GPT2), .add_sep = true},
+    {"jina-v2-code", LIST(GPT2), .add_sep = true},
+    {"roberta-bpe", LIST(GPT2), .add_sep = true},
 
     {"starcoder", LIST("\\p{N}", GPT2)},
     {"refact", LIST("\\p{N}", GPT2)},
