@@ -73,9 +73,9 @@ int gptq_zero(const struct hf_source *s, uint64_t group, uint64_t row)
     uint64_t pair = quant_load_u32(at);
     if (bit % 32 + p->bits > 32) pair |= (uint64_t)quant_load_u32(at + 4) << 32;
     int mask = (1 << p->bits) - 1, z = (int)(pair >> bit % 32) & mask;
-    /* A stored maximum stands for zero: the packer subtracted one from that, and its own
-     * dequantization masks the sum. */
-    return p->plus_one ? (z + 1) & mask : z;
+    /* Nothing wraps: a stored maximum is one more than the largest number, as in most readers of the
+     * format. Packers write it for none of the zero points that they can find. */
+    return p->plus_one ? z + 1 : z;
 }
 
 void gptq_row(const struct hf_source *s, uint64_t row, int16_t *dst)

@@ -7,14 +7,14 @@
 #include "convert/hf_model.h"
 
 extern const struct hf_arch hf_llama, hf_qwen2, hf_qwen3, hf_qwen2moe, hf_qwen3moe, hf_gemma, hf_gemma2,
-    hf_gemma3, hf_phi3, hf_granite, hf_starcoder, hf_starcoder2, hf_deepseek2, hf_gpt_oss, hf_llama4, hf_bert,
+    hf_gemma3, hf_phi3, hf_granite, hf_starcoder, hf_starcoder2, hf_deepseek2, hf_gpt_oss, hf_llama4, hf_bert, hf_bert_rank,
     hf_nomic_bert, hf_jina_bert_v2;
 
 const struct hf_arch *const hf_archs[] = {
     &hf_llama,   &hf_qwen2,  &hf_qwen3,     &hf_qwen2moe,     &hf_qwen3moe,
     &hf_gemma,   &hf_gemma2, &hf_gemma3,    &hf_phi3,         &hf_granite,
     &hf_starcoder, &hf_starcoder2, &hf_deepseek2, &hf_gpt_oss, &hf_llama4,
-    &hf_bert,    &hf_nomic_bert, &hf_jina_bert_v2, NULL,
+    &hf_bert,    &hf_bert_rank, &hf_nomic_bert, &hf_jina_bert_v2, NULL,
 };
 
 enum status hf_arch_find(const struct hf_config *c, const struct hf_arch **out, struct error *err)
@@ -28,7 +28,8 @@ enum status hf_arch_find(const struct hf_config *c, const struct hf_arch **out, 
                 buf_fini(&known);
                 return OK;
             }
-        buf_printf(&known, "%s%s", i ? ", " : "", hf_archs[i]->name);
+        if (i == 0 || strcmp(hf_archs[i]->name, hf_archs[i - 1]->name) != 0)
+            buf_printf(&known, "%s%s", i ? ", " : "", hf_archs[i]->name);
     }
     enum status st = error_set(err, ERR_UNSUPPORTED, "%s: models of the class '%.80s' cannot be imported; known "
                                                      "families: %s",
