@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "convert/json_text.h"
 
 enum { MAX_JSON = 16 << 20 };
 
@@ -14,7 +15,7 @@ enum { MAX_JSON = 16 << 20 };
 static enum status parse(const char *text, size_t len, const char *path, json_t **out, struct error *err)
 {
     json_error_t je;
-    *out = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
+    *out = json_text_parse(text, len, JSON_REJECT_DUPLICATES, &je);
     if (!*out) return error_set(err, ERR_FORMAT, "%s: line %d: %s", path, je.line, je.text);
     return OK;
 }

@@ -28,9 +28,8 @@ static bool looks_special(struct text_str s)
     return false;
 }
 
-/* User-defined tokens are matched in the text as it is, where a space is a space. */
-static enum status with_spaces(struct draft *d, struct text_str text, struct text_str *out,
-                               struct error *err)
+enum status draft_with_spaces(struct draft *d, struct text_str text, struct text_str *out,
+                              struct error *err)
 {
     *out = text;
     if (!memmem(text.data, text.len, "\u2581", 3)) return OK;
@@ -58,8 +57,10 @@ static enum status add(struct draft *d, int64_t id, struct text_str text, bool s
     special = special || looks_special(text);
     enum status st = OK;
     struct text_str stored = text;
-    if (!special) st = with_spaces(d, text, &stored, err);
-    float score = d->scored && !unknown ? added_score : 0;
+    if (!special) st = draft_with_spaces(d, text, &stored, err);
+    /* A Unigram's pieces keep their scores; SentencePiece's BPE is told that these are no words. */
+    bool kept = known && strcmp(d->model, "t5") == 0;
+    float score = kept ? d->tokens[id].score : d->scored && !unknown ? added_score : 0;
     if (st == OK)
         st = draft_put(d, id, stored,
                        unknown && special ? TOKEN_UNKNOWN : special ? TOKEN_CONTROL : TOKEN_USER_DEFINED,

@@ -1,3 +1,4 @@
+#include "convert/json_text.h"
 #include "convert/tokenizer_draft.h"
 
 #include <stdio.h>
@@ -80,9 +81,9 @@ enum status draft_read_json(const struct draft *d, const char *name, json_t **ou
     json_error_t why;
     buf_init(&text, (size_t)DRAFT_MAX_FILE_MIB << 20);
     enum status st = read_into(d, name, &text, err);
-    json_t *root = st == OK ? json_loadb(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why) : NULL;
+    json_t *root = st == OK ? json_text_parse(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why) : NULL;
     if (st == OK && !root) {
-        bool memory = json_error_code(&why) == json_error_out_of_memory;
+        bool memory = !why.text[0]; /* of memory that runs out jansson says nothing */
         st = memory ? error_set(err, ERR_NOMEM, "out of memory")
                     : error_set(err, ERR_FORMAT, "%s/%s: no valid JSON: %s (line %d)", d->folder, name,
                                 why.text, why.line);

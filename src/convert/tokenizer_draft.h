@@ -125,6 +125,10 @@ enum status draft_from_merges_txt(struct draft *d, const char *pre, struct error
 /* tokenizer_added.c: the added tokens of tokenizer.json, tokenizer_config.json and added_tokens.json
  * over those of the vocabulary; then padding up to config.json's size. */
 enum status draft_add_tokens(struct draft *d, struct error *err);
+/* The text of a user-defined token: these are matched in the text as it is, where a space is a space and
+ * not U+2581. */
+enum status draft_with_spaces(struct draft *d, struct text_str text, struct text_str *out,
+                              struct error *err);
 enum status draft_pad(struct draft *d, struct error *err);
 
 /* tokenizer_pre.c: fills d->pre for a tokenizer.json's byte-level BPE. */

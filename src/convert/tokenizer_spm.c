@@ -46,6 +46,10 @@ static enum status read_piece(const struct spm_file *f, struct wire_field messag
             type = v.value;
     }
     if (w.broken || type < TOKEN_NORMAL || type > TOKEN_BYTE) return broken(f, err);
+    if (type == TOKEN_USER_DEFINED) {
+        enum status st = draft_with_spaces(f->d, text, &text, err);
+        if (st) return st;
+    }
     /* The types have GGUF's numbers. */
     return draft_put(f->d, (int64_t)f->d->n_tokens, text, (enum token_type)type, score, err);
 }

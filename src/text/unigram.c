@@ -57,14 +57,13 @@ static enum status normalise(struct unigram_state *s, const char *in, size_t len
     bool begun = false;
     enum status st = OK;
     for (size_t i = 0; i < len && st == OK;) {
+        size_t used = utf8_sequence(in + i, len - i);
+        struct text_str from = used ? (struct text_str){in + i, len - i}
+                                    : (struct text_str){UTF8_REPLACEMENT, 3};
         struct text_str r;
-        size_t used = charsmap_match(&u->charsmap, in + i, len - i, &r);
-        if (used == 0) {
-            used = utf8_sequence(in + i, len - i);
-            r = used ? (struct text_str){in + i, used} : (struct text_str){UTF8_REPLACEMENT, 3};
-            if (!used) used = 1;
-        }
-        i += used;
+        size_t matched = charsmap_match(&u->charsmap, from.data, from.len, &r);
+        if (matched == 0) r = (struct text_str){from.data, used ? used : from.len};
+        i += !used ? 1 : matched ? matched : used;
         for (size_t k = 0; k < r.len && st == OK; k++) {
             if (r.data[k] == ' ') {
                 pending++;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes texts and the ids that Hugging Face's `tokenizers` gives them, for test_conformance.
+"""Writes texts and the ids that Hugging Face's `tokenizers`, or SentencePiece, gives them, for test_conformance.
 
-    make_conformance.py TOKENIZER_JSON OUT [--texts N] [--seed S] [--invalid]
+    make_conformance.py TOKENIZER_JSON|TOKENIZER_MODEL OUT [--texts N] [--seed S] [--invalid]
 
 makes OUT.inp and OUT.out; with the vocabulary as OUT (ggml-vocab-NAME.gguf) beside them,
 HEARTH_VOCAB_DIR=FOLDER test_conformance compares. --invalid mixes bytes that are no UTF-8 into the texts;
@@ -9,8 +9,6 @@ the reference sees U+FFFD for them, so this suits only the kinds that normalise 
 import argparse
 import random
 import unicodedata
-
-from tokenizers import Tokenizer
 
 SEPARATOR = b"\n__ggml_vocab_test__\n"
 WORDS = """the of and to in is for return int void main static const struct if else while import from def class
@@ -49,6 +47,19 @@ def text(rng):
     return joiner.join(piece(rng) for _ in range(rng.randrange(1, 24)))
 
 
+def encoder(path):
+    if path.endswith(".model"):
+        import sentencepiece
+
+        return sentencepiece.SentencePieceProcessor(path).encode
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("tokenizer")
@@ -56,18 +67,17 @@ def main():
     p.add_argument("--texts", type=int, default=3000)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--invalid", action="store_true")
+    p.add_argument("--nfc", action="store_true", help="texts in Unicode's composed form, for the tokenizers that compose")
     a = p.parse_args()
     rng = random.Random(a.seed)
-    tokenizer = Tokenizer.from_file(a.tokenizer)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    encode = encoder(a.tokenizer)
     with open(a.out + ".inp", "wb") as inp, open(a.out + ".out", "w") as out:
         for _ in range(a.texts):
-            data = text(rng).encode()
+            data = (unicodedata.normalize("NFC", text(rng)) if a.nfc else text(rng)).encode()
             if a.invalid and rng.random() < 0.3:
                 at = rng.randrange(len(data) + 1)
                 data = data[:at] + bytes(rng.choice([0xFF, 0xC0, 0x80, 0xE2, 0xF0]) for _ in range(rng.randrange(1, 3))) + data[at:]
-            ids = tokenizer.encode(data.decode(errors="replace"), add_special_tokens=False).ids
+            ids = encode(data.decode(errors="replace"))
             inp.write(data + SEPARATOR)
             out.write(" " + " ".join(map(str, ids)) + "\n")
 
