@@ -5,7 +5,7 @@
 #include "cli/cli_int.h"
 
 extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_generate,
-    cmd_help, cmd_import, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+    cmd_help, cmd_import, cmd_list, cmd_pull, cmd_quantize, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
 
 static const struct command *const code[] = {
     &cmd_complete,
@@ -18,6 +18,7 @@ static const struct command *const models[] = {
     &cmd_import,
     &cmd_list,
     &cmd_show,
+    &cmd_quantize,
     &cmd_rm,
     NULL,
 };

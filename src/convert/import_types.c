@@ -1,8 +1,10 @@
 /* Which type each tensor gets. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "convert/import_int.h"
 #include "convert/pack.h"
+#include "convert/quantize_plan.h"
 #include "quant/quant.h"
 
 /* Vectors and norms, and the few matrices that readers want in full: as llama.cpp's converter. */
@@ -112,12 +114,50 @@ static uint32_t file_type(const struct import_plan *p)
     return best;
 }
 
+/* What a person asked for: the mix's choice for each matrix, given the plain type that its numbers have.
+ * MXFP4 as published stays: the models were trained in it. */
+static enum status quantize(const struct hf_model *m, const struct quantize_mix *mix, struct import_plan *p,
+                            struct error *err)
+{
+    struct quantize_choices c = {.mix = mix, .output = -1, .token_embd = -1};
+    struct quantize_model qm = {m->n_layer, m->n_head, m->n_head_kv, m->n_expert};
+    struct quantize_tensor *q = calloc(p->n + 1, sizeof *q);
+    if (!q) return error_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < p->n; i++) {
+        const struct import_tensor *t = &p->v[i];
+        bool packed = t->way == IMPORT_PACK;
+        q[i] = (struct quantize_tensor){.name = t->name.data, .n_dims = t->n_dims,
+                                        .from = packed ? QUANT_F16 : t->type};
+        memcpy(q[i].ne, t->ne, sizeof q[i].ne);
+    }
+    enum status st = quantize_plan(&c, &qm, q, p->n, err);
+    for (size_t i = 0; i < p->n && !st; i++) {
+        struct import_tensor *t = &p->v[i];
+        if (t->values || t->way == IMPORT_MXFP4 || stays_f32(t)) continue;
+        t->type = q[i].to;
+        t->way = IMPORT_ENCODE;
+        if (!quant_find(t->type)->encode)
+            st = error_set(err, ERR_UNSUPPORTED, "tensors cannot be written as %s", quant_find(t->type)->name);
+    }
+    free(q);
+    return st;
+}
+
 enum status import_plan_types(struct hf_model *m, const struct import_options *o, struct import_plan *p,
                               struct error *err)
 {
-    (void)m, (void)err;
     for (size_t i = 0; i < p->n; i++) choose(&p->v[i], o->exact);
     p->file_type = file_type(p);
+    if (o->quantize) {
+        const struct quantize_mix *mix = quantize_mix_find(o->quantize);
+        if (!mix)
+            return error_set(err, ERR_INVALID, "no type or mix is called '%.40s'; 'hearth help quantize' lists "
+                                               "them",
+                             o->quantize);
+        enum status st = quantize(m, mix, p, err);
+        if (st) return st;
+        p->file_type = mix->file_type;
+    }
     for (size_t i = 0; i < p->n; i++) {
         struct import_tensor *t = &p->v[i];
         const struct quant_traits *q = quant_find(t->type);

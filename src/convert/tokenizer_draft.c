@@ -1,4 +1,3 @@
-#include "convert/json_text.h"
 #include "convert/tokenizer_draft.h"
 
 #include <stdio.h>
@@ -6,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "convert/json_text.h"
 
 const char *const draft_role_names[ROLE_COUNT] = {
     "bos", "eos", "unk", "sep", "pad", "cls", "mask", "eot", "eom",

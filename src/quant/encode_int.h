@@ -25,38 +25,59 @@ struct quant_pass {
     float eq;  /* sum w*e*q */
 };
 
-/* Codes are whole numbers of lo..hi. d = 0 gives codes of lo..hi next to 0. */
-void quant_pass(const float *x, const float *w, int n, float d, float m, int lo, int hi,
-                struct quant_pass *out);
-/* The codes that quant_pass counts with. */
-void quant_codes(const float *x, int n, float d, float m, int lo, int hi, int8_t *codes);
-
 struct quant_fit {
     float d, m; /* x is about d*q + m */
     float err;
 };
 
-/* The search's effort: starts from scales that reach this many steps below and above the last code
- * with the largest element, a step in units of codes; then refines the best one this often. */
+/* A search's effort. It starts from 8 * sets scales, which bring the largest element to codes
+ * `step` apart around the last one, from `below` steps below on; each is improved by `passes`
+ * passes. */
 struct quant_effort {
-    int below, above;
+    int sets, below;
     float step;
-    int refinements;
+    int passes;
 };
 
-/* The d that minimises sum w*(x - d*q)^2; m is 0. d may be negative where lo < 0. */
-struct quant_fit quant_fit_scale(const float *x, const float *w, int n, int lo, int hi,
-                                 const struct quant_effort *effort);
-/* The d >= 0 and m that minimise sum w*(x - d*q - m)^2 for q of 0..hi; m <= 0 where `below_zero`.
- */
-struct quant_fit quant_fit_affine(const float *x, const float *w, int n, int hi, bool below_zero,
-                                  const struct quant_effort *effort);
+/* Codes that stand for values: code i for value[i], which ascend. */
+struct quant_levels {
+    int n; /* at most 16 */
+    float value[16];
+};
 
-/* Readies `n` elements for a search: false where one is not finite or too large for the block
- * formats, whose scales are halves. w gets `weights` with their mean made 1 and none below a
- * small fraction of it (a column that the importance matrix never saw still wants codes); without
- * weights, 1 each. */
-bool quant_prepare(const float *x, const float *weights, int n, float *w);
+/* The searches, over whole-number codes of lo..hi (d = 0 gives those next to 0) or over the codes
+ * of values. All compilations give the same bytes. */
+struct quant_search {
+    void (*pass)(const float *x, const float *w, int n, float d, float m, int lo, int hi,
+                 struct quant_pass *out);
+    /* The codes that a pass counts with. */
+    void (*codes)(const float *x, int n, float d, float m, int lo, int hi, int8_t *codes);
+    /* The d that minimises sum w*(x - d*q)^2; m is 0. d may be negative where lo < 0. */
+    struct quant_fit (*fit_scale)(const float *x, const float *w, int n, int lo, int hi,
+                                  const struct quant_effort *effort);
+    /* The d >= 0 and m that minimise sum w*(x - d*q - m)^2 for q of 0..hi; m <= 0 where
+     * `below_zero`. */
+    struct quant_fit (*fit_affine)(const float *x, const float *w, int n, int hi, bool below_zero,
+                                   const struct quant_effort *effort);
+    /* As pass, codes and fit_scale for x of about d * value[code]. q and e of the pass are 0; the
+     * effort's step is in units of the values. */
+    void (*level_pass)(const float *x, const float *w, int n, const struct quant_levels *t, float d,
+                       struct quant_pass *out);
+    void (*level_codes)(const float *x, int n, const struct quant_levels *t, float d,
+                        uint8_t *codes);
+    struct quant_fit (*fit_levels)(const float *x, const float *w, int n,
+                                   const struct quant_levels *t, const struct quant_effort *effort);
+};
+
+extern const struct quant_search quant_search_base, quant_search_avx2;
+/* The one for this CPU. */
+const struct quant_search *quant_search(void);
+
+/* Readies up to QUANT_SUPER_BLOCK elements for a search and returns their weights, in `w` or
+ * static: `weights` with their mean made 1 and none below a small fraction of it (a column that the
+ * importance matrix never saw still wants codes), or 1 each. NULL where an element is not finite or
+ * too large for the block formats, whose scales are halves. */
+const float *quant_prepare(const float *x, const float *weights, int n, float *w);
 
 /* The half nearest to f, stored; returns its value. */
 float quant_store_f16(uint8_t dst[2], float f);

@@ -28,5 +28,8 @@ bool quant_encode_q3_k(const float *src, const float *weights, void *dst, size_t
 bool quant_encode_q4_k(const float *src, const float *weights, void *dst, size_t n_blocks);
 bool quant_encode_q5_k(const float *src, const float *weights, void *dst, size_t n_blocks);
 bool quant_encode_q6_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_iq4_nl(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_iq4_xs(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_mxfp4(const float *src, const float *weights, void *dst, size_t n_blocks);
 
 #endif
