@@ -84,9 +84,9 @@ static void print_classes(const struct import_report *r)
         const struct import_class *c = &r->classes[i];
         printf("  %-36s -> %-5s %5llu tensors  %8s", c->from, c->to, (unsigned long long)c->n_tensors,
                cli_format_bytes(c->bytes, bytes, sizeof bytes));
-        if (!c->measured)
+        if (!c->measured && strcmp(c->from, c->to) == 0)
             printf("  unchanged\n");
-        else if (c->max_error == 0)
+        else if (!c->measured || c->max_error == 0)
             printf("  exact\n");
         else
             printf("  %s: error max %.3g, RMS %.3g (%.2g%% of the weights' RMS)\n", note(c), c->max_error,

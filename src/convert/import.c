@@ -275,6 +275,7 @@ static enum status write_tensors(struct importer *im, const char *log)
         st = import_journal_open(&im->journal, log, id, gguf_writer_resumed(im->w), im->done, im->plan.n,
                                  im->err);
     for (size_t i = 0; i < im->plan.n && !st; i++) st = do_tensor(im, i);
+    if (!st && im->o->progress) im->o->progress(im->o->ctx, im->total, im->total);
     return st;
 }
 
