@@ -80,15 +80,32 @@ static void keys2(struct hf_keys *k)
     hf_key_u32(k, "attention.sliding_window", hf_get_u32(k, "sliding_window", 4096));
 }
 
-static enum status prepare3(struct hf_model *m, struct error *err)
+/* Readers scale attention by the heads' length, in the 27B models by width over heads: what the files of
+ * both sizes say. */
+static enum status check_scale(struct hf_model *m, struct error *err)
 {
     struct error why = {0};
+    struct hf_keys k = {.m = m, .err = &why};
+    uint32_t length = hf_get_u32(&k, "head_dim", 256), width = hf_need_u32(&k, "hidden_size");
+    double scalar = hf_get_f64(&k, "query_pre_attn_scalar", 256);
+    if (why.code) return error_set(err, why.code, "%s", why.msg);
+    bool largest = m->n_layer == 46 || m->n_layer == 62;
+    if (scalar == (largest ? width / m->n_head : length)) return OK;
+    return error_set(err, ERR_UNSUPPORTED, "%s: \"query_pre_attn_scalar\" is %g, unlike that of any published "
+                                           "model of its size",
+                     m->config.path, scalar);
+}
+
+static enum status prepare3(struct hf_model *m, struct error *err)
+{
+    enum status st = check_scale(m, err);
+    if (st) return st;
     /* Multimodal files leave out what is transformers' default. */
     if (!hf_config_get(&m->config, "num_key_value_heads")) m->n_head_kv = 4;
     if (m->rope.theta == 0) m->rope.theta = 1000000;
     if (hf_config_get(&m->config, "attn_logit_softcapping"))
         return error_set(err, ERR_UNSUPPORTED, "%s: a Gemma 3 with softcapped attention", m->config.path);
-    return why.code ? error_set(err, why.code, "%s", why.msg) : OK;
+    return OK;
 }
 
 static void keys3(struct hf_keys *k)
@@ -110,6 +127,7 @@ static void keys3(struct hf_keys *k)
 
 extern const struct hf_arch hf_gemma, hf_gemma2, hf_gemma3;
 const struct hf_arch hf_gemma = {.name = "gemma", .classes = classes1, .rules = rules1, .keys = keys1};
-const struct hf_arch hf_gemma2 = {.name = "gemma2", .classes = classes2, .rules = rules2, .keys = keys2};
+const struct hf_arch hf_gemma2 = {.name = "gemma2", .classes = classes2, .rules = rules2, .keys = keys2,
+                                  .prepare = check_scale};
 const struct hf_arch hf_gemma3 = {
     .name = "gemma3", .classes = classes3, .rules = rules3, .keys = keys3, .prepare = prepare3};

@@ -41,6 +41,31 @@ static void keys(struct hf_keys *k)
     hf_copy_u32(k, "expert_shared_feed_forward_length", "shared_expert_intermediate_size");
 }
 
+/* Whether the chosen experts' weights are scaled to a sum of one is part of the architecture for readers
+ * of GGUF: Qwen3's are, Qwen2's are not. */
+static enum status check_sum(struct hf_model *m, bool want, struct error *err)
+{
+    bool scaled = false; /* transformers' default */
+    struct error why = {0};
+    hf_config_bool(&m->config, "norm_topk_prob", &scaled, &why);
+    if (why.code) return error_set(err, why.code, "%s", why.msg);
+    if (scaled == want) return OK;
+    return error_set(err, ERR_UNSUPPORTED, "%s: \"norm_topk_prob\" is %s, unlike that of any published %s model",
+                     m->config.path, scaled ? "true" : "false", m->arch->name);
+}
+
+static enum status prepare2(struct hf_model *m, struct error *err)
+{
+    return check_sum(m, false, err);
+}
+
+static enum status prepare3(struct hf_model *m, struct error *err)
+{
+    return check_sum(m, true, err);
+}
+
 extern const struct hf_arch hf_qwen2moe, hf_qwen3moe;
-const struct hf_arch hf_qwen2moe = {.name = "qwen2moe", .classes = classes2, .rules = rules, .keys = keys};
-const struct hf_arch hf_qwen3moe = {.name = "qwen3moe", .classes = classes3, .rules = rules, .keys = keys};
+const struct hf_arch hf_qwen2moe = {.name = "qwen2moe", .classes = classes2, .rules = rules, .keys = keys,
+                                    .prepare = prepare2};
+const struct hf_arch hf_qwen3moe = {.name = "qwen3moe", .classes = classes3, .rules = rules, .keys = keys,
+                                    .prepare = prepare3};
