@@ -50,13 +50,6 @@ uint32_t hf_need_u32(struct hf_keys *k, const char *names)
     return v;
 }
 
-double hf_need_f64(struct hf_keys *k, const char *names)
-{
-    double v = 0;
-    if (!hf_config_f64(&k->m->config, names, &v, k->err)) missing(k, names);
-    return v;
-}
-
 uint32_t hf_get_u32(struct hf_keys *k, const char *names, uint32_t otherwise)
 {
     hf_config_u32(&k->m->config, names, &otherwise, k->err);

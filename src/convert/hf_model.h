@@ -78,7 +78,6 @@ void hf_key_str(struct hf_keys *k, const char *key, const char *value);
 
 /* From the config: names as hf_config_get takes them. The `need` ones are errors where absent. */
 uint32_t hf_need_u32(struct hf_keys *k, const char *names);
-double hf_need_f64(struct hf_keys *k, const char *names);
 uint32_t hf_get_u32(struct hf_keys *k, const char *names, uint32_t otherwise);
 double hf_get_f64(struct hf_keys *k, const char *names, double otherwise);
 bool hf_get_bool(struct hf_keys *k, const char *names, bool otherwise);

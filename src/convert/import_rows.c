@@ -39,6 +39,7 @@ static void measure(const struct import_tensor *t, const uint8_t *row, struct im
     q->decode(row, b->decoded, t->cols / q->block_elems);
     for (uint64_t i = 0; i < t->cols; i++) {
         double d = fabs((double)b->decoded[i] - (double)b->floats[i]);
+        if (!isfinite(d)) continue; /* what is no number has no distance */
         if (d > e->max_error) e->max_error = d;
         e->sum_error2 += d * d;
         e->sum2 += (double)b->floats[i] * (double)b->floats[i];

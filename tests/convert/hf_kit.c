@@ -66,14 +66,15 @@ float hf_weight(const char *name, uint64_t i)
 void st_add_weight(struct st_build *b, const char *name, const char *type, size_t n_dims,
                    const uint64_t *shape)
 {
-    size_t n = 1, each = strcmp(type, "F32") == 0 ? 4 : 2;
+    size_t n = 1, each = strcmp(type, "F32") == 0 ? 4 : type[0] == 'U' ? 1 : 2;
     for (size_t i = 0; i < n_dims; i++) n *= (size_t)shape[i];
     uint8_t *data = malloc(n * each + 1);
     assert_non_null(data);
     for (size_t i = 0; i < n; i++) {
         float f = hf_weight(name, i);
         uint16_t h = type[0] == 'B' ? quant_f32_to_bf16(f) : quant_f32_to_f16(f);
-        memcpy(data + i * each, each == 4 ? (void *)&f : (void *)&h, each);
+        int8_t byte = (int8_t)(f * 1024);
+        memcpy(data + i * each, each == 4 ? (void *)&f : each == 1 ? (void *)&byte : (void *)&h, each);
     }
     st_add(b, name, type, n_dims, shape, data, n * each);
     free(data);

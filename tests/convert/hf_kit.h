@@ -23,7 +23,8 @@ void st_write(struct st_build *b, const struct files *f, const char *name);
 
 /* Element i of the weight of that name: a multiple of 1/1024 in [-1/8, 1/8). */
 float hf_weight(const char *name, uint64_t i);
-/* Adds a weight of those numbers; type: "F32", "F16" or "BF16". */
+/* Adds a weight of those numbers; type: "F32", "F16", "BF16", or "U8" for
+ * bytes that are 1024 times them. */
 void st_add_weight(struct st_build *b, const char *name, const char *type, size_t n_dims,
                    const uint64_t *shape);
 

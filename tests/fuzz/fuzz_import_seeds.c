@@ -1,7 +1,10 @@
 /* Writes the first inputs of fuzz_import into a folder: a small model of each way to store one. */
+#include <dirent.h>
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { BF16 = 9, F16 = 8, I32 = 11, F32 = 12, U8 = 1, FP8 = 3 };
@@ -48,31 +51,47 @@ static void llama(FILE *f, int flags, int kind, const char *quantization)
     }
 }
 
-static void other(FILE *f, const char *config)
+/* Each family, as tools/golden/hf_golden.py described it. */
+static void family(FILE *f, const json_t *golden)
 {
+    static const char *const types[] = {[U8] = "U8", [F16] = "F16", [BF16] = "BF16", [F32] = "F32"};
+    char *config = json_dumps(json_object_get(golden, "config"), JSON_COMPACT);
+    const char *name;
+    json_t *entry, *dim;
+    size_t i;
     fprintf(f, "%c%s%c", 0, config, 0);
-    weight(f, "model.embed_tokens.weight", BF16, 2, 8, 32, 0);
-    weight(f, "model.layers.0.mlp.experts.gate_up_proj", BF16, 3, 2, 8, 32);
-    weight(f, "model.layers.0.mlp.experts.0.gate_proj.weight", BF16, 2, 8, 32, 0);
-    weight(f, "model.layers.0.self_attn.kv_b_proj.weight", BF16, 2, 64, 16, 0);
-    weight(f, "model.layers.0.mlp.experts.down_proj_blocks", U8, 4, 2, 8, 1);
-    weight(f, "model.layers.0.mlp.experts.down_proj_scales", U8, 3, 2, 8, 1);
+    free(config);
+    json_object_foreach(json_object_get(golden, "source"), name, entry)
+    {
+        const char *type = json_string_value(json_array_get(entry, 0));
+        int t = F32;
+        for (int k = 0; k <= F32; k++)
+            if (types[k] && strcmp(types[k], type) == 0) t = k;
+        fprintf(f, "%s\n%c%c", name, t, (int)json_array_size(json_array_get(entry, 1)));
+        json_array_foreach(json_array_get(entry, 1), i, dim) fputc((int)json_integer_value(dim), f);
+        fprintf(f, "%c%s", 5, "\x11\x3c\x22\x75\x18");
+    }
 }
 
-static const char *const configs[] = {
-    "{\"architectures\":[\"Qwen3MoeForCausalLM\"]," LLAMA ",\"num_experts\":2,\"norm_topk_prob\":true}",
-    "{\"architectures\":[\"DeepseekV2ForCausalLM\"]," LLAMA ",\"qk_nope_head_dim\":16,\"qk_rope_head_dim\":8,"
-    "\"v_head_dim\":16,\"n_routed_experts\":2,\"scoring_func\":\"softmax\"}",
-    "{\"architectures\":[\"GptOssForCausalLM\"]," LLAMA ",\"num_local_experts\":2,\"sliding_window\":16,"
-    "\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4,\"original_max_position_embeddings\":16}}",
-    "{\"architectures\":[\"Phi3ForCausalLM\"]," LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"long_factor\":"
-    "[1,1,1,1,1,1,1,1],\"short_factor\":[1,1,1,1,1,1,1,1]},\"original_max_position_embeddings\":16}",
-    "{\"architectures\":[\"Gemma3ForConditionalGeneration\"],\"text_config\":{" LLAMA "}}",
-    "{\"architectures\":[\"LlamaForCausalLM\"]," LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":8}}",
-    "{\"architectures\":[\"BertForSequenceClassification\"]," LLAMA ",\"id2label\":{\"0\":\"x\"}}",
-    "{\"architectures\":[\"Llama4ForCausalLM\"]," LLAMA ",\"intermediate_size_mlp\":32,\"layer_types\":"
-    "[\"full_attention\"]}",
-};
+static int families(const char *folder)
+{
+    struct dirent **list = NULL;
+    int n = scandir(GOLDEN_DIR "/import", &list, NULL, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/import/%s", GOLDEN_DIR, list[i]->d_name);
+        json_t *golden = strstr(list[i]->d_name, ".json") ? json_load_file(path, 0, NULL) : NULL;
+        snprintf(path, sizeof path, "%s/family-%s", folder, list[i]->d_name);
+        FILE *f = golden ? fopen(path, "wb") : NULL;
+        if (golden && !f) return 1;
+        if (f) family(f, golden);
+        if (f) fclose(f);
+        json_decref(golden);
+        free(list[i]);
+    }
+    free(list);
+    return n > 0 ? 0 : 1;
+}
 
 int main(int argc, char **argv)
 {
@@ -82,16 +101,13 @@ int main(int argc, char **argv)
         ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[16,16]}",
     };
     if (argc != 2) return 2;
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 8; i++) {
         char path[4096];
         snprintf(path, sizeof path, "%s/seed-%d", argv[1], i);
         FILE *f = fopen(path, "wb");
         if (!f) return 1;
-        if (i < 8)
-            llama(f, i / 4, i % 4, quantization[i % 4]);
-        else
-            other(f, configs[i - 8]);
+        llama(f, i / 4, i % 4, quantization[i % 4]);
         fclose(f);
     }
-    return 0;
+    return families(argv[1]);
 }

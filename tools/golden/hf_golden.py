@@ -138,6 +138,22 @@ def by_hand():
     yield "jina-bert-v2", JINA, j
 
 
+def mxfp4(folder, shapes):
+    """gpt-oss as published: experts in blocks of 32 with a scale each."""
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "mxfp4"}
+    (folder / "config.json").write_text(json.dumps(config))
+    out = {}
+    for name, (dtype, shape) in shapes.items():
+        if name.endswith(("gate_up_proj", "down_proj")):
+            n, cols, rows = shape  # plain experts are transposed
+            out[name + "_blocks"] = (torch.uint8, [n, rows, cols // 32, 16])
+            out[name + "_scales"] = (torch.uint8, [n, rows, cols // 32])
+        else:
+            out[name] = (dtype, shape)
+    return out
+
+
 def name_hash(name):
     h = 0xcbf29ce484222325
     for b in name.encode():
@@ -155,6 +171,13 @@ def weight(name, n):
     return (x >> np.uint64(56)).astype(np.uint8).view(np.int8).astype(np.float32) / 1024
 
 
+def tensor(name, shape, dtype):
+    n = int(np.prod(shape))
+    if dtype == torch.uint8:
+        return torch.from_numpy((weight(name, n) * 1024).astype(np.int8).view(np.uint8)).reshape(shape)
+    return torch.from_numpy(weight(name, n)).reshape(shape).to(dtype)
+
+
 def read_shapes(folder):
     shapes = {}
     for file in sorted(folder.glob("*.safetensors")):
@@ -168,7 +191,7 @@ def read_shapes(folder):
 def fill(folder, shapes):
     for file in folder.glob("*.safetensors*"):
         file.unlink()
-    tensors = {n: torch.from_numpy(weight(n, int(np.prod(s)))).reshape(s).to(d) for n, (d, s) in shapes.items()}
+    tensors = {n: tensor(n, s, d) for n, (d, s) in shapes.items()}
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
 
 
@@ -228,7 +251,7 @@ def one(llama_cpp, work, name, make, dtype):
         data = weight(source, int(np.prod(shape)))
         tensors[to] = ["F32", shape[::-1], hashlib.sha256(data.tobytes()).hexdigest()]
     config = json.loads((folder / "config.json").read_text())
-    short = {torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
+    short = {torch.uint8: "U8", torch.bfloat16: "BF16", torch.float16: "F16", torch.float32: "F32"}
     return {"config": config, "source": {n: [short[d], s] for n, (d, s) in shapes.items()},
             "keys": keys, "tensors": tensors}
 
@@ -263,6 +286,8 @@ def main():
     keep = os.environ.get("KEEP")
     work = Path(keep) if keep else Path(tempfile.mkdtemp())
     cases = {n: (build(c, k, d), d) for n, (c, k, d) in CASES.items()}
+    gpt_oss = cases["gpt-oss"][0]
+    cases["gpt-oss-mxfp4"] = (lambda folder: mxfp4(folder, gpt_oss(folder)), torch.bfloat16)
     cases |= {n: (hand(c, s), torch.float32) for n, c, s in by_hand()}
     for name, (make, dtype) in cases.items():
         if only and name not in only:
