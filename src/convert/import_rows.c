@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "convert/import_int.h"
-#include "convert/pack.h"
+#include "convert/block_pack.h"
 #include "quant/quant.h"
 
 enum status import_buffers_init(struct import_buffers *b, const struct import_plan *p, struct error *err)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "convert/import_int.h"
-#include "convert/pack.h"
+#include "convert/block_pack.h"
 #include "convert/quantize_plan.h"
 #include "quant/quant.h"
 

@@ -1,7 +1,7 @@
 /* GPTQ and AWQ matrices in GGUF's block types, by their whole numbers and scales and not by the floats
  * that these make, so that nothing is rounded where a type can hold both. */
-#ifndef HEARTH_CONVERT_PACK_H
-#define HEARTH_CONVERT_PACK_H
+#ifndef HEARTH_CONVERT_BLOCK_PACK_H
+#define HEARTH_CONVERT_BLOCK_PACK_H
 
 #include "convert/hf_view.h"
 

@@ -1,4 +1,4 @@
-#include "convert/pack.h"
+#include "convert/block_pack.h"
 
 #include <math.h>
 #include <string.h>
