@@ -82,15 +82,15 @@ static void print_classes(const struct import_report *r)
     char bytes[32];
     for (size_t i = 0; i < r->n_classes; i++) {
         const struct import_class *c = &r->classes[i];
-        printf("  %-36s -> %-5s %5llu tensors  %8s", c->from, c->to, (unsigned long long)c->n_tensors,
-               cli_format_bytes(c->bytes, bytes, sizeof bytes));
+        printf("  %-36s -> %-5s %5llu tensors  %8s", c->from, c->to,
+               (unsigned long long)c->n_tensors, cli_format_bytes(c->bytes, bytes, sizeof bytes));
         if (!c->measured && strcmp(c->from, c->to) == 0)
             printf("  unchanged\n");
         else if (!c->measured || c->max_error == 0)
             printf("  exact\n");
         else
-            printf("  %s: error max %.3g, RMS %.3g (%.2g%% of the weights' RMS)\n", note(c), c->max_error,
-                   c->rms_error, c->rms > 0 ? 100 * c->rms_error / c->rms : 0);
+            printf("  %s: error max %.3g, RMS %.3g (%.2g%% of the weights' RMS)\n", note(c),
+                   c->max_error, c->rms_error, c->rms > 0 ? 100 * c->rms_error / c->rms : 0);
     }
 }
 
@@ -99,16 +99,18 @@ static void print_text(const struct outcome *o)
     char size[32];
     const struct import_report *r = &o->report;
     const struct tokenizer_import_info *t = &r->tokenizer;
-    printf("%s: %s, %llu tensors, %s, %.1f s\n", o->model.name[0] ? o->model.name : o->path, r->architecture,
-           (unsigned long long)r->n_tensors, cli_format_bytes(r->file_bytes, size, sizeof size), o->seconds);
+    printf("%s: %s, %llu tensors, %s, %.1f s\n", o->model.name[0] ? o->model.name : o->path,
+           r->architecture, (unsigned long long)r->n_tensors,
+           cli_format_bytes(r->file_bytes, size, sizeof size), o->seconds);
     print_classes(r);
     if (r->n_resumed)
         printf("  %llu tensors were there from an interrupted import, and checked\n",
                (unsigned long long)r->n_resumed);
     if (t->n_tokens)
-        printf("  tokenizer: %s (%s) from %s, %zu tokens, %zu chat template%s%s\n", t->model, t->pre, t->source,
-               t->n_tokens, t->n_templates, t->n_templates == 1 ? "" : "s",
-               t->fim_pre >= 0 && t->fim_suf >= 0 && t->fim_mid >= 0 ? ", fill-in-the-middle tokens" : "");
+        printf("  tokenizer: %s (%s) from %s, %zu tokens, %zu chat template%s%s\n", t->model,
+               t->pre, t->source, t->n_tokens, t->n_templates, t->n_templates == 1 ? "" : "s",
+               t->fim_pre >= 0 && t->fim_suf >= 0 && t->fim_mid >= 0 ? ", fill-in-the-middle tokens"
+                                                                     : "");
     if (!model_knows_arch(r->architecture))
         printf("  it can be kept but not run: %s has no support here yet\n", r->architecture);
 }
@@ -119,8 +121,8 @@ static json_t *class_json(const struct import_class *c)
                           (json_int_t)c->n_tensors, "weights", (json_int_t)c->n_weights, "bytes",
                           (json_int_t)c->bytes, "exact", !c->measured || c->max_error == 0);
     if (j && c->measured)
-        json_object_update_new(j, json_pack("{s:f, s:f, s:f}", "max_error", c->max_error, "rms_error",
-                                            c->rms_error, "rms", c->rms));
+        json_object_update_new(j, json_pack("{s:f, s:f, s:f}", "max_error", c->max_error,
+                                            "rms_error", c->rms_error, "rms", c->rms));
     return j;
 }
 
@@ -129,18 +131,19 @@ static void print_json(const struct outcome *o)
     const struct import_report *r = &o->report;
     const struct tokenizer_import_info *t = &r->tokenizer;
     json_t *classes = json_array();
-    for (size_t i = 0; i < r->n_classes; i++) json_array_append_new(classes, class_json(&r->classes[i]));
-    json_t *j = json_pack("{s:s, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "path", o->path, "name",
-                          o->model.name[0] ? o->model.name : NULL, "sha256",
-                          o->model.name[0] ? o->model.sha256 : NULL, "architecture", r->architecture, "tensors",
-                          (json_int_t)r->n_tensors, "parameters", (json_int_t)r->n_weights, "bytes",
-                          (json_int_t)r->file_bytes, "resumed", (json_int_t)r->n_resumed, "seconds", o->seconds,
-                          "classes", classes);
+    for (size_t i = 0; i < r->n_classes; i++)
+        json_array_append_new(classes, class_json(&r->classes[i]));
+    json_t *j = json_pack("{s:s, s:s?, s:s?, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "path", o->path,
+                          "name", o->model.name[0] ? o->model.name : NULL, "sha256",
+                          o->model.name[0] ? o->model.sha256 : NULL, "architecture",
+                          r->architecture, "tensors", (json_int_t)r->n_tensors, "parameters",
+                          (json_int_t)r->n_weights, "bytes", (json_int_t)r->file_bytes, "resumed",
+                          (json_int_t)r->n_resumed, "seconds", o->seconds, "classes", classes);
     if (t->n_tokens)
         json_object_set_new(j, "tokenizer",
-                            json_pack("{s:s, s:s, s:s, s:I, s:I}", "model", t->model, "pre", t->pre, "source",
-                                      t->source, "tokens", (json_int_t)t->n_tokens, "templates",
-                                      (json_int_t)t->n_templates));
+                            json_pack("{s:s, s:s, s:s, s:I, s:I}", "model", t->model, "pre", t->pre,
+                                      "source", t->source, "tokens", (json_int_t)t->n_tokens,
+                                      "templates", (json_int_t)t->n_templates));
     json_dumpf(j, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(j);
@@ -156,7 +159,8 @@ static enum status full_name(const char *given, char name[STORE_NAME_SIZE], stru
 {
     char family[STORE_PART_SIZE], tag[STORE_PART_SIZE];
     if (strchr(given, '/'))
-        return error_set(err, ERR_INVALID, "'%s' is neither a model's name nor a path that ends in .gguf", given);
+        return error_set(err, ERR_INVALID,
+                         "'%s' is neither a model's name nor a path that ends in .gguf", given);
     enum status st = store_name_split(given, family, tag, err);
     if (!st) snprintf(name, STORE_NAME_SIZE, "%s:%s", family, tag[0] ? tag : "latest");
     return st;
@@ -232,7 +236,8 @@ static int run(const void *options, int argc, char **argv)
 }
 
 static const struct option options[] = {
-    {"quantize", 'z', OPTION_STRING, "TYPE", "Write weights in this type or mix (Q4_K_M, Q8_0, F16, ...)",
+    {"quantize", 'z', OPTION_STRING, "TYPE",
+     "Write weights in this type or mix (Q4_K_M, Q8_0, F16, ...)",
      offsetof(struct import_cmd, quantize), 0, 0},
     {"exact", 0, OPTION_FLAG, NULL, "For GPTQ and AWQ: larger types where those avoid a rounding",
      offsetof(struct import_cmd, exact), 0, 0},
@@ -242,8 +247,10 @@ static const struct option options[] = {
      offsetof(struct import_cmd, threads), 1, 256},
     {"restart", 0, OPTION_FLAG, NULL, "Begin anew instead of going on from an interrupted import",
      offsetof(struct import_cmd, restart), 0, 0},
-    {"quiet", 'q', OPTION_FLAG, NULL, "No progress and no notices", offsetof(struct import_cmd, quiet), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON", offsetof(struct import_cmd, json), 0, 0},
+    {"quiet", 'q', OPTION_FLAG, NULL, "No progress and no notices",
+     offsetof(struct import_cmd, quiet), 0, 0},
+    {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON", offsetof(struct import_cmd, json), 0,
+     0},
     {0},
 };
 
@@ -253,15 +260,20 @@ const struct command cmd_import = {
     .summary = "Make a model of a Hugging Face folder",
     .usage = "import SOURCE NAME [options]",
     .description =
-        "Reads the folder of a Hugging Face model (config.json, *.safetensors, the tokenizer's files)\n"
-        "in F32, F16, BF16, FP8, GPTQ or AWQ and makes one GGUF file, which other programs load as\n"
+        "Reads the folder of a Hugging Face model (config.json, *.safetensors, the tokenizer's "
+        "files)\n"
+        "in F32, F16, BF16, FP8, GPTQ or AWQ and makes one GGUF file, which other programs load "
+        "as\n"
         "well. NAME is a model's name, under which it is kept, or a path that ends in .gguf.\n"
         "\n"
-        "Weights stay as exact as they are: plain ones keep their type, GPTQ and AWQ move into the\n"
-        "block type that holds them. The command says which types it used and how large the error is,\n"
+        "Weights stay as exact as they are: plain ones keep their type, GPTQ and AWQ move into "
+        "the\n"
+        "block type that holds them. The command says which types it used and how large the error "
+        "is,\n"
         "measured against what the folder's own format says. --quantize makes the file smaller.\n"
         "\n"
-        "An interrupted import goes on where it stopped when it is run again; what it takes over is\n"
+        "An interrupted import goes on where it stopped when it is run again; what it takes over "
+        "is\n"
         "checked. Memory stays small, whatever the model.\n"
         "\n"
         "Examples:\n"

@@ -11,7 +11,8 @@ static const uint8_t nibble_of[8] = {0, 4, 1, 5, 2, 6, 3, 7};
 
 enum { MAX_IN = 1 << 26 };
 
-enum status awq_attach(struct hf_source *s, uint64_t group_size, const char *path, struct error *err)
+enum status awq_attach(struct hf_source *s, uint64_t group_size, const char *path,
+                       struct error *err)
 {
     const struct safetensor *q = s->data, *z = s->zeros, *sc = s->scales;
     struct hf_packed *p = &s->packed;
@@ -20,9 +21,10 @@ enum status awq_attach(struct hf_source *s, uint64_t group_size, const char *pat
     if (q->type != ST_I32 || z->type != ST_I32 || !floats || q->n_dims != 2 || z->n_dims != 2 ||
         sc->n_dims != 2)
         what = "its tensors do not have the types and dimensions of the format";
-    else if (sc->shape[0] == 0 || sc->shape[1] == 0 || sc->shape[1] % 8 || q->shape[1] != sc->shape[1] / 8 ||
-             z->shape[1] != q->shape[1] || z->shape[0] != sc->shape[0] || q->shape[0] == 0 ||
-             q->shape[0] > MAX_IN || q->shape[0] % sc->shape[0])
+    else if (sc->shape[0] == 0 || sc->shape[1] == 0 || sc->shape[1] % 8 ||
+             q->shape[1] != sc->shape[1] / 8 || z->shape[1] != q->shape[1] ||
+             z->shape[0] != sc->shape[0] || q->shape[0] == 0 || q->shape[0] > MAX_IN ||
+             q->shape[0] % sc->shape[0])
         what = "the shapes of its tensors do not belong together";
     else if (group_size && group_size < q->shape[0] && q->shape[0] / sc->shape[0] != group_size)
         what = "its groups are not of the config's group_size";
@@ -69,5 +71,6 @@ int awq_at(const struct hf_source *s, uint64_t row, uint64_t col)
 {
     const struct hf_packed *p = &s->packed;
     const uint8_t *at = s->data->data + 4 * (col * (p->out / 8) + row / 8);
-    return (int)(quant_load_u32(at) >> 4 * nibble_of[row % 8] & 15) - awq_zero(s, p->group[col], row);
+    return (int)(quant_load_u32(at) >> 4 * nibble_of[row % 8] & 15) -
+           awq_zero(s, p->group[col], row);
 }

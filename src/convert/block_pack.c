@@ -59,7 +59,8 @@ static void q5_0(struct block_q5_0 *b, const int16_t *q)
     uint32_t high = 0;
     for (int i = 0; i < BLOCK; i++) high |= (uint32_t)((q[i] + 16) >> 4 & 1) << i;
     for (int i = 0; i < 4; i++) b->qh[i] = (uint8_t)(high >> 8 * i);
-    for (int i = 0; i < 16; i++) b->qs[i] = (uint8_t)(((q[i] + 16) & 15) | ((q[i + 16] + 16) & 15) << 4);
+    for (int i = 0; i < 16; i++)
+        b->qs[i] = (uint8_t)(((q[i] + 16) & 15) | ((q[i + 16] + 16) & 15) << 4);
 }
 
 /* The numbers as they are, where a byte holds them and they share a scale; false otherwise. */
@@ -72,8 +73,8 @@ static bool q8_0(struct block_q8_0 *b, const int16_t *q)
     return true;
 }
 
-static bool pack_block(const struct hf_view *v, uint64_t row, uint64_t col, uint32_t type, const int16_t *q,
-                       const float *floats, uint8_t *dst)
+static bool pack_block(const struct hf_view *v, uint64_t row, uint64_t col, uint32_t type,
+                       const int16_t *q, const float *floats, uint8_t *dst)
 {
     const struct hf_packed *p = &v->src->packed;
     uint32_t group = p->group[col];
@@ -99,8 +100,8 @@ static bool pack_block(const struct hf_view *v, uint64_t row, uint64_t col, uint
     return quant_find(QUANT_Q8_0)->encode(floats, NULL, dst, 1);
 }
 
-bool pack_row(const struct hf_view *v, uint64_t row, uint32_t type, int16_t *numbers, const float *floats,
-              uint8_t *dst)
+bool pack_row(const struct hf_view *v, uint64_t row, uint32_t type, int16_t *numbers,
+              const float *floats, uint8_t *dst)
 {
     uint64_t at = hf_view_packed_row(v, row);
     size_t bytes = quant_find(type)->block_bytes;

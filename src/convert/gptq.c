@@ -9,14 +9,15 @@
 
 enum { MAX_IN = 1 << 24 };
 
-static enum status misfit(const struct hf_source *s, const char *path, const char *what, struct error *err)
+static enum status misfit(const struct hf_source *s, const char *path, const char *what,
+                          struct error *err)
 {
     return error_set(err, ERR_FORMAT, "%s: GPTQ weight '%.200s': %s", path, s->name.data, what);
 }
 
 /* Fills `group`; g_idx NULL: in order. */
-static enum status read_groups(struct hf_source *s, const struct safetensor *g_idx, const char *path,
-                               struct error *err)
+static enum status read_groups(struct hf_source *s, const struct safetensor *g_idx,
+                               const char *path, struct error *err)
 {
     struct hf_packed *p = &s->packed;
     if (g_idx && (g_idx->type != ST_I32 || g_idx->n_dims != 1 || g_idx->count != p->in))
@@ -25,7 +26,8 @@ static enum status read_groups(struct hf_source *s, const struct safetensor *g_i
     if (!p->group) return error_set(err, ERR_NOMEM, "out of memory");
     for (uint64_t i = 0; i < p->in; i++) {
         uint32_t g = g_idx ? quant_load_u32(g_idx->data + 4 * i) : (uint32_t)(i / p->group_size);
-        if (g >= p->groups) return misfit(s, path, "its g_idx names a group that is not there", err);
+        if (g >= p->groups)
+            return misfit(s, path, "its g_idx names a group that is not there", err);
         p->group[i] = g;
         if (g != i / p->group_size) p->acts = true;
     }
@@ -40,7 +42,8 @@ enum status gptq_attach(struct hf_source *s, const struct safetensor *g_idx, uin
     bool floats = sc->type == ST_F16 || sc->type == ST_BF16 || sc->type == ST_F32;
     if (q->type != ST_I32 || z->type != ST_I32 || !floats || q->n_dims != 2 || z->n_dims != 2 ||
         sc->n_dims != 2)
-        return misfit(s, path, "its tensors do not have the types and dimensions of the format", err);
+        return misfit(s, path, "its tensors do not have the types and dimensions of the format",
+                      err);
     p->groups = sc->shape[0];
     p->out = sc->shape[1];
     /* No product here can wrap: each of the numbers counts elements of a mapped file. */
@@ -48,7 +51,8 @@ enum status gptq_attach(struct hf_source *s, const struct safetensor *g_idx, uin
         z->shape[1] * 32 % p->out)
         return misfit(s, path, "the shapes of its tensors do not belong together", err);
     p->bits = (uint32_t)(z->shape[1] * 32 / p->out);
-    if (z->shape[1] * 32 / p->out > 8 || (p->bits != 2 && p->bits != 3 && p->bits != 4 && p->bits != 8))
+    if (z->shape[1] * 32 / p->out > 8 ||
+        (p->bits != 2 && p->bits != 3 && p->bits != 4 && p->bits != 8))
         return misfit(s, path, "it is packed in neither 2, 3, 4 nor 8 bits", err);
     if (q->shape[0] == 0 || q->shape[0] > MAX_IN || q->shape[0] * 32 % p->bits)
         return misfit(s, path, "it has no whole number of columns", err);
@@ -73,8 +77,8 @@ int gptq_zero(const struct hf_source *s, uint64_t group, uint64_t row)
     uint64_t pair = quant_load_u32(at);
     if (bit % 32 + p->bits > 32) pair |= (uint64_t)quant_load_u32(at + 4) << 32;
     int mask = (1 << p->bits) - 1, z = (int)(pair >> bit % 32) & mask;
-    /* Nothing wraps: a stored maximum is one more than the largest number, as in most readers of the
-     * format. Packers write it for none of the zero points that they can find. */
+    /* Nothing wraps: a stored maximum is one more than the largest number, as in most readers of
+     * the format. Packers write it for none of the zero points that they can find. */
     return p->plus_one ? z + 1 : z;
 }
 

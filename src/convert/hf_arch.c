@@ -6,15 +6,15 @@
 #include "base/buf.h"
 #include "convert/hf_model.h"
 
-extern const struct hf_arch hf_llama, hf_qwen2, hf_qwen3, hf_qwen2moe, hf_qwen3moe, hf_gemma, hf_gemma2,
-    hf_gemma3, hf_phi3, hf_granite, hf_starcoder, hf_starcoder2, hf_deepseek2, hf_gpt_oss, hf_llama4, hf_bert, hf_bert_rank,
-    hf_nomic_bert, hf_jina_bert_v2;
+extern const struct hf_arch hf_llama, hf_qwen2, hf_qwen3, hf_qwen2moe, hf_qwen3moe, hf_gemma,
+    hf_gemma2, hf_gemma3, hf_phi3, hf_granite, hf_starcoder, hf_starcoder2, hf_deepseek2,
+    hf_gpt_oss, hf_llama4, hf_bert, hf_bert_rank, hf_nomic_bert, hf_jina_bert_v2;
 
 const struct hf_arch *const hf_archs[] = {
-    &hf_llama,   &hf_qwen2,  &hf_qwen3,     &hf_qwen2moe,     &hf_qwen3moe,
-    &hf_gemma,   &hf_gemma2, &hf_gemma3,    &hf_phi3,         &hf_granite,
-    &hf_starcoder, &hf_starcoder2, &hf_deepseek2, &hf_gpt_oss, &hf_llama4,
-    &hf_bert,    &hf_bert_rank, &hf_nomic_bert, &hf_jina_bert_v2, NULL,
+    &hf_llama,     &hf_qwen2,      &hf_qwen3,      &hf_qwen2moe,     &hf_qwen3moe,
+    &hf_gemma,     &hf_gemma2,     &hf_gemma3,     &hf_phi3,         &hf_granite,
+    &hf_starcoder, &hf_starcoder2, &hf_deepseek2,  &hf_gpt_oss,      &hf_llama4,
+    &hf_bert,      &hf_bert_rank,  &hf_nomic_bert, &hf_jina_bert_v2, NULL,
 };
 
 enum status hf_arch_find(const struct hf_config *c, const struct hf_arch **out, struct error *err)
@@ -31,8 +31,9 @@ enum status hf_arch_find(const struct hf_config *c, const struct hf_arch **out, 
         if (i == 0 || strcmp(hf_archs[i]->name, hf_archs[i - 1]->name) != 0)
             buf_printf(&known, "%s%s", i ? ", " : "", hf_archs[i]->name);
     }
-    enum status st = error_set(err, ERR_UNSUPPORTED, "%s: models of the class '%.80s' cannot be imported; known "
-                                                     "families: %s",
+    enum status st = error_set(err, ERR_UNSUPPORTED,
+                               "%s: models of the class '%.80s' cannot be imported; known "
+                               "families: %s",
                                c->path, c->class, known.data ? known.data : "");
     buf_fini(&known);
     return st;
@@ -51,8 +52,8 @@ enum status hf_model_init(struct hf_model *m, struct error *err)
     m->tied = hf_get_bool(&k, "tie_word_embeddings", false);
     if (why.code) return error_set(err, why.code, "%s", why.msg);
     if (m->n_layer == 0 || m->n_layer > 1024 || m->n_head == 0 || m->n_expert > 65536)
-        return error_set(err, ERR_FORMAT, "%s: %u layers, %u heads and %u experts are no model", m->config.path,
-                         m->n_layer, m->n_head, m->n_expert);
+        return error_set(err, ERR_FORMAT, "%s: %u layers, %u heads and %u experts are no model",
+                         m->config.path, m->n_layer, m->n_head, m->n_expert);
     st = hf_config_rope(&m->config, &m->rope, err);
     return st || !m->arch->prepare ? st : m->arch->prepare(m, err);
 }

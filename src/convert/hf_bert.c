@@ -6,9 +6,14 @@
 #include "convert/hf_model.h"
 
 static const char *const classes[] = {
-    "BertModel",       "BertForMaskedLM",  "RobertaModel",
-    "XLMRobertaModel", "CamembertModel",   "RobertaForSequenceClassification",
-    "XLMRobertaForSequenceClassification", NULL,
+    "BertModel",
+    "BertForMaskedLM",
+    "RobertaModel",
+    "XLMRobertaModel",
+    "CamembertModel",
+    "RobertaForSequenceClassification",
+    "XLMRobertaForSequenceClassification",
+    NULL,
 };
 static const char *const classes_rank[] = {"BertForSequenceClassification", NULL};
 
@@ -30,20 +35,22 @@ static enum status positions(const struct hf_model *m, struct hf_view *v, struct
     return OK;
 }
 
-#define ENCODER                                                                                     \
-    {"embeddings.word_embeddings.weight", "token_embd.weight", NULL, false},                        \
-    {"embeddings.position_embeddings.weight", "position_embd.weight", positions, false},            \
-    {"embeddings.token_type_embeddings.weight", "token_types.weight", NULL, false},                 \
-    {"embeddings.LayerNorm.*", "token_embd_norm.*", NULL, false},                                   \
-    {"embeddings.position_ids", NULL, NULL, false},                                                 \
-    {"encoder.layer.#.attention.self.query.*", "blk.#.attn_q.*", NULL, true},                       \
-    {"encoder.layer.#.attention.self.key.*", "blk.#.attn_k.*", NULL, true},                         \
-    {"encoder.layer.#.attention.self.value.*", "blk.#.attn_v.*", NULL, true},                       \
-    {"encoder.layer.#.attention.output.dense.*", "blk.#.attn_output.*", NULL, true},                \
-    {"encoder.layer.#.attention.output.LayerNorm.*", "blk.#.attn_output_norm.*", NULL, true},       \
-    {"encoder.layer.#.intermediate.dense.*", "blk.#.ffn_up.*", NULL, true},                         \
-    {"encoder.layer.#.output.dense.*", "blk.#.ffn_down.*", NULL, true},                             \
+/* clang-format off */
+#define ENCODER                                                                               \
+    {"embeddings.word_embeddings.weight", "token_embd.weight", NULL, false},                  \
+    {"embeddings.position_embeddings.weight", "position_embd.weight", positions, false},      \
+    {"embeddings.token_type_embeddings.weight", "token_types.weight", NULL, false},           \
+    {"embeddings.LayerNorm.*", "token_embd_norm.*", NULL, false},                             \
+    {"embeddings.position_ids", NULL, NULL, false},                                           \
+    {"encoder.layer.#.attention.self.query.*", "blk.#.attn_q.*", NULL, true},                 \
+    {"encoder.layer.#.attention.self.key.*", "blk.#.attn_k.*", NULL, true},                   \
+    {"encoder.layer.#.attention.self.value.*", "blk.#.attn_v.*", NULL, true},                 \
+    {"encoder.layer.#.attention.output.dense.*", "blk.#.attn_output.*", NULL, true},          \
+    {"encoder.layer.#.attention.output.LayerNorm.*", "blk.#.attn_output_norm.*", NULL, true}, \
+    {"encoder.layer.#.intermediate.dense.*", "blk.#.ffn_up.*", NULL, true},                   \
+    {"encoder.layer.#.output.dense.*", "blk.#.ffn_down.*", NULL, true},                       \
     {"encoder.layer.#.output.LayerNorm.*", "blk.#.layer_output_norm.*", NULL, true}
+/* clang-format on */
 
 /* Embeddings are pooled without the pooler, which was trained for another task. */
 static const struct hf_rule rules[] = {
@@ -59,8 +66,8 @@ static const struct hf_rule rules[] = {
     {0},
 };
 
-/* A score is classifier(tanh(pooler(CLS))), which readers of GGUF compute from "cls" and "cls.output".
- * llama.cpp's converter leaves the pooler out. */
+/* A score is classifier(tanh(pooler(CLS))), which readers of GGUF compute from "cls" and
+ * "cls.output". llama.cpp's converter leaves the pooler out. */
 static const struct hf_rule rules_rank[] = {
     ENCODER,
     {"pooler.dense.*", "cls.*", NULL, false},
@@ -111,13 +118,21 @@ static enum status prepare(struct hf_model *m, struct error *err)
     struct error why = {0};
     hf_config_str(&m->config, "position_embedding_type", &kind, &why);
     if (strcmp(kind, "absolute") != 0)
-        return error_set(err, ERR_UNSUPPORTED, "%s: BERT with '%.40s' positions", m->config.path, kind);
+        return error_set(err, ERR_UNSUPPORTED, "%s: BERT with '%.40s' positions", m->config.path,
+                         kind);
     return OK;
 }
 
 extern const struct hf_arch hf_bert, hf_bert_rank;
-const struct hf_arch hf_bert = {
-    .name = "bert", .classes = classes, .rules = rules, .keys = keys, .prepare = prepare, .encoder = true};
-const struct hf_arch hf_bert_rank = {
-    .name = "bert", .classes = classes_rank, .rules = rules_rank, .keys = keys, .prepare = prepare,
-    .encoder = true};
+const struct hf_arch hf_bert = {.name = "bert",
+                                .classes = classes,
+                                .rules = rules,
+                                .keys = keys,
+                                .prepare = prepare,
+                                .encoder = true};
+const struct hf_arch hf_bert_rank = {.name = "bert",
+                                     .classes = classes_rank,
+                                     .rules = rules_rank,
+                                     .keys = keys,
+                                     .prepare = prepare,
+                                     .encoder = true};

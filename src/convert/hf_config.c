@@ -12,7 +12,8 @@
 enum { MAX_JSON = 16 << 20 };
 
 /* jansson itself refuses what is nested deeper than 2048. */
-static enum status parse(const char *text, size_t len, const char *path, json_t **out, struct error *err)
+static enum status parse(const char *text, size_t len, const char *path, json_t **out,
+                         struct error *err)
 {
     json_error_t je;
     *out = json_text_parse(text, len, JSON_REJECT_DUPLICATES, &je);
@@ -35,7 +36,8 @@ enum status hf_json_load(const char *folder, const char *file, json_t **out, str
 {
     char *path;
     *out = NULL;
-    if (asprintf(&path, "%s/%s", folder, file) < 0) return error_set(err, ERR_NOMEM, "out of memory");
+    if (asprintf(&path, "%s/%s", folder, file) < 0)
+        return error_set(err, ERR_NOMEM, "out of memory");
     enum status st = file_exists(path) ? load(path, out, err) : OK;
     free(path);
     return st;
@@ -55,8 +57,8 @@ static enum status adopt(struct hf_config *c, struct error *err)
     if (!c->class && c->text)
         c->class = json_string_value(json_array_get(json_object_get(c->text, "architectures"), 0));
     if (!c->class)
-        return error_set(err, ERR_FORMAT, "%s: it does not tell the model's class (\"architectures\")",
-                         c->path);
+        return error_set(err, ERR_FORMAT,
+                         "%s: it does not tell the model's class (\"architectures\")", c->path);
     return OK;
 }
 
@@ -79,8 +81,7 @@ enum status hf_config_load(const char *folder, struct hf_config *out, struct err
         return error_set(err, ERR_NOMEM, "out of memory");
     }
     enum status st = load(out->path, &out->json, err);
-    if (st == ERR_NOT_FOUND)
-        error_prefix(err, "this is no folder of a Hugging Face model");
+    if (st == ERR_NOT_FOUND) error_prefix(err, "this is no folder of a Hugging Face model");
     if (!st) st = adopt(out, err);
     if (st) hf_config_fini(out);
     return st;
@@ -93,7 +94,8 @@ void hf_config_fini(struct hf_config *c)
     *c = (struct hf_config){0};
 }
 
-/* ---- fields ----------------------------------------------------------------------------------- */
+/* ---- fields -----------------------------------------------------------------------------------
+ */
 
 /* The first of the '|'-separated names that the object has, NULL too for null. */
 static const json_t *field(const json_t *object, const char *names)
@@ -121,7 +123,8 @@ const json_t *hf_config_get(const struct hf_config *c, const char *names)
 static bool wrong(const struct hf_config *c, const char *names, const char *what, struct error *err)
 {
     if (err && !err->code)
-        error_set(err, ERR_FORMAT, "%s: \"%.*s\" is %s", c->path, (int)strcspn(names, "|"), names, what);
+        error_set(err, ERR_FORMAT, "%s: \"%.*s\" is %s", c->path, (int)strcspn(names, "|"), names,
+                  what);
     return false;
 }
 
@@ -159,7 +162,8 @@ bool hf_config_bool(const struct hf_config *c, const char *names, bool *out, str
     return true;
 }
 
-bool hf_config_str(const struct hf_config *c, const char *names, const char **out, struct error *err)
+bool hf_config_str(const struct hf_config *c, const char *names, const char **out,
+                   struct error *err)
 {
     const json_t *v = hf_config_get(c, names);
     if (!v) return false;
@@ -168,7 +172,8 @@ bool hf_config_str(const struct hf_config *c, const char *names, const char **ou
     return true;
 }
 
-/* ---- positions -------------------------------------------------------------------------------- */
+/* ---- positions --------------------------------------------------------------------------------
+ */
 
 bool hf_rope_f64(const struct hf_config *c, const struct hf_rope *r, const char *name, double *out,
                  struct error *err)
@@ -193,7 +198,8 @@ enum status hf_config_rope(const struct hf_config *c, struct hf_rope *out, struc
     hf_rope_f64(c, out, "factor", &out->factor, &why);
     if (!hf_rope_f64(c, out, "partial_rotary_factor", &out->partial, &why))
         hf_config_f64(c, "partial_rotary_factor|rope_pct", &out->partial, &why);
-    if (out->partial <= 0 || out->partial > 1) wrong(c, "partial_rotary_factor", "not in (0, 1]", &why);
+    if (out->partial <= 0 || out->partial > 1)
+        wrong(c, "partial_rotary_factor", "not in (0, 1]", &why);
     if (out->theta < 0) wrong(c, "rope_theta", "negative", &why);
     return why.code ? error_set(err, why.code, "%s", why.msg) : OK;
 }

@@ -39,17 +39,18 @@ bool hf_config_u32(const struct hf_config *c, const char *names, uint32_t *out, 
 bool hf_config_f64(const struct hf_config *c, const char *names, double *out, struct error *err);
 bool hf_config_bool(const struct hf_config *c, const char *names, bool *out, struct error *err);
 /* Borrowed from the config. */
-bool hf_config_str(const struct hf_config *c, const char *names, const char **out, struct error *err);
+bool hf_config_str(const struct hf_config *c, const char *names, const char **out,
+                   struct error *err);
 
-/* How positions are encoded: transformers 5's rope_parameters, or the older rope_theta, rope_scaling,
- * partial_rotary_factor, brought into one form. */
+/* How positions are encoded: transformers 5's rope_parameters, or the older rope_theta,
+ * rope_scaling, partial_rotary_factor, brought into one form. */
 struct hf_rope {
-    char type[16];    /* "default", "linear", "yarn", "llama3", "longrope", ... */
-    const json_t *of; /* the object with the scaling's other numbers, or NULL */
-    double theta;     /* 0 where the config has none */
+    char type[16];      /* "default", "linear", "yarn", "llama3", "longrope", ... */
+    const json_t *of;   /* the object with the scaling's other numbers, or NULL */
+    double theta;       /* 0 where the config has none */
     double theta_local; /* of layers with a window; 0 where it is not another */
-    double factor;    /* 0 where there is none */
-    double partial;   /* part of a head that turns; 1 where it is not told */
+    double factor;      /* 0 where there is none */
+    double partial;     /* part of a head that turns; 1 where it is not told */
 };
 enum status hf_config_rope(const struct hf_config *c, struct hf_rope *out, struct error *err);
 /* A number of the scaling. */

@@ -1,6 +1,6 @@
-/* DeepSeek-V2 (DeepSeek-Coder-V2) and V3: latent attention, shared experts. llama.cpp runs the latent
- * attention as multi-query attention over the latent vector, so the matrix that makes keys and values
- * of it is split, and its half for the keys transposed. */
+/* DeepSeek-V2 (DeepSeek-Coder-V2) and V3: latent attention, shared experts. llama.cpp runs the
+ * latent attention as multi-query attention over the latent vector, so the matrix that makes keys
+ * and values of it is split, and its half for the keys transposed. */
 #include <string.h>
 
 #include "convert/hf_model.h"
@@ -8,7 +8,8 @@
 static const char *const classes[] = {"DeepseekV2ForCausalLM", "DeepseekV3ForCausalLM", NULL};
 
 /* kv_b_proj: heads * (qk_nope + v) rows. Leaves `rows` rows of each head, from row `skip`. */
-static enum status split_heads(const struct hf_model *m, struct hf_view *v, bool values, struct error *err)
+static enum status split_heads(const struct hf_model *m, struct hf_view *v, bool values,
+                               struct error *err)
 {
     struct error why = {0};
     uint32_t nope = 0, value = 0;
@@ -47,7 +48,8 @@ static const struct hf_rule rules[] = {
     {"model.layers.#.self_attn.q_a_proj.weight", "blk.#.attn_q_a.weight", NULL, false},
     {"model.layers.#.self_attn.q_a_layernorm.weight", "blk.#.attn_q_a_norm.weight", NULL, false},
     {"model.layers.#.self_attn.q_b_proj.weight", "blk.#.attn_q_b.weight", NULL, false},
-    {"model.layers.#.self_attn.kv_a_proj_with_mqa.weight", "blk.#.attn_kv_a_mqa.weight", NULL, true},
+    {"model.layers.#.self_attn.kv_a_proj_with_mqa.weight", "blk.#.attn_kv_a_mqa.weight", NULL,
+     true},
     {"model.layers.#.self_attn.kv_a_layernorm.weight", "blk.#.attn_kv_a_norm.weight", NULL, true},
     {"model.layers.#.self_attn.kv_b_proj.weight", "blk.#.attn_k_b.weight", key_half, true},
     {"model.layers.#.self_attn.kv_b_proj.weight", "blk.#.attn_v_b.weight", value_half, true},
@@ -61,12 +63,16 @@ static const struct hf_rule rules[] = {
     {"model.layers.#.mlp.experts.@.gate_proj.weight", "blk.#.ffn_gate_exps.weight", NULL, false},
     {"model.layers.#.mlp.experts.@.up_proj.weight", "blk.#.ffn_up_exps.weight", NULL, false},
     {"model.layers.#.mlp.experts.@.down_proj.weight", "blk.#.ffn_down_exps.weight", NULL, false},
-    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_exps.weight", hf_fix_first_half, false},
-    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_up_exps.weight", hf_fix_second_half, false},
+    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_exps.weight", hf_fix_first_half,
+     false},
+    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_up_exps.weight", hf_fix_second_half,
+     false},
     {"model.layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps.weight", NULL, false},
-    {"model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", NULL, false},
+    {"model.layers.#.mlp.shared_experts.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", NULL,
+     false},
     {"model.layers.#.mlp.shared_experts.up_proj.weight", "blk.#.ffn_up_shexp.weight", NULL, false},
-    {"model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", NULL, false},
+    {"model.layers.#.mlp.shared_experts.down_proj.weight", "blk.#.ffn_down_shexp.weight", NULL,
+     false},
     {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL, NULL, false},
     {0},
 };
@@ -91,7 +97,8 @@ static void keys(struct hf_keys *k)
     hf_key_u32(k, "attention.value_length", rank);
     hf_key_u32(k, "attention.key_length_mla", nope + turned);
     hf_key_u32(k, "attention.value_length_mla", hf_need_u32(k, "v_head_dim"));
-    hf_key_u32(k, "expert_feed_forward_length", hf_need_u32(k, "moe_intermediate_size|intermediate_size"));
+    hf_key_u32(k, "expert_feed_forward_length",
+               hf_need_u32(k, "moe_intermediate_size|intermediate_size"));
     hf_key_u32(k, "expert_shared_count", hf_get_u32(k, "n_shared_experts", 0));
     hf_copy_f32(k, "expert_weights_scale", "routed_scaling_factor");
     if (hf_get_bool(k, "norm_topk_prob", false)) hf_key_bool(k, "expert_weights_norm", true);
@@ -101,4 +108,5 @@ static void keys(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_deepseek2;
-const struct hf_arch hf_deepseek2 = {.name = "deepseek2", .classes = classes, .rules = rules, .keys = keys};
+const struct hf_arch hf_deepseek2 = {
+    .name = "deepseek2", .classes = classes, .rules = rules, .keys = keys};

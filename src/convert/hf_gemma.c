@@ -14,29 +14,36 @@ static enum status known_tokens(const struct hf_model *m, struct hf_view *v, str
     return OK;
 }
 
-#define ATTENTION                                                                     \
-    {"model.norm.weight", "output_norm.weight", hf_fix_plus_one, false},              \
-    {"lm_head.weight", NULL, NULL, false},                                            \
+/* clang-format off */
+#define ATTENTION                                                                               \
+    {"model.norm.weight", "output_norm.weight", hf_fix_plus_one, false},                        \
+    {"lm_head.weight", NULL, NULL, false},                                                      \
     {"model.layers.#.input_layernorm.weight", "blk.#.attn_norm.weight", hf_fix_plus_one, true}, \
-    {"model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", NULL, true},    \
-    {"model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", NULL, true},    \
-    {"model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", NULL, true},    \
-    {"model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", NULL, true}, \
-    {"model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", NULL, true},     \
-    {"model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", NULL, true},         \
-    {"model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", NULL, true},     \
+    {"model.layers.#.self_attn.q_proj.weight", "blk.#.attn_q.weight", NULL, true},              \
+    {"model.layers.#.self_attn.k_proj.weight", "blk.#.attn_k.weight", NULL, true},              \
+    {"model.layers.#.self_attn.v_proj.weight", "blk.#.attn_v.weight", NULL, true},              \
+    {"model.layers.#.self_attn.o_proj.weight", "blk.#.attn_output.weight", NULL, true},         \
+    {"model.layers.#.mlp.gate_proj.weight", "blk.#.ffn_gate.weight", NULL, true},               \
+    {"model.layers.#.mlp.up_proj.weight", "blk.#.ffn_up.weight", NULL, true},                   \
+    {"model.layers.#.mlp.down_proj.weight", "blk.#.ffn_down.weight", NULL, true},               \
     {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL, NULL, false}
+/* clang-format on */
 
-#define FOUR_NORMS                                                                                  \
-    {"model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight",          \
-     hf_fix_plus_one, true},                                                                        \
-    {"model.layers.#.pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight", hf_fix_plus_one, true}, \
-    {"model.layers.#.post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight", hf_fix_plus_one, true}
+/* clang-format off */
+#define FOUR_NORMS                                                                         \
+    {"model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", \
+     hf_fix_plus_one, true},                                                               \
+    {"model.layers.#.pre_feedforward_layernorm.weight", "blk.#.ffn_norm.weight",           \
+     hf_fix_plus_one, true},                                                               \
+    {"model.layers.#.post_feedforward_layernorm.weight", "blk.#.post_ffw_norm.weight",     \
+     hf_fix_plus_one, true}
+/* clang-format on */
 
 static const struct hf_rule rules1[] = {
     {"model.embed_tokens.weight", "token_embd.weight", NULL, false},
     ATTENTION,
-    {"model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", hf_fix_plus_one, true},
+    {"model.layers.#.post_attention_layernorm.weight", "blk.#.ffn_norm.weight", hf_fix_plus_one,
+     true},
     {0},
 };
 
@@ -80,8 +87,8 @@ static void keys2(struct hf_keys *k)
     hf_key_u32(k, "attention.sliding_window", hf_get_u32(k, "sliding_window", 4096));
 }
 
-/* Readers scale attention by the heads' length, in the 27B models by width over heads: what the files of
- * both sizes say. */
+/* Readers scale attention by the heads' length, in the 27B models by width over heads: what the
+ * files of both sizes say. */
 static enum status check_scale(struct hf_model *m, struct error *err)
 {
     struct error why = {0};
@@ -91,8 +98,9 @@ static enum status check_scale(struct hf_model *m, struct error *err)
     if (why.code) return error_set(err, why.code, "%s", why.msg);
     bool largest = m->n_layer == 46 || m->n_layer == 62;
     if (scalar == (largest ? width / m->n_head : length)) return OK;
-    return error_set(err, ERR_UNSUPPORTED, "%s: \"query_pre_attn_scalar\" is %g, unlike that of any published "
-                                           "model of its size",
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s: \"query_pre_attn_scalar\" is %g, unlike that of any published "
+                     "model of its size",
                      m->config.path, scalar);
 }
 
@@ -104,7 +112,8 @@ static enum status prepare3(struct hf_model *m, struct error *err)
     if (!hf_config_get(&m->config, "num_key_value_heads")) m->n_head_kv = 4;
     if (m->rope.theta == 0) m->rope.theta = 1000000;
     if (hf_config_get(&m->config, "attn_logit_softcapping"))
-        return error_set(err, ERR_UNSUPPORTED, "%s: a Gemma 3 with softcapped attention", m->config.path);
+        return error_set(err, ERR_UNSUPPORTED, "%s: a Gemma 3 with softcapped attention",
+                         m->config.path);
     return OK;
 }
 
@@ -126,8 +135,9 @@ static void keys3(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_gemma, hf_gemma2, hf_gemma3;
-const struct hf_arch hf_gemma = {.name = "gemma", .classes = classes1, .rules = rules1, .keys = keys1};
-const struct hf_arch hf_gemma2 = {.name = "gemma2", .classes = classes2, .rules = rules2, .keys = keys2,
-                                  .prepare = check_scale};
+const struct hf_arch hf_gemma = {
+    .name = "gemma", .classes = classes1, .rules = rules1, .keys = keys1};
+const struct hf_arch hf_gemma2 = {
+    .name = "gemma2", .classes = classes2, .rules = rules2, .keys = keys2, .prepare = check_scale};
 const struct hf_arch hf_gemma3 = {
     .name = "gemma3", .classes = classes3, .rules = rules3, .keys = keys3, .prepare = prepare3};

@@ -1,5 +1,5 @@
-/* gpt-oss: experts in MXFP4, which stay as they are, or plain and transposed; gates and ups alternate;
- * attention with sinks. */
+/* gpt-oss: experts in MXFP4, which stay as they are, or plain and transposed; gates and ups
+ * alternate; attention with sinks. */
 #include "convert/hf_model.h"
 
 static const char *const classes[] = {"GptOssForCausalLM", NULL};
@@ -32,13 +32,16 @@ static const struct hf_rule rules[] = {
     {"model.layers.#.self_attn.v_proj.*", "blk.#.attn_v.*", NULL, true},
     {"model.layers.#.self_attn.o_proj.*", "blk.#.attn_output.*", NULL, true},
     {"model.layers.#.self_attn.sinks", "blk.#.attn_sinks.weight", NULL, true},
-    {"model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", NULL, true},
+    {"model.layers.#.post_attention_layernorm.weight", "blk.#.post_attention_norm.weight", NULL,
+     true},
     {"model.layers.#.mlp.router.*", "blk.#.ffn_gate_inp.*", NULL, true},
     {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_exps.weight", gate, true},
     {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_up_exps.weight", up, true},
     {"model.layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps.weight", down, true},
-    {"model.layers.#.mlp.experts.gate_up_proj_bias", "blk.#.ffn_gate_exps.bias", hf_fix_even_cols, true},
-    {"model.layers.#.mlp.experts.gate_up_proj_bias", "blk.#.ffn_up_exps.bias", hf_fix_odd_cols, true},
+    {"model.layers.#.mlp.experts.gate_up_proj_bias", "blk.#.ffn_gate_exps.bias", hf_fix_even_cols,
+     true},
+    {"model.layers.#.mlp.experts.gate_up_proj_bias", "blk.#.ffn_up_exps.bias", hf_fix_odd_cols,
+     true},
     {"model.layers.#.mlp.experts.down_proj_bias", "blk.#.ffn_down_exps.bias", NULL, true},
     {0},
 };
@@ -51,4 +54,5 @@ static void keys(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_gpt_oss;
-const struct hf_arch hf_gpt_oss = {.name = "gpt-oss", .classes = classes, .rules = rules, .keys = keys};
+const struct hf_arch hf_gpt_oss = {
+    .name = "gpt-oss", .classes = classes, .rules = rules, .keys = keys};

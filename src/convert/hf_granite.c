@@ -31,5 +31,8 @@ static void keys(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_granite;
-const struct hf_arch hf_granite = {
-    .name = "granite", .classes = classes, .rules = rules, .keys = keys, .prepare = hf_prepare_llama3};
+const struct hf_arch hf_granite = {.name = "granite",
+                                   .classes = classes,
+                                   .rules = rules,
+                                   .keys = keys,
+                                   .prepare = hf_prepare_llama3};

@@ -1,4 +1,5 @@
-/* jina-embeddings-v2, among them the one for code: BERT with ALiBi and a gated feed-forward layer. */
+/* jina-embeddings-v2, among them the one for code: BERT with ALiBi and a gated feed-forward layer.
+ */
 #include "convert/hf_model.h"
 
 static const char *const classes[] = {"JinaBertModel", "JinaBertForMaskedLM", NULL};

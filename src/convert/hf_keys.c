@@ -39,8 +39,8 @@ void hf_key_str(struct hf_keys *k, const char *key, const char *value)
 static void missing(struct hf_keys *k, const char *names)
 {
     if (!k->err->code)
-        error_set(k->err, ERR_FORMAT, "%s: it lacks \"%.*s\"", k->m->config.path, (int)strcspn(names, "|"),
-                  names);
+        error_set(k->err, ERR_FORMAT, "%s: it lacks \"%.*s\"", k->m->config.path,
+                  (int)strcspn(names, "|"), names);
 }
 
 uint32_t hf_need_u32(struct hf_keys *k, const char *names)
@@ -86,7 +86,8 @@ uint32_t hf_head_dim(struct hf_keys *k)
     return hf_get_u32(k, "head_dim", k->m->n_head ? width / k->m->n_head : 0);
 }
 
-/* ---- groups of keys ---------------------------------------------------------------------------- */
+/* ---- groups of keys ----------------------------------------------------------------------------
+ */
 
 void hf_keys_shape(struct hf_keys *k)
 {
@@ -107,7 +108,8 @@ static void copy_scaling(struct hf_keys *k, const char *key, const char *name)
 static void yarn_keys(struct hf_keys *k)
 {
     double context = 0, attention;
-    if (!hf_rope_f64(&k->m->config, &k->m->rope, "original_max_position_embeddings", &context, k->err))
+    if (!hf_rope_f64(&k->m->config, &k->m->rope, "original_max_position_embeddings", &context,
+                     k->err))
         context = hf_need_u32(k, "original_max_position_embeddings|max_position_embeddings");
     if (context < 1 || context > UINT32_MAX || context != floor(context)) {
         missing(k, "original_max_position_embeddings");
@@ -131,8 +133,8 @@ void hf_keys_rope(struct hf_keys *k)
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
         known = known || strcmp(r->type, elsewhere[i]) == 0;
     if (!known && !k->err->code)
-        error_set(k->err, ERR_UNSUPPORTED, "%s: positions scaled as '%s' are not known", k->m->config.path,
-                  r->type);
+        error_set(k->err, ERR_UNSUPPORTED, "%s: positions scaled as '%s' are not known",
+                  k->m->config.path, r->type);
     if ((linear || yarn) && r->factor > 0) {
         hf_key_str(k, "rope.scaling.type", r->type);
         hf_key_f32(k, "rope.scaling.factor", r->factor);
@@ -147,7 +149,8 @@ void hf_keys_rope(struct hf_keys *k)
 void hf_keys_norm(struct hf_keys *k)
 {
     hf_copy_f32(k, "attention.layer_norm_rms_epsilon", "rms_norm_eps");
-    hf_copy_f32(k, "attention.layer_norm_epsilon", "layer_norm_eps|layer_norm_epsilon|norm_epsilon");
+    hf_copy_f32(k, "attention.layer_norm_epsilon",
+                "layer_norm_eps|layer_norm_epsilon|norm_epsilon");
 }
 
 void hf_keys_experts(struct hf_keys *k)
@@ -163,8 +166,8 @@ void hf_keys_experts(struct hf_keys *k)
     else if (strcmp(score, "sigmoid") == 0)
         hf_key_u32(k, "expert_gating_func", 2);
     else if (!k->err->code)
-        error_set(k->err, ERR_UNSUPPORTED, "%s: experts chosen by '%.40s' are not known", k->m->config.path,
-                  score);
+        error_set(k->err, ERR_UNSUPPORTED, "%s: experts chosen by '%.40s' are not known",
+                  k->m->config.path, score);
 }
 
 void hf_keys_common(struct hf_keys *k, bool head_dim)
@@ -192,7 +195,8 @@ static void pooling_file(struct hf_keys *k, char *dst, size_t cap)
         const char *type = json_string_value(json_object_get(one, "type"));
         const char *path = json_string_value(json_object_get(one, "path"));
         size_t n = type ? strlen(type) : 0;
-        if (n < 7 || strcmp(type + n - 7, "Pooling") != 0 || !path || strchr(path, '/') || path[0] == '.')
+        if (n < 7 || strcmp(type + n - 7, "Pooling") != 0 || !path || strchr(path, '/') ||
+            path[0] == '.')
             continue;
         snprintf(dst, cap, "%s/config.json", path);
         break;
@@ -214,7 +218,8 @@ void hf_keys_pooling(struct hf_keys *k)
     json_t *pooling = NULL;
     if (k->err->code || !k->m->folder) return;
     pooling_file(k, file, sizeof file);
-    if (!file[0] || k->err->code || hf_json_load(k->m->folder, file, &pooling, k->err) || !pooling) return;
+    if (!file[0] || k->err->code || hf_json_load(k->m->folder, file, &pooling, k->err) || !pooling)
+        return;
     const char *mode = json_string_value(json_object_get(pooling, "pooling_mode"));
     bool found = false;
     for (size_t i = 0; i < sizeof modes / sizeof *modes && !found; i++) {
@@ -223,12 +228,13 @@ void hf_keys_pooling(struct hf_keys *k)
         if (found) hf_key_u32(k, "pooling_type", modes[i].type);
     }
     if (!found)
-        error_set(k->err, ERR_UNSUPPORTED, "%s/%s: a pooling other than mean, CLS or last token", k->m->folder,
-                  file);
+        error_set(k->err, ERR_UNSUPPORTED, "%s/%s: a pooling other than mean, CLS or last token",
+                  k->m->folder, file);
     json_decref(pooling);
 }
 
-/* ---- extra tensors ----------------------------------------------------------------------------- */
+/* ---- extra tensors -----------------------------------------------------------------------------
+ */
 
 enum status hf_add_extra(struct hf_model *m, const char *name, const float *values, uint64_t n,
                          struct error *err)
@@ -249,7 +255,8 @@ enum status hf_prepare_llama3(struct hf_model *m, struct error *err)
     struct error why = {0};
     struct hf_keys k = {.m = m, .err = &why};
     if (strcmp(m->rope.type, "llama3") != 0) return OK;
-    double base = m->rope.theta > 0 ? m->rope.theta : 10000, factor = m->rope.factor > 0 ? m->rope.factor : 8;
+    double base = m->rope.theta > 0 ? m->rope.theta : 10000,
+           factor = m->rope.factor > 0 ? m->rope.factor : 8;
     double low = 1, high = 4, context = 8192;
     hf_rope_f64(&m->config, &m->rope, "low_freq_factor", &low, &why);
     hf_rope_f64(&m->config, &m->rope, "high_freq_factor", &high, &why);
@@ -257,7 +264,8 @@ enum status hf_prepare_llama3(struct hf_model *m, struct error *err)
     uint32_t dim = hf_head_dim(&k);
     if (why.code) return error_set(err, why.code, "%s", why.msg);
     if (dim == 0 || dim > MAX_DIM || dim % 2 || low <= 0 || high <= 0 || context <= 0)
-        return error_set(err, ERR_FORMAT, "%s: numbers of the RoPE scaling that make no sense", m->config.path);
+        return error_set(err, ERR_FORMAT, "%s: numbers of the RoPE scaling that make no sense",
+                         m->config.path);
     float *values = calloc(dim / 2, sizeof *values);
     if (!values) return error_set(err, ERR_NOMEM, "out of memory");
     for (uint32_t i = 0; i < dim / 2; i++) {

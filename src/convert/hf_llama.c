@@ -3,8 +3,13 @@
 #include "convert/hf_model.h"
 
 static const char *const classes[] = {
-    "LlamaForCausalLM", "LLaMAForCausalLM", "MistralForCausalLM", "MixtralForCausalLM",
-    "IQuestCoderForCausalLM", "LlamaModel", NULL,
+    "LlamaForCausalLM",
+    "LLaMAForCausalLM",
+    "MistralForCausalLM",
+    "MixtralForCausalLM",
+    "IQuestCoderForCausalLM",
+    "LlamaModel",
+    NULL,
 };
 
 static const struct hf_rule rules[] = {
@@ -21,9 +26,12 @@ static const struct hf_rule rules[] = {
     {"model.layers.#.mlp.up_proj.*", "blk.#.ffn_up.*", NULL, false},
     {"model.layers.#.mlp.down_proj.*", "blk.#.ffn_down.*", NULL, false},
     {"model.layers.#.block_sparse_moe.gate.weight", "blk.#.ffn_gate_inp.weight", NULL, false},
-    {"model.layers.#.block_sparse_moe.experts.@.w1.weight", "blk.#.ffn_gate_exps.weight", NULL, false},
-    {"model.layers.#.block_sparse_moe.experts.@.w2.weight", "blk.#.ffn_down_exps.weight", NULL, false},
-    {"model.layers.#.block_sparse_moe.experts.@.w3.weight", "blk.#.ffn_up_exps.weight", NULL, false},
+    {"model.layers.#.block_sparse_moe.experts.@.w1.weight", "blk.#.ffn_gate_exps.weight", NULL,
+     false},
+    {"model.layers.#.block_sparse_moe.experts.@.w2.weight", "blk.#.ffn_down_exps.weight", NULL,
+     false},
+    {"model.layers.#.block_sparse_moe.experts.@.w3.weight", "blk.#.ffn_up_exps.weight", NULL,
+     false},
     {"model.layers.#.self_attn.rotary_emb.inv_freq", NULL, NULL, false},
     {0},
 };

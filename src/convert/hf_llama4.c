@@ -24,10 +24,14 @@ static const struct hf_rule rules[] = {
      hf_fix_transpose_first_half, false},
     {"model.layers.#.feed_forward.experts.gate_up_proj", "blk.#.ffn_up_exps.weight",
      hf_fix_transpose_second_half, false},
-    {"model.layers.#.feed_forward.experts.down_proj", "blk.#.ffn_down_exps.weight", hf_fix_transpose, false},
-    {"model.layers.#.feed_forward.shared_expert.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", NULL, false},
-    {"model.layers.#.feed_forward.shared_expert.up_proj.weight", "blk.#.ffn_up_shexp.weight", NULL, false},
-    {"model.layers.#.feed_forward.shared_expert.down_proj.weight", "blk.#.ffn_down_shexp.weight", NULL, false},
+    {"model.layers.#.feed_forward.experts.down_proj", "blk.#.ffn_down_exps.weight",
+     hf_fix_transpose, false},
+    {"model.layers.#.feed_forward.shared_expert.gate_proj.weight", "blk.#.ffn_gate_shexp.weight",
+     NULL, false},
+    {"model.layers.#.feed_forward.shared_expert.up_proj.weight", "blk.#.ffn_up_shexp.weight", NULL,
+     false},
+    {"model.layers.#.feed_forward.shared_expert.down_proj.weight", "blk.#.ffn_down_shexp.weight",
+     NULL, false},
     {0},
 };
 
@@ -69,5 +73,8 @@ static void keys(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_llama4;
-const struct hf_arch hf_llama4 = {
-    .name = "llama4", .classes = classes, .rules = rules, .keys = keys, .prepare = hf_prepare_llama3};
+const struct hf_arch hf_llama4 = {.name = "llama4",
+                                  .classes = classes,
+                                  .rules = rules,
+                                  .keys = keys,
+                                  .prepare = hf_prepare_llama3};

@@ -10,12 +10,12 @@
 #include "gguf/gguf_write.h"
 
 /* A weight's way. In `from`, '#' stands for the layer's number, '@' for an expert's and a final '*'
- * for "weight" or "bias"; in `to` they stand for the same. Experts become one matrix after the other
- * of one tensor. A source may have several rules: each makes a tensor. */
+ * for "weight" or "bias"; in `to` they stand for the same. Experts become one matrix after the
+ * other of one tensor. A source may have several rules: each makes a tensor. */
 struct hf_rule {
     const char *from;
-    const char *to;  /* NULL: left out on purpose */
-    hf_fix *fix;     /* or NULL */
+    const char *to;   /* NULL: left out on purpose */
+    hf_fix *fix;      /* or NULL */
     bool every_layer; /* a model without it in some layer is refused */
 };
 
@@ -32,15 +32,15 @@ struct hf_model {
     struct hf_config config;
     const struct hf_arch *arch;
     uint32_t n_layer, n_head, n_head_kv, n_expert; /* n_expert: 0 without */
-    bool tied;    /* the output matrix is the token embedding */
+    bool tied;                                     /* the output matrix is the token embedding */
     struct hf_rope rope;
     uint32_t n_tokens; /* rows of the embedding that the tokenizer has; 0: as many as there are */
     struct hf_extra extra[HF_MAX_EXTRAS];
     size_t n_extra;
 };
 
-/* What writes an architecture's keys: "embedding_length" becomes "llama.embedding_length". The first
- * mistake is kept in err; whatever follows it does nothing. */
+/* What writes an architecture's keys: "embedding_length" becomes "llama.embedding_length". The
+ * first mistake is kept in err; whatever follows it does nothing. */
 struct hf_keys {
     struct hf_model *m;
     struct gguf_writer *w;
@@ -48,8 +48,8 @@ struct hf_keys {
 };
 
 struct hf_arch {
-    const char *name; /* general.architecture */
-    const char *const *classes; /* of transformers, ended by NULL */
+    const char *name;            /* general.architecture */
+    const char *const *classes;  /* of transformers, ended by NULL */
     const struct hf_rule *rules; /* ended by a NULL `from` */
     void (*keys)(struct hf_keys *k);
     /* Reads and adjusts what it needs before anything is planned, or NULL. */
@@ -69,7 +69,8 @@ enum status hf_model_load(const char *folder, struct hf_model *m, struct error *
 enum status hf_model_init(struct hf_model *m, struct error *err);
 void hf_model_fini(struct hf_model *m);
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ */
 
 void hf_key_u32(struct hf_keys *k, const char *key, uint32_t value);
 void hf_key_f32(struct hf_keys *k, const char *key, double value);
@@ -99,7 +100,8 @@ void hf_keys_pooling(struct hf_keys *k);
 /* head_dim, or the embedding's width by the number of heads. */
 uint32_t hf_head_dim(struct hf_keys *k);
 
-/* ---- extra tensors ----------------------------------------------------------------------------- */
+/* ---- extra tensors -----------------------------------------------------------------------------
+ */
 
 enum status hf_add_extra(struct hf_model *m, const char *name, const float *values, uint64_t n,
                          struct error *err);

@@ -32,7 +32,8 @@ static enum status prepare(struct hf_model *m, struct error *err)
     if (why.code) return error_set(err, why.code, "%s", why.msg);
     if (strcmp(activation, "swiglu") != 0 || interleaved || prenorm || turned != 1 ||
         hf_config_get(&m->config, "moe_every_n_layers"))
-        return error_set(err, ERR_UNSUPPORTED, "%s: only the form of nomic-embed-text 1 and 1.5 can be imported",
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: only the form of nomic-embed-text 1 and 1.5 can be imported",
                          m->config.path);
     return OK;
 }
@@ -54,5 +55,9 @@ static void keys(struct hf_keys *k)
 }
 
 extern const struct hf_arch hf_nomic_bert;
-const struct hf_arch hf_nomic_bert = {
-    .name = "nomic-bert", .classes = classes, .rules = rules, .keys = keys, .prepare = prepare, .encoder = true};
+const struct hf_arch hf_nomic_bert = {.name = "nomic-bert",
+                                      .classes = classes,
+                                      .rules = rules,
+                                      .keys = keys,
+                                      .prepare = prepare,
+                                      .encoder = true};

@@ -1,5 +1,5 @@
-/* Phi-3, Phi-3.5 and Phi-4 (mini): fused matrices, which llama.cpp keeps fused, and for long contexts
- * two sets of RoPE factors. */
+/* Phi-3, Phi-3.5 and Phi-4 (mini): fused matrices, which llama.cpp keeps fused, and for long
+ * contexts two sets of RoPE factors. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +29,8 @@ static uint32_t rope_dims(struct hf_keys *k)
 static uint32_t trained_context(struct hf_keys *k)
 {
     double v;
-    if (hf_rope_f64(&k->m->config, &k->m->rope, "original_max_position_embeddings", &v, k->err) && v >= 1 &&
-        v <= INT32_MAX)
+    if (hf_rope_f64(&k->m->config, &k->m->rope, "original_max_position_embeddings", &v, k->err) &&
+        v >= 1 && v <= INT32_MAX)
         return (uint32_t)v;
     return hf_need_u32(k, "original_max_position_embeddings|max_position_embeddings");
 }
@@ -59,7 +59,8 @@ static enum status add_factors(struct hf_model *m, const char *field, const char
 {
     const json_t *list = json_object_get(m->rope.of, field);
     if (!json_is_array(list) || json_array_size(list) != n)
-        return error_set(err, ERR_FORMAT, "%s: \"%s\" are not %u numbers", m->config.path, field, n);
+        return error_set(err, ERR_FORMAT, "%s: \"%s\" are not %u numbers", m->config.path, field,
+                         n);
     float *values = calloc(n + 1, sizeof *values);
     if (!values) return error_set(err, ERR_NOMEM, "out of memory");
     for (uint32_t i = 0; i < n; i++) values[i] = (float)json_number_value(json_array_get(list, i));

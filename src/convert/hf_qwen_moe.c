@@ -1,5 +1,6 @@
 /* Qwen2-MoE (with shared experts) and Qwen3-MoE, as which Qwen3-Coder is published. Experts lie one
- * by one, or, as newer transformers keep them, in one matrix for gates and ups and one for downs. */
+ * by one, or, as newer transformers keep them, in one matrix for gates and ups and one for downs.
+ */
 #include "convert/hf_model.h"
 
 static const char *const classes2[] = {"Qwen2MoeForCausalLM", NULL};
@@ -24,13 +25,18 @@ static const struct hf_rule rules[] = {
     {"model.layers.#.mlp.experts.@.gate_proj.weight", "blk.#.ffn_gate_exps.weight", NULL, false},
     {"model.layers.#.mlp.experts.@.up_proj.weight", "blk.#.ffn_up_exps.weight", NULL, false},
     {"model.layers.#.mlp.experts.@.down_proj.weight", "blk.#.ffn_down_exps.weight", NULL, false},
-    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_exps.weight", hf_fix_first_half, false},
-    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_up_exps.weight", hf_fix_second_half, false},
+    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_gate_exps.weight", hf_fix_first_half,
+     false},
+    {"model.layers.#.mlp.experts.gate_up_proj", "blk.#.ffn_up_exps.weight", hf_fix_second_half,
+     false},
     {"model.layers.#.mlp.experts.down_proj", "blk.#.ffn_down_exps.weight", NULL, false},
-    {"model.layers.#.mlp.shared_expert.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", NULL, false},
+    {"model.layers.#.mlp.shared_expert.gate_proj.weight", "blk.#.ffn_gate_shexp.weight", NULL,
+     false},
     {"model.layers.#.mlp.shared_expert.up_proj.weight", "blk.#.ffn_up_shexp.weight", NULL, false},
-    {"model.layers.#.mlp.shared_expert.down_proj.weight", "blk.#.ffn_down_shexp.weight", NULL, false},
-    {"model.layers.#.mlp.shared_expert_gate.weight", "blk.#.ffn_gate_inp_shexp.weight", NULL, false},
+    {"model.layers.#.mlp.shared_expert.down_proj.weight", "blk.#.ffn_down_shexp.weight", NULL,
+     false},
+    {"model.layers.#.mlp.shared_expert_gate.weight", "blk.#.ffn_gate_inp_shexp.weight", NULL,
+     false},
     {0},
 };
 
@@ -41,8 +47,8 @@ static void keys(struct hf_keys *k)
     hf_copy_u32(k, "expert_shared_feed_forward_length", "shared_expert_intermediate_size");
 }
 
-/* Whether the chosen experts' weights are scaled to a sum of one is part of the architecture for readers
- * of GGUF: Qwen3's are, Qwen2's are not. */
+/* Whether the chosen experts' weights are scaled to a sum of one is part of the architecture for
+ * readers of GGUF: Qwen3's are, Qwen2's are not. */
 static enum status check_sum(struct hf_model *m, bool want, struct error *err)
 {
     bool scaled = false; /* transformers' default */
@@ -50,7 +56,8 @@ static enum status check_sum(struct hf_model *m, bool want, struct error *err)
     hf_config_bool(&m->config, "norm_topk_prob", &scaled, &why);
     if (why.code) return error_set(err, why.code, "%s", why.msg);
     if (scaled == want) return OK;
-    return error_set(err, ERR_UNSUPPORTED, "%s: \"norm_topk_prob\" is %s, unlike that of any published %s model",
+    return error_set(err, ERR_UNSUPPORTED,
+                     "%s: \"norm_topk_prob\" is %s, unlike that of any published %s model",
                      m->config.path, scaled ? "true" : "false", m->arch->name);
 }
 
@@ -65,7 +72,7 @@ static enum status prepare3(struct hf_model *m, struct error *err)
 }
 
 extern const struct hf_arch hf_qwen2moe, hf_qwen3moe;
-const struct hf_arch hf_qwen2moe = {.name = "qwen2moe", .classes = classes2, .rules = rules, .keys = keys,
-                                    .prepare = prepare2};
-const struct hf_arch hf_qwen3moe = {.name = "qwen3moe", .classes = classes3, .rules = rules, .keys = keys,
-                                    .prepare = prepare3};
+const struct hf_arch hf_qwen2moe = {
+    .name = "qwen2moe", .classes = classes2, .rules = rules, .keys = keys, .prepare = prepare2};
+const struct hf_arch hf_qwen3moe = {
+    .name = "qwen3moe", .classes = classes3, .rules = rules, .keys = keys, .prepare = prepare3};

@@ -12,15 +12,16 @@
 
 enum { MXFP4_BYTES = 16, MXFP4_ELEMS = 32 };
 
-/* ---- which tensors belong together ------------------------------------------------------------ */
+/* ---- which tensors belong together ------------------------------------------------------------
+ */
 
 struct builder {
     struct hf_sources *out;
-    const char *path;      /* of config.json */
-    char method[32];       /* quant_method, "" without */
+    const char *path; /* of config.json */
+    char method[32];  /* quant_method, "" without */
     bool plus_one;
-    uint64_t group_size;   /* 0: not told; UINT64_MAX: all columns */
-    uint64_t block[2];     /* FP8 */
+    uint64_t group_size; /* 0: not told; UINT64_MAX: all columns */
+    uint64_t block[2];   /* FP8 */
     struct error *err;
 };
 
@@ -32,7 +33,8 @@ static char *without(struct gguf_str name, const char *suffix)
     return strndup(name.data, name.len - n);
 }
 
-static const struct safetensor *beside(const struct builder *b, const char *base, const char *suffix)
+static const struct safetensor *beside(const struct builder *b, const char *base,
+                                       const char *suffix)
 {
     char name[SAFETENSORS_MAX_DIMS + 1200];
     snprintf(name, sizeof name, "%s%s", base, suffix);
@@ -40,10 +42,12 @@ static const struct safetensor *beside(const struct builder *b, const char *base
 }
 
 /* Takes `name`. */
-static struct hf_source *add(struct builder *b, char *name, enum hf_kind kind, const struct safetensor *t)
+static struct hf_source *add(struct builder *b, char *name, enum hf_kind kind,
+                             const struct safetensor *t)
 {
     struct hf_source *s = &b->out->v[b->out->n++];
-    *s = (struct hf_source){.name = {name, strlen(name)}, .kind = kind, .data = t, .n_dims = t->n_dims};
+    *s = (struct hf_source){
+        .name = {name, strlen(name)}, .kind = kind, .data = t, .n_dims = t->n_dims};
     memcpy(s->shape, t->shape, sizeof s->shape);
     return s;
 }
@@ -53,17 +57,21 @@ static enum status add_packed(struct builder *b, const struct safetensor *t, cha
     bool awq = strcmp(b->method, "awq") == 0;
     char *name = NULL;
     if (!awq && strcmp(b->method, "gptq") != 0)
-        return error_set(b->err, ERR_UNSUPPORTED,
-                         "%s: tensor '%.200s' is packed, but no config tells how (\"quant_method\")", b->path,
-                         t->name.data);
-    if (asprintf(&name, "%s.weight", base) < 0) return error_set(b->err, ERR_NOMEM, "out of memory");
+        return error_set(
+            b->err, ERR_UNSUPPORTED,
+            "%s: tensor '%.200s' is packed, but no config tells how (\"quant_method\")", b->path,
+            t->name.data);
+    if (asprintf(&name, "%s.weight", base) < 0)
+        return error_set(b->err, ERR_NOMEM, "out of memory");
     struct hf_source *s = add(b, name, awq ? HF_AWQ : HF_GPTQ, t);
     s->zeros = beside(b, base, ".qzeros");
     s->scales = beside(b, base, ".scales");
     if (!s->zeros || !s->scales)
-        return error_set(b->err, ERR_FORMAT, "%s: '%.200s' lacks its qzeros or scales", b->path, t->name.data);
+        return error_set(b->err, ERR_FORMAT, "%s: '%.200s' lacks its qzeros or scales", b->path,
+                         t->name.data);
     return awq ? awq_attach(s, b->group_size, b->path, b->err)
-               : gptq_attach(s, beside(b, base, ".g_idx"), b->group_size, b->plus_one, b->path, b->err);
+               : gptq_attach(s, beside(b, base, ".g_idx"), b->group_size, b->plus_one, b->path,
+                             b->err);
 }
 
 static enum status add_mxfp4(struct builder *b, const struct safetensor *t, char *base)
@@ -74,8 +82,8 @@ static enum status add_mxfp4(struct builder *b, const struct safetensor *t, char
                 s->scales->type == ST_U8 && s->scales->n_dims == 3;
     for (int i = 0; i < 3 && fits; i++) fits = s->scales->shape[i] == t->shape[i];
     if (!fits)
-        return error_set(b->err, ERR_FORMAT, "%s: '%.200s' and its scales are no MXFP4 matrices", b->path,
-                         t->name.data);
+        return error_set(b->err, ERR_FORMAT, "%s: '%.200s' and its scales are no MXFP4 matrices",
+                         b->path, t->name.data);
     s->n_dims = 3;
     s->shape[2] = t->shape[2] * MXFP4_ELEMS;
     s->shape[3] = 1;
@@ -98,15 +106,16 @@ static enum status add_fp8(struct builder *b, const struct safetensor *t)
         s->block[0] = 1;
         s->block[1] = cols ? cols : 1;
     } else if (t->n_dims == 2 && sc->n_dims == 2 && b->block[0] && b->block[1] && rows && cols &&
-               sc->shape[0] == (rows - 1) / b->block[0] + 1 && sc->shape[1] == (cols - 1) / b->block[1] + 1) {
+               sc->shape[0] == (rows - 1) / b->block[0] + 1 &&
+               sc->shape[1] == (cols - 1) / b->block[1] + 1) {
         s->block[0] = b->block[0];
         s->block[1] = b->block[1];
     } else {
         floats = false;
     }
     if (floats) return OK;
-    return error_set(b->err, ERR_FORMAT, "%s: '%.200s' and its scales do not belong together", b->path,
-                     t->name.data);
+    return error_set(b->err, ERR_FORMAT, "%s: '%.200s' and its scales do not belong together",
+                     b->path, t->name.data);
 }
 
 /* Parts of another source, found from its first tensor. */
@@ -115,10 +124,10 @@ static bool is_part(const struct builder *b, const struct safetensor *t)
     static const struct {
         const char *suffix, *of;
     } parts[] = {
-        {".qzeros", ".qweight"},       {".scales", ".qweight"}, {".g_idx", ".qweight"},
-        {"_scales", "_blocks"},        {".weight_scale_inv", ".weight"},
-        {".weight_scale", ".weight"},  {".activation_scale", ".weight"},
-        {".input_scale", ".weight"},
+        {".qzeros", ".qweight"},          {".scales", ".qweight"},
+        {".g_idx", ".qweight"},           {"_scales", "_blocks"},
+        {".weight_scale_inv", ".weight"}, {".weight_scale", ".weight"},
+        {".activation_scale", ".weight"}, {".input_scale", ".weight"},
     };
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *base = without(t->name, parts[i].suffix);
@@ -147,11 +156,13 @@ static enum status add_tensor(struct builder *b, const struct safetensor *t)
     return st;
 }
 
-/* ---- what the config tells -------------------------------------------------------------------- */
+/* ---- what the config tells --------------------------------------------------------------------
+ */
 
 static enum status unsupported(const struct builder *b, const char *what, const char *value)
 {
-    return error_set(b->err, ERR_UNSUPPORTED, "%s: %s '%.60s' cannot be imported yet", b->path, what, value);
+    return error_set(b->err, ERR_UNSUPPORTED, "%s: %s '%.60s' cannot be imported yet", b->path,
+                     what, value);
 }
 
 static enum status read_gptq(struct builder *b, const json_t *q)
@@ -170,9 +181,11 @@ static enum status read_awq(struct builder *b, const json_t *q)
     const char *version = json_string_value(json_object_get(q, "version"));
     const json_t *bits = json_object_get(q, "bits");
     if (!bits) bits = json_object_get(q, "w_bit");
-    if (version && strcasecmp(version, "gemm") != 0) return unsupported(b, "the AWQ layout", version);
+    if (version && strcasecmp(version, "gemm") != 0)
+        return unsupported(b, "the AWQ layout", version);
     if (bits && json_integer_value(bits) != 4)
-        return error_set(b->err, ERR_UNSUPPORTED, "%s: AWQ in other than 4 bits cannot be imported", b->path);
+        return error_set(b->err, ERR_UNSUPPORTED, "%s: AWQ in other than 4 bits cannot be imported",
+                         b->path);
     return OK;
 }
 
@@ -183,10 +196,13 @@ static enum status read_config(struct builder *b, const struct hf_config *c, con
     if (!json_is_object(q)) q = quantize;
     if (!json_is_object(q)) return OK;
     const char *method = json_string_value(json_object_get(q, "quant_method"));
-    /* The packers' own files do not say it: quantize_config.json is GPTQ's, quant_config.json AWQ's. */
-    if (!method) method = json_object_get(q, "w_bit") || json_object_get(q, "zero_point") ? "awq" : "gptq";
+    /* The packers' own files do not say it: quantize_config.json is GPTQ's, quant_config.json
+     * AWQ's. */
+    if (!method)
+        method = json_object_get(q, "w_bit") || json_object_get(q, "zero_point") ? "awq" : "gptq";
     snprintf(b->method, sizeof b->method, "%s", method);
-    const json_t *size = json_object_get(q, "group_size"), *block = json_object_get(q, "weight_block_size");
+    const json_t *size = json_object_get(q, "group_size"),
+                 *block = json_object_get(q, "weight_block_size");
     if (!size) size = json_object_get(q, "q_group_size");
     if (json_is_integer(size)) b->group_size = (uint64_t)json_integer_value(size);
     if (json_is_integer(size) && (json_integer_value(size) == 0 || json_integer_value(size) < -1))
@@ -202,13 +218,14 @@ static enum status read_config(struct builder *b, const struct hf_config *c, con
     return unsupported(b, "the quantization", method);
 }
 
-enum status hf_sources_build(struct safetensors *files, const struct hf_config *c, const json_t *quantize,
-                             struct hf_sources *out, struct error *err)
+enum status hf_sources_build(struct safetensors *files, const struct hf_config *c,
+                             const json_t *quantize, struct hf_sources *out, struct error *err)
 {
     struct builder b = {.out = out, .path = c->path, .err = err};
     size_t n = safetensors_count(files);
     *out = (struct hf_sources){.files = files, .v = calloc(n + 1, sizeof *out->v)};
-    enum status st = out->v ? read_config(&b, c, quantize) : error_set(err, ERR_NOMEM, "out of memory");
+    enum status st =
+        out->v ? read_config(&b, c, quantize) : error_set(err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < n && !st; i++) st = add_tensor(&b, safetensors_at(files, i));
     const struct gguf_str *twice = NULL;
     for (size_t i = 0; i < out->n && !st; i++)
@@ -216,8 +233,8 @@ enum status hf_sources_build(struct safetensors *files, const struct hf_config *
     if (!st && gguf_index(out->v, out->n, sizeof *out->v, &out->by_name, &twice))
         st = error_set(err, ERR_NOMEM, "out of memory");
     if (!st && twice)
-        st = error_set(err, ERR_FORMAT, "%s: weight '%.200s' is there both packed and plain", c->path,
-                       twice->data);
+        st = error_set(err, ERR_FORMAT, "%s: weight '%.200s' is there both packed and plain",
+                       c->path, twice->data);
     if (st) hf_sources_fini(out);
     return st;
 }
@@ -249,10 +266,11 @@ const char *hf_source_describe(const struct hf_source *s, char *dst, size_t cap)
 {
     const struct hf_packed *p = &s->packed;
     char group[40] = "one group";
-    if (p->groups > 1 || p->acts) snprintf(group, sizeof group, "groups of %" PRIu32, p->group_size);
+    if (p->groups > 1 || p->acts)
+        snprintf(group, sizeof group, "groups of %" PRIu32, p->group_size);
     if (s->kind == HF_GPTQ || s->kind == HF_AWQ)
-        snprintf(dst, cap, "%s, %" PRIu32 " bits, %s%s", s->kind == HF_AWQ ? "AWQ" : "GPTQ", p->bits, group,
-                 p->acts ? " in no order" : "");
+        snprintf(dst, cap, "%s, %" PRIu32 " bits, %s%s", s->kind == HF_AWQ ? "AWQ" : "GPTQ",
+                 p->bits, group, p->acts ? " in no order" : "");
     else if (s->kind == HF_FP8)
         snprintf(dst, cap, "F8_E4M3%s", s->scales ? " with scales" : "");
     else if (s->kind == HF_MXFP4)
@@ -262,7 +280,8 @@ const char *hf_source_describe(const struct hf_source *s, char *dst, size_t cap)
     return dst;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------
+ */
 
 /* OCP 8-bit floating point, E4M3: no infinities, one NaN pattern per sign. */
 static float fp8(uint8_t v)
@@ -326,7 +345,8 @@ void hf_source_read(const struct hf_source *s, uint64_t at, uint64_t step, uint6
     } else if (s->kind == HF_FP8) {
         for (uint64_t i = 0; i < n; i++) dst[i] = scaled_fp8(s, at + i * step);
     } else if (step == 1 && t->type == ST_BF16) {
-        for (uint64_t i = 0; i < n; i++) dst[i] = quant_bf16_to_f32(quant_load_u16(t->data + 2 * (at + i)));
+        for (uint64_t i = 0; i < n; i++)
+            dst[i] = quant_bf16_to_f32(quant_load_u16(t->data + 2 * (at + i)));
     } else if (step == 1 && t->type == ST_F16) {
         for (uint64_t i = 0; i < n; i++) dst[i] = quant_load_f16(t->data + 2 * (at + i));
     } else {

@@ -18,14 +18,15 @@ enum hf_kind { HF_PLAIN, HF_FP8, HF_GPTQ, HF_AWQ, HF_MXFP4 };
 struct hf_packed {
     uint32_t bits;
     uint64_t in, out, groups;
-    uint32_t group_size;  /* columns; `in` where one group holds all */
-    bool plus_one;        /* GPTQ's first format stores zero - 1 */
-    bool acts;            /* columns belong to groups in no order (desc_act) */
-    uint32_t *group;      /* [in], owned */
+    uint32_t group_size; /* columns; `in` where one group holds all */
+    bool plus_one;       /* GPTQ's first format stores zero - 1 */
+    bool acts;           /* columns belong to groups in no order (desc_act) */
+    uint32_t *group;     /* [in], owned */
 };
 
 struct hf_source {
-    struct gguf_str name; /* as transformers calls the weight; NUL-terminated, owned; first: index */
+    struct gguf_str
+        name; /* as transformers calls the weight; NUL-terminated, owned; first: index */
     enum hf_kind kind;
     uint32_t n_dims;                      /* of the weight */
     uint64_t shape[SAFETENSORS_MAX_DIMS]; /* slowest first */
@@ -43,9 +44,10 @@ struct hf_sources {
 };
 
 /* Finds what belongs together, by names and types, and checks that its shapes do. The config tells
- * which of the formats with the same names it is. ERR_UNSUPPORTED for other quantization methods. */
-enum status hf_sources_build(struct safetensors *files, const struct hf_config *c, const json_t *quantize,
-                             struct hf_sources *out, struct error *err);
+ * which of the formats with the same names it is. ERR_UNSUPPORTED for other quantization methods.
+ */
+enum status hf_sources_build(struct safetensors *files, const struct hf_config *c,
+                             const json_t *quantize, struct hf_sources *out, struct error *err);
 void hf_sources_fini(struct hf_sources *s);
 const struct hf_source *hf_sources_find(const struct hf_sources *s, const char *name); /* or NULL */
 
@@ -70,11 +72,12 @@ int hf_packed_zero(const struct hf_source *s, uint64_t row, uint64_t group);
 /* The smallest and largest zero point of all rows and groups. */
 void hf_packed_zeros(const struct hf_source *s, int *min, int *max);
 
-/* The two packers: fill `packed` and the shape of a source whose tensors are set; g_idx may be NULL.
- * `group_size` is the config's, 0 where it tells none. gptq.c, awq.c. */
+/* The two packers: fill `packed` and the shape of a source whose tensors are set; g_idx may be
+ * NULL. `group_size` is the config's, 0 where it tells none. gptq.c, awq.c. */
 enum status gptq_attach(struct hf_source *s, const struct safetensor *g_idx, uint64_t group_size,
                         bool plus_one, const char *path, struct error *err);
-enum status awq_attach(struct hf_source *s, uint64_t group_size, const char *path, struct error *err);
+enum status awq_attach(struct hf_source *s, uint64_t group_size, const char *path,
+                       struct error *err);
 void gptq_row(const struct hf_source *s, uint64_t row, int16_t *dst);
 void awq_row(const struct hf_source *s, uint64_t row, int16_t *dst);
 int gptq_at(const struct hf_source *s, uint64_t row, uint64_t col);

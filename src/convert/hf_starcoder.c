@@ -40,8 +40,8 @@ static enum status prepare1(struct hf_model *m, struct error *err)
     bool one = true;
     hf_config_bool(&m->config, "multi_query", &one, NULL);
     if (!one)
-        return error_set(err, ERR_UNSUPPORTED, "%s: a GPTBigCode model without multi-query attention",
-                         m->config.path);
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s: a GPTBigCode model without multi-query attention", m->config.path);
     m->n_head_kv = 1;
     return OK;
 }
@@ -66,4 +66,5 @@ static void keys2(struct hf_keys *k)
 extern const struct hf_arch hf_starcoder, hf_starcoder2;
 const struct hf_arch hf_starcoder = {
     .name = "starcoder", .classes = classes1, .rules = rules1, .keys = keys1, .prepare = prepare1};
-const struct hf_arch hf_starcoder2 = {.name = "starcoder2", .classes = classes2, .rules = rules2, .keys = keys2};
+const struct hf_arch hf_starcoder2 = {
+    .name = "starcoder2", .classes = classes2, .rules = rules2, .keys = keys2};

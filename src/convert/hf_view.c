@@ -8,12 +8,15 @@ enum status hf_view_init(struct hf_view *v, const struct hf_source *src, struct 
     const uint64_t *shape = src->shape;
     bool floats = t == ST_F32 || t == ST_F16 || t == ST_BF16 || t == ST_F64;
     if (src->kind == HF_PLAIN && !floats)
-        return error_set(err, ERR_UNSUPPORTED, "weight '%.200s' has the type %s, which is no floating point",
+        return error_set(err, ERR_UNSUPPORTED,
+                         "weight '%.200s' has the type %s, which is no floating point",
                          src->name.data, safetensor_type_name(t));
     if (src->n_dims == 0 || src->n_dims > 3 || src->data->count == 0)
-        return error_set(err, ERR_FORMAT, "weight '%.200s' has no elements, or other than 1 to 3 dimensions",
+        return error_set(err, ERR_FORMAT,
+                         "weight '%.200s' has no elements, or other than 1 to 3 dimensions",
                          src->name.data);
-    *v = (struct hf_view){.src = src, .n_dims = src->n_dims, .n = 1, .rows = shape[0], .cols = 1, .sc = 1};
+    *v = (struct hf_view){
+        .src = src, .n_dims = src->n_dims, .n = 1, .rows = shape[0], .cols = 1, .sc = 1};
     if (src->n_dims == 2) v->cols = shape[1];
     if (src->n_dims == 3) {
         v->n = shape[0];
@@ -42,8 +45,8 @@ bool hf_view_is_packed_rows(const struct hf_view *v)
 {
     bool packed = v->src->kind == HF_GPTQ || v->src->kind == HF_AWQ;
     uint64_t in = v->src->packed.in;
-    return packed && v->sc == 1 && v->cols == in && v->sr % in == 0 && v->sn % in == 0 && v->base % in == 0 &&
-           v->add == 0;
+    return packed && v->sc == 1 && v->cols == in && v->sr % in == 0 && v->sn % in == 0 &&
+           v->base % in == 0 && v->add == 0;
 }
 
 uint64_t hf_view_packed_row(const struct hf_view *v, uint64_t row)
@@ -83,7 +86,8 @@ void hf_view_row(const struct hf_view *v, uint64_t row, float *dst, int16_t *scr
     }
 }
 
-/* ---- changes ---------------------------------------------------------------------------------- */
+/* ---- changes ----------------------------------------------------------------------------------
+ */
 
 static enum status misfit(const struct hf_view *v, const char *what, struct error *err)
 {
@@ -180,13 +184,15 @@ enum status hf_fix_transpose(const struct hf_model *m, struct hf_view *v, struct
     return OK;
 }
 
-enum status hf_fix_transpose_first_half(const struct hf_model *m, struct hf_view *v, struct error *err)
+enum status hf_fix_transpose_first_half(const struct hf_model *m, struct hf_view *v,
+                                        struct error *err)
 {
     hf_fix_transpose(m, v, err);
     return half_rows(v, 0, 1, err);
 }
 
-enum status hf_fix_transpose_second_half(const struct hf_model *m, struct hf_view *v, struct error *err)
+enum status hf_fix_transpose_second_half(const struct hf_model *m, struct hf_view *v,
+                                         struct error *err)
 {
     hf_fix_transpose(m, v, err);
     return half_rows(v, 1, 1, err);

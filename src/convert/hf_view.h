@@ -2,8 +2,9 @@
  *
  * A view is n matrices of rows x cols, each element being an element of the source's row-major
  * array: base + matrix * sn + row * sr + col * sc. What files of the two kinds do differently
- * (halves of fused matrices, transposed experts, RoPE's order of rows) are changes of those numbers,
- * so nothing is moved before the row is read. A vector is a matrix with a single column. */
+ * (halves of fused matrices, transposed experts, RoPE's order of rows) are changes of those
+ * numbers, so nothing is moved before the row is read. A vector is a matrix with a single column.
+ */
 #ifndef HEARTH_CONVERT_HF_VIEW_H
 #define HEARTH_CONVERT_HF_VIEW_H
 
@@ -33,11 +34,11 @@ bool hf_view_is_packed_rows(const struct hf_view *v);
 
 struct hf_model;
 
-/* Changes of a view that several architectures need. They report ERR_FORMAT where the shape does not
- * allow for them. */
+/* Changes of a view that several architectures need. They report ERR_FORMAT where the shape does
+ * not allow for them. */
 typedef enum status hf_fix(const struct hf_model *m, struct hf_view *v, struct error *err);
-hf_fix hf_fix_rope_q, hf_fix_rope_k; /* HF's halves of a head to llama.cpp's pairs */
-hf_fix hf_fix_plus_one;              /* norms stored as their difference from one */
+hf_fix hf_fix_rope_q, hf_fix_rope_k;          /* HF's halves of a head to llama.cpp's pairs */
+hf_fix hf_fix_plus_one;                       /* norms stored as their difference from one */
 hf_fix hf_fix_first_half, hf_fix_second_half; /* of the rows */
 hf_fix hf_fix_even_rows, hf_fix_odd_rows;
 hf_fix hf_fix_even_cols, hf_fix_odd_cols;

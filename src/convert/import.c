@@ -1,5 +1,6 @@
-/* The driver: folder in, file out. Tensors one after the other, each by all threads in chunks of rows,
- * so that memory does not grow with the model and a killed import loses one tensor at most. */
+/* The driver: folder in, file out. Tensors one after the other, each by all threads in chunks of
+ * rows, so that memory does not grow with the model and a killed import loses one tensor at most.
+ */
 #include "convert/import.h"
 
 #include <inttypes.h>
@@ -52,18 +53,21 @@ static void say(const struct importer *im, const char *line)
     if (im->o->notice) im->o->notice(im->o->ctx, line);
 }
 
-/* ---- work ------------------------------------------------------------------------------------- */
+/* ---- work -------------------------------------------------------------------------------------
+ */
 
 static enum status do_chunk(struct job *j, uint64_t at, struct import_buffers *b, struct error *err)
 {
     const struct import_tensor *t = &j->im->plan.v[j->tensor];
-    uint64_t row = at * t->chunk_rows, n = t->rows - row < t->chunk_rows ? t->rows - row : t->chunk_rows;
+    uint64_t row = at * t->chunk_rows,
+             n = t->rows - row < t->chunk_rows ? t->rows - row : t->chunk_rows;
     uint64_t offset = row * t->row_bytes;
     size_t len = (size_t)(n * t->row_bytes);
     struct chunk *c = &j->chunks[at];
     enum status st = j->check ? gguf_writer_get(j->im->w, j->tensor, offset, b->bytes, len, err)
                               : import_rows(t, row, n, b, &c->errors, err);
-    if (!st && sha256_of(b->bytes, len, c->digest)) st = error_set(err, ERR_NOMEM, "SHA-256 failed");
+    if (!st && sha256_of(b->bytes, len, c->digest))
+        st = error_set(err, ERR_NOMEM, "SHA-256 failed");
     if (!st && !j->check) st = gguf_writer_put(j->im->w, j->tensor, offset, b->bytes, len, err);
     atomic_fetch_add(&j->bytes, len);
     return st;
@@ -78,8 +82,9 @@ static void work(void *ctx, int thread)
         /* The caller's thread alone talks to the screen. */
         if (thread != 0 || !im->o->progress || j->stop) continue;
         if (!im->o->progress(im->o->ctx, im->written + j->bytes, im->total)) {
-            error_set(&j->errors[0], ERR_CANCELLED,
-                      "interrupted; what is written stays, and the same command goes on from there");
+            error_set(
+                &j->errors[0], ERR_CANCELLED,
+                "interrupted; what is written stays, and the same command goes on from there");
             j->stop = 1;
         }
     }
@@ -89,7 +94,8 @@ static void work(void *ctx, int thread)
 static enum status run_tensor(struct importer *im, size_t i, bool check, char hex[SHA256_HEX_SIZE])
 {
     struct import_tensor *t = &im->plan.v[i];
-    struct job j = {.im = im, .tensor = i, .check = check, .n_chunks = (t->rows - 1) / t->chunk_rows + 1};
+    struct job j = {
+        .im = im, .tensor = i, .check = check, .n_chunks = (t->rows - 1) / t->chunk_rows + 1};
     struct sha256 h;
     uint8_t digest[SHA256_BYTES];
     j.chunks = calloc(j.n_chunks, sizeof *j.chunks);
@@ -151,7 +157,8 @@ static enum status do_tensor(struct importer *im, size_t i)
     return st;
 }
 
-/* ---- description ------------------------------------------------------------------------------- */
+/* ---- description -------------------------------------------------------------------------------
+ */
 
 static const char *folder_name(const char *folder, char dst[256])
 {
@@ -181,7 +188,8 @@ static enum status sampling_keys(struct importer *im)
         gguf_writer_i64(im->w, "general.sampling.top_k", GGUF_I32, json_integer_value(k));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         const json_t *v = json_object_get(j, numbers[i].field);
-        if (json_is_number(v)) gguf_writer_f64(im->w, numbers[i].key, GGUF_F32, json_number_value(v));
+        if (json_is_number(v))
+            gguf_writer_f64(im->w, numbers[i].key, GGUF_F32, json_number_value(v));
     }
     json_decref(j);
     return OK;
@@ -227,7 +235,8 @@ static enum status check_tokens(const struct importer *im)
         const struct import_tensor *t = &im->plan.v[i];
         if (strcmp(t->name.data, "token_embd.weight") != 0 || n == 0 || n == t->ne[1]) continue;
         return error_set(im->err, ERR_FORMAT,
-                         "the tokenizer has %zu tokens and the model %" PRIu64 " embeddings; they do not belong "
+                         "the tokenizer has %zu tokens and the model %" PRIu64
+                         " embeddings; they do not belong "
                          "together",
                          n, t->ne[1]);
     }
@@ -260,7 +269,8 @@ static enum status identity(const struct importer *im, char hex[SHA256_HEX_SIZE]
     return OK;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------------
+ */
 
 static enum status write_tensors(struct importer *im, const char *log)
 {
@@ -269,11 +279,12 @@ static enum status write_tensors(struct importer *im, const char *log)
     im->done = calloc(im->plan.n + 1, sizeof *im->done);
     im->buffers = calloc((size_t)im->n_threads, sizeof *im->buffers);
     if (!st && (!im->done || !im->buffers)) st = error_set(im->err, ERR_NOMEM, "out of memory");
-    for (int i = 0; i < im->n_threads && !st; i++) st = import_buffers_init(&im->buffers[i], &im->plan, im->err);
+    for (int i = 0; i < im->n_threads && !st; i++)
+        st = import_buffers_init(&im->buffers[i], &im->plan, im->err);
     if (!st) st = pool_create(im->n_threads, &im->pool, im->err);
     if (!st)
-        st = import_journal_open(&im->journal, log, id, gguf_writer_resumed(im->w), im->done, im->plan.n,
-                                 im->err);
+        st = import_journal_open(&im->journal, log, id, gguf_writer_resumed(im->w), im->done,
+                                 im->plan.n, im->err);
     for (size_t i = 0; i < im->plan.n && !st; i++) st = do_tensor(im, i);
     if (!st && im->o->progress) im->o->progress(im->o->ctx, im->total, im->total);
     return st;
@@ -319,7 +330,9 @@ enum status import_folder(const char *folder, const char *path, const struct imp
 {
     struct error local = {0};
     *report = (struct import_report){0};
-    struct importer im = {.o = o, .report = report, .err = err ? err : &local,
+    struct importer im = {.o = o,
+                          .report = report,
+                          .err = err ? err : &local,
                           .n_threads = o->n_threads > 0 ? o->n_threads : 1};
     char *part = NULL, *log = NULL;
     enum status st = OK;

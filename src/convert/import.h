@@ -11,8 +11,8 @@
 
 struct import_options {
     const char *name;     /* general.name; NULL: the folder's */
-    const char *quantize; /* a mix or type, as `hearth quantize` takes it; NULL: weights stay as exact as
-                             they are */
+    const char *quantize; /* a mix or type, as `hearth quantize` takes it; NULL: weights stay as
+                             exact as they are */
     bool exact;           /* packed weights: a larger type rather than a rounding */
     const char *pre;      /* the pre-tokenizer, instead of recognising it; or NULL */
     int n_threads;        /* 0: one */
@@ -28,13 +28,13 @@ struct import_options {
 
 /* Tensors that were stored alike and are written alike. */
 struct import_class {
-    char from[64];       /* "GPTQ, 4 bits, groups of 128" */
-    const char *to;      /* "Q4_0" */
+    char from[64];  /* "GPTQ, 4 bits, groups of 128" */
+    const char *to; /* "Q4_0" */
     uint64_t n_tensors, n_weights, bytes;
-    bool measured;       /* the three below; not where bytes are copied */
-    double max_error;    /* largest difference from what the folder's format says */
-    double rms_error;    /* root of the mean squared difference */
-    double rms;          /* root mean square of the weights themselves */
+    bool measured;    /* the three below; not where bytes are copied */
+    double max_error; /* largest difference from what the folder's format says */
+    double rms_error; /* root of the mean squared difference */
+    double rms;       /* root mean square of the weights themselves */
 };
 enum { IMPORT_MAX_CLASSES = 32 };
 

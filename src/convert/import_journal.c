@@ -1,5 +1,5 @@
-/* What an interrupted import has done. A line is worth something only where the tensor's bytes still
- * have its digest, so that nothing has to be synced while it grows.
+/* What an interrupted import has done. A line is worth something only where the tensor's bytes
+ * still have its digest, so that nothing has to be synced while it grows.
  *
  *   hearth-import 1 IDENTITY
  *   NUMBER SHA256 MAX-ERROR SUM-ERROR2 SUM2       (the last three in %a)
@@ -21,8 +21,8 @@ static void read_line(const char *line, struct import_done *done, size_t n)
     size_t i;
     double a, b, c;
     int end = 0;
-    if (sscanf(line, "%zu %64s %la %la %la%n", &i, digest, &a, &b, &c, &end) != 5 || line[end] || i >= n ||
-        !sha256_from_hex(digest, bin))
+    if (sscanf(line, "%zu %64s %la %la %la%n", &i, digest, &a, &b, &c, &end) != 5 || line[end] ||
+        i >= n || !sha256_from_hex(digest, bin))
         return;
     done[i] = (struct import_done){.done = true, .max_error = a, .sum_error2 = b, .sum2 = c};
     memcpy(done[i].digest, digest, sizeof digest);
@@ -63,7 +63,8 @@ enum status import_journal_open(struct import_journal *j, const char *path, cons
 enum status import_journal_add(struct import_journal *j, size_t i, const char *digest,
                                const struct import_tensor *t, struct error *err)
 {
-    if (fprintf(j->file, "%zu %s %a %a %a\n", i, digest, t->max_error, t->sum_error2, t->sum2) < 0 ||
+    if (fprintf(j->file, "%zu %s %a %a %a\n", i, digest, t->max_error, t->sum_error2, t->sum2) <
+            0 ||
         fflush(j->file) != 0)
         return error_set(err, ERR_IO, "cannot write %s: %s", j->path, strerror(errno));
     return OK;

@@ -15,7 +15,7 @@ struct planner {
     struct hf_sources *sources;
     const struct import_options *o;
     struct import_plan *plan;
-    uint32_t *seen;        /* [rules]: layers that the rule found a weight of */
+    uint32_t *seen;           /* [rules]: layers that the rule found a weight of */
     size_t n_other, n_behind; /* left out: other modalities, layers behind the last */
     struct error *err;
 };
@@ -68,7 +68,8 @@ static void fill(const char *pattern, const struct match *m, char *dst, size_t c
     dst[n < cap ? n : cap - 1] = 0;
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------
+ */
 
 static bool drop_prefix(const char **name, const char *prefix)
 {
@@ -78,8 +79,9 @@ static bool drop_prefix(const char **name, const char *prefix)
     return true;
 }
 
-/* A weight's name as the rules spell it: multimodal models put the language model into a part of its
- * own, models with a head put an encoder into one, and BERT's first files name norms otherwise. */
+/* A weight's name as the rules spell it: multimodal models put the language model into a part of
+ * its own, models with a head put an encoder into one, and BERT's first files name norms otherwise.
+ */
 static void plain_name(const struct hf_model *m, const char *name, char *dst, size_t cap)
 {
     size_t class = strlen(m->config.class);
@@ -91,27 +93,33 @@ static void plain_name(const struct hf_model *m, const char *name, char *dst, si
         drop_prefix(&name, "roberta.");
     else
         drop_prefix(&name, "language_model.");
-    if (headless && m->arch->without_prefix && strncmp(name, m->arch->without_prefix,
-                                                       strlen(m->arch->without_prefix)) != 0)
+    if (headless && m->arch->without_prefix &&
+        strncmp(name, m->arch->without_prefix, strlen(m->arch->without_prefix)) != 0)
         prefix = m->arch->without_prefix;
     snprintf(dst, cap, "%s%s", prefix, name);
     size_t n = strlen(dst);
-    if (m->arch->encoder && n > 6 && strcmp(dst + n - 6, ".gamma") == 0) snprintf(dst + n - 6, 8, ".weight");
-    if (m->arch->encoder && n > 5 && strcmp(dst + n - 5, ".beta") == 0) snprintf(dst + n - 5, 6, ".bias");
+    if (m->arch->encoder && n > 6 && strcmp(dst + n - 6, ".gamma") == 0)
+        snprintf(dst + n - 6, 8, ".weight");
+    if (m->arch->encoder && n > 5 && strcmp(dst + n - 5, ".beta") == 0)
+        snprintf(dst + n - 5, 6, ".bias");
 }
 
 static bool is_other_modality(const char *name)
 {
     static const char *const prefixes[] = {
-        "vision_tower.", "vision_model.", "multi_modal_projector.", "visual.", "audio_tower.",
-        "model.vision_tower.", "model.vision_model.", "model.multi_modal_projector.", "model.visual.",
+        "vision_tower.",          "vision_model.",
+        "multi_modal_projector.", "visual.",
+        "audio_tower.",           "model.vision_tower.",
+        "model.vision_model.",    "model.multi_modal_projector.",
+        "model.visual.",
     };
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0) return true;
     return false;
 }
 
-/* ---- tensors ---------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------
+ */
 
 static enum status no_memory(struct error *err)
 {
@@ -165,13 +173,16 @@ static enum status add_part(struct planner *p, const struct hf_rule *rule, const
     if (!st && rule->fix) st = rule->fix(p->m, &view, p->err);
     if (st) return st;
     if (strlen(name) > MAX_TENSOR_NAME)
-        return error_set(p->err, ERR_LIMIT, "tensor '%s' has a name longer than llama.cpp reads", name);
+        return error_set(p->err, ERR_LIMIT, "tensor '%s' has a name longer than llama.cpp reads",
+                         name);
     struct import_tensor *t = find(p->plan, name);
     if (t && !expert)
-        return error_set(p->err, ERR_FORMAT, "two weights become tensor '%s'; one of them is '%.200s'", name,
+        return error_set(p->err, ERR_FORMAT,
+                         "two weights become tensor '%s'; one of them is '%.200s'", name,
                          src->name.data);
     if (expert && m->expert >= p->m->n_expert)
-        return error_set(p->err, ERR_FORMAT, "weight '%.200s' is of an expert behind the config's %" PRIu32,
+        return error_set(p->err, ERR_FORMAT,
+                         "weight '%.200s' is of an expert behind the config's %" PRIu32,
                          src->name.data, p->m->n_expert);
     if (!t && !(t = add_tensor(p->plan, name))) return no_memory(p->err);
     size_t at = expert ? m->expert : 0;
@@ -186,7 +197,8 @@ static enum status add_part(struct planner *p, const struct hf_rule *rule, const
 /* Quantizers give every matrix a bias, of zeros where the model has none. */
 static bool is_zero_bias(const struct hf_source *s)
 {
-    if (s->kind != HF_PLAIN || s->name.len < 5 || strcmp(s->name.data + s->name.len - 5, ".bias") != 0)
+    if (s->kind != HF_PLAIN || s->name.len < 5 ||
+        strcmp(s->name.data + s->name.len - 5, ".bias") != 0)
         return false;
     for (uint64_t i = 0; i < s->data->size; i++)
         if (s->data->data[i]) return false;
@@ -222,25 +234,30 @@ static enum status place_source(struct planner *p, struct hf_source *src)
         return OK;
     }
     return error_set(p->err, ERR_UNSUPPORTED,
-                     "weight '%.200s' is not one that %s models have; a model of another form cannot be imported",
+                     "weight '%.200s' is not one that %s models have; a model of another form "
+                     "cannot be imported",
                      src->name.data, p->m->arch->name);
 }
 
-/* ---- is it all there -------------------------------------------------------------------------- */
+/* ---- is it all there --------------------------------------------------------------------------
+ */
 
 static enum status check_tensor(const struct planner *p, const struct import_tensor *t)
 {
     for (size_t i = 0; i < t->n_parts; i++) {
         const struct hf_view *v = &t->parts[i], *first = &t->parts[0];
         if (!v->src)
-            return error_set(p->err, ERR_FORMAT, "expert %zu of tensor '%s' is missing", i, t->name.data);
-        if (v->rows != first->rows || v->cols != first->cols || v->n != first->n || v->n_dims != first->n_dims)
-            return error_set(p->err, ERR_FORMAT, "weight '%.200s' has another shape than the other experts",
+            return error_set(p->err, ERR_FORMAT, "expert %zu of tensor '%s' is missing", i,
+                             t->name.data);
+        if (v->rows != first->rows || v->cols != first->cols || v->n != first->n ||
+            v->n_dims != first->n_dims)
+            return error_set(p->err, ERR_FORMAT,
+                             "weight '%.200s' has another shape than the other experts",
                              v->src->name.data);
     }
     if (t->n_parts > 1 && (t->n_parts != p->m->n_expert || t->parts[0].n_dims != 2))
-        return error_set(p->err, ERR_FORMAT, "tensor '%s' has %zu experts of %" PRIu32, t->name.data,
-                         t->n_parts, p->m->n_expert);
+        return error_set(p->err, ERR_FORMAT, "tensor '%s' has %zu experts of %" PRIu32,
+                         t->name.data, t->n_parts, p->m->n_expert);
     return OK;
 }
 
@@ -251,18 +268,22 @@ static enum status check_complete(const struct planner *p)
     enum status st = OK;
     for (size_t i = 0; p->m->arch->rules[i].from; i++)
         if (p->m->arch->rules[i].every_layer && p->seen[i] != p->m->n_layer)
-            return error_set(p->err, ERR_FORMAT, "%" PRIu32 " of %" PRIu32 " layers have no weight '%s'",
+            return error_set(p->err, ERR_FORMAT,
+                             "%" PRIu32 " of %" PRIu32 " layers have no weight '%s'",
                              p->m->n_layer - p->seen[i], p->m->n_layer, p->m->arch->rules[i].from);
-    if (!embd) return error_set(p->err, ERR_FORMAT, "%s: no token embedding among the weights", p->m->folder);
+    if (!embd)
+        return error_set(p->err, ERR_FORMAT, "%s: no token embedding among the weights",
+                         p->m->folder);
     hf_config_u32(&p->m->config, "hidden_size|n_embd", &width, NULL);
     if (embd->parts[0].n_dims != 2 || embd->parts[0].cols != width)
-        return error_set(p->err, ERR_FORMAT, "the token embedding is not %" PRIu32 " wide, as the config says",
-                         width);
+        return error_set(p->err, ERR_FORMAT,
+                         "the token embedding is not %" PRIu32 " wide, as the config says", width);
     for (size_t i = 0; i < p->plan->n && !st; i++) st = check_tensor(p, &p->plan->v[i]);
     return st;
 }
 
-/* ---- shapes ----------------------------------------------------------------------------------- */
+/* ---- shapes -----------------------------------------------------------------------------------
+ */
 
 static void finish_shape(struct import_tensor *t)
 {
@@ -317,7 +338,8 @@ static enum status add_extras(struct planner *p)
     return OK;
 }
 
-static void notice(const struct planner *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void notice(const struct planner *p, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 static void notice(const struct planner *p, const char *fmt, ...)
 {
     char line[300];
@@ -328,7 +350,8 @@ static void notice(const struct planner *p, const char *fmt, ...)
     if (p->o->notice) p->o->notice(p->o->ctx, line);
 }
 
-/* ---- the report ------------------------------------------------------------------------------- */
+/* ---- the report -------------------------------------------------------------------------------
+ */
 
 static void classify(struct import_plan *plan, struct import_report *r)
 {
@@ -338,7 +361,8 @@ static void classify(struct import_plan *plan, struct import_report *r)
         char from[64] = "computed";
         if (t->parts) hf_source_describe(t->parts[0].src, from, sizeof from);
         size_t c = 0;
-        while (c < r->n_classes && (strcmp(r->classes[c].from, from) != 0 || strcmp(r->classes[c].to, to) != 0))
+        while (c < r->n_classes &&
+               (strcmp(r->classes[c].from, from) != 0 || strcmp(r->classes[c].to, to) != 0))
             c++;
         if (c == IMPORT_MAX_CLASSES) c--;
         if (c == r->n_classes) {
@@ -354,8 +378,9 @@ static void classify(struct import_plan *plan, struct import_report *r)
     r->n_tensors = plan->n;
 }
 
-enum status import_plan_make(struct hf_model *m, struct hf_sources *s, const struct import_options *o,
-                             struct import_plan *out, struct import_report *report, struct error *err)
+enum status import_plan_make(struct hf_model *m, struct hf_sources *s,
+                             const struct import_options *o, struct import_plan *out,
+                             struct import_report *report, struct error *err)
 {
     *out = (struct import_plan){0};
     struct planner p = {.m = m, .sources = s, .o = o, .plan = out, .err = err};
@@ -373,7 +398,9 @@ enum status import_plan_make(struct hf_model *m, struct hf_sources *s, const str
     }
     if (!st && p.n_other) notice(&p, "%zu weights for images or sound are left out", p.n_other);
     if (!st && p.n_behind)
-        notice(&p, "%zu weights of layers behind the last one (for predicting several tokens) are left out",
+        notice(&p,
+               "%zu weights of layers behind the last one (for predicting several tokens) are left "
+               "out",
                p.n_behind);
     if (!st) classify(out, report);
     if (st) import_plan_fini(out);

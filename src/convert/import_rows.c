@@ -3,11 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/import_int.h"
 #include "convert/block_pack.h"
+#include "convert/import_int.h"
 #include "quant/quant.h"
 
-enum status import_buffers_init(struct import_buffers *b, const struct import_plan *p, struct error *err)
+enum status import_buffers_init(struct import_buffers *b, const struct import_plan *p,
+                                struct error *err)
 {
     uint64_t cols = 1, bytes = 1;
     for (size_t i = 0; i < p->n; i++) {
@@ -21,7 +22,9 @@ enum status import_buffers_init(struct import_buffers *b, const struct import_pl
         .numbers = calloc(cols, sizeof(int16_t)),
         .bytes = malloc(bytes),
     };
-    return b->floats && b->decoded && b->numbers && b->bytes ? OK : error_set(err, ERR_NOMEM, "out of memory");
+    return b->floats && b->decoded && b->numbers && b->bytes
+               ? OK
+               : error_set(err, ERR_NOMEM, "out of memory");
 }
 
 void import_buffers_fini(struct import_buffers *b)
@@ -66,12 +69,13 @@ static enum status import_row(const struct import_tensor *t, uint64_t row, uint8
         fine = q->encode(b->floats, NULL, dst, t->cols / q->block_elems);
     if (fine && t->measured) measure(t, dst, b, e);
     if (fine) return OK;
-    return error_set(err, ERR_FORMAT, "weight '%.200s' has values that %s cannot hold: not finite, or too large",
+    return error_set(err, ERR_FORMAT,
+                     "weight '%.200s' has values that %s cannot hold: not finite, or too large",
                      v->src->name.data, q->name);
 }
 
-enum status import_rows(const struct import_tensor *t, uint64_t row, uint64_t n, struct import_buffers *b,
-                        struct import_errors *e, struct error *err)
+enum status import_rows(const struct import_tensor *t, uint64_t row, uint64_t n,
+                        struct import_buffers *b, struct import_errors *e, struct error *err)
 {
     *e = (struct import_errors){0};
     if (t->way == IMPORT_VALUES) {

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "convert/import_int.h"
 #include "convert/block_pack.h"
+#include "convert/import_int.h"
 #include "convert/quantize_plan.h"
 #include "quant/quant.h"
 
@@ -11,8 +11,8 @@
 static bool stays_f32(const struct import_tensor *t)
 {
     static const char *const suffixes[] = {
-        "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight", "position_embd.weight",
-        "token_types.weight",
+        "_norm.weight",         "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight",
+        "position_embd.weight", "token_types.weight",
     };
     const char *name = t->name.data;
     size_t n = t->name.len;
@@ -29,7 +29,9 @@ static uint32_t plain_type(const struct hf_view *v)
 {
     if (v->src->kind == HF_FP8) return QUANT_BF16;
     if (v->src->kind != HF_PLAIN) return QUANT_F16;
-    return v->src->data->type == ST_F16 ? QUANT_F16 : v->src->data->type == ST_BF16 ? QUANT_BF16 : QUANT_F32;
+    return v->src->data->type == ST_F16    ? QUANT_F16
+           : v->src->data->type == ST_BF16 ? QUANT_BF16
+                                           : QUANT_F32;
 }
 
 static bool all_of_kind(const struct import_tensor *t, enum hf_kind a, enum hf_kind b)
@@ -59,7 +61,8 @@ static void choose(struct import_tensor *t, bool exact)
     if (all_of_kind(t, HF_GPTQ, HF_AWQ)) {
         t->type = pack_type(t->parts, t->n_parts, exact);
         if (t->type != QUANT_F16) t->way = IMPORT_PACK;
-    } else if (all_of_kind(t, HF_MXFP4, HF_MXFP4) && contiguous_rows(&t->parts[0]) && t->cols % 32 == 0) {
+    } else if (all_of_kind(t, HF_MXFP4, HF_MXFP4) && contiguous_rows(&t->parts[0]) &&
+               t->cols % 32 == 0) {
         t->type = QUANT_MXFP4;
         t->way = IMPORT_MXFP4;
     }
@@ -105,7 +108,8 @@ static uint32_t file_type(const struct import_plan *p)
     for (size_t k = 0; k < sizeof types / sizeof *types; k++) {
         uint64_t n = 0;
         for (size_t i = 0; i < p->n; i++)
-            if (p->v[i].type == types[k].type && p->v[i].n_dims > 1) n += p->v[i].rows * p->v[i].cols;
+            if (p->v[i].type == types[k].type && p->v[i].n_dims > 1)
+                n += p->v[i].rows * p->v[i].cols;
         if (n > most) {
             most = n;
             best = types[k].file;
@@ -114,10 +118,10 @@ static uint32_t file_type(const struct import_plan *p)
     return best;
 }
 
-/* What a person asked for: the mix's choice for each matrix, given the plain type that its numbers have.
- * MXFP4 as published stays: the models were trained in it. */
-static enum status quantize(const struct hf_model *m, const struct quantize_mix *mix, struct import_plan *p,
-                            struct error *err)
+/* What a person asked for: the mix's choice for each matrix, given the plain type that its numbers
+ * have. MXFP4 as published stays: the models were trained in it. */
+static enum status quantize(const struct hf_model *m, const struct quantize_mix *mix,
+                            struct import_plan *p, struct error *err)
 {
     struct quantize_choices c = {.mix = mix, .output = -1, .token_embd = -1};
     struct quantize_model qm = {m->n_layer, m->n_head, m->n_head_kv, m->n_expert};
@@ -126,8 +130,8 @@ static enum status quantize(const struct hf_model *m, const struct quantize_mix 
     for (size_t i = 0; i < p->n; i++) {
         const struct import_tensor *t = &p->v[i];
         bool packed = t->way == IMPORT_PACK;
-        q[i] = (struct quantize_tensor){.name = t->name.data, .n_dims = t->n_dims,
-                                        .from = packed ? QUANT_F16 : t->type};
+        q[i] = (struct quantize_tensor){
+            .name = t->name.data, .n_dims = t->n_dims, .from = packed ? QUANT_F16 : t->type};
         memcpy(q[i].ne, t->ne, sizeof q[i].ne);
     }
     enum status st = quantize_plan(&c, &qm, q, p->n, err);
@@ -137,22 +141,24 @@ static enum status quantize(const struct hf_model *m, const struct quantize_mix 
         t->type = q[i].to;
         t->way = IMPORT_ENCODE;
         if (!quant_find(t->type)->encode)
-            st = error_set(err, ERR_UNSUPPORTED, "tensors cannot be written as %s", quant_find(t->type)->name);
+            st = error_set(err, ERR_UNSUPPORTED, "tensors cannot be written as %s",
+                           quant_find(t->type)->name);
     }
     free(q);
     return st;
 }
 
-enum status import_plan_types(struct hf_model *m, const struct import_options *o, struct import_plan *p,
-                              struct error *err)
+enum status import_plan_types(struct hf_model *m, const struct import_options *o,
+                              struct import_plan *p, struct error *err)
 {
     for (size_t i = 0; i < p->n; i++) choose(&p->v[i], o->exact);
     p->file_type = file_type(p);
     if (o->quantize) {
         const struct quantize_mix *mix = quantize_mix_find(o->quantize);
         if (!mix)
-            return error_set(err, ERR_INVALID, "no type or mix is called '%.40s'; 'hearth help quantize' lists "
-                                               "them",
+            return error_set(err, ERR_INVALID,
+                             "no type or mix is called '%.40s'; 'hearth help quantize' lists "
+                             "them",
                              o->quantize);
         enum status st = quantize(m, mix, p, err);
         if (st) return st;

@@ -11,8 +11,8 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Calls for each whole number of more digits than are safe, outside of strings: counts them, and, where
- * dst is not NULL, copies the text with ".0" behind each. Returns the count. */
+/* Calls for each whole number of more digits than are safe, outside of strings: counts them, and,
+ * where dst is not NULL, copies the text with ".0" behind each. Returns the count. */
 static size_t lengthen(const char *text, size_t len, char *dst)
 {
     size_t found = 0, run = 0;

@@ -90,15 +90,15 @@ static enum status open_temporary(struct gguf_writer *w, struct error *err)
     return os_error(w, "create", err);
 }
 
-/* The lock ends with the process. The name is looked up again under it: another process may have given
- * the file its final name between our opening and our locking. */
+/* The lock ends with the process. The name is looked up again under it: another process may have
+ * given the file its final name between our opening and our locking. */
 static enum status open_part(struct gguf_writer *w, struct error *err)
 {
     struct stat mine, named;
     w->fd = open(w->tmp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (w->fd < 0) return os_error(w, "create", err);
-    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 || fstat(w->fd, &mine) != 0 || stat(w->tmp, &named) != 0 ||
-        mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
+    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 || fstat(w->fd, &mine) != 0 ||
+        stat(w->tmp, &named) != 0 || mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
         close(w->fd);
         w->fd = -1;
         return error_set(err, ERR_BUSY, "another process is writing %s; wait for it", w->tmp);
@@ -126,7 +126,8 @@ static bool same_bytes(const struct gguf_writer *w, uint64_t at, const void *wan
     char chunk[4096];
     for (size_t i = 0; i < len; i += sizeof chunk) {
         size_t n = len - i < sizeof chunk ? len - i : sizeof chunk;
-        if (!read_at(w, at + i, chunk, n) || memcmp(chunk, (const char *)want + i, n) != 0) return false;
+        if (!read_at(w, at + i, chunk, n) || memcmp(chunk, (const char *)want + i, n) != 0)
+            return false;
     }
     return true;
 }
@@ -181,15 +182,18 @@ bool gguf_writer_resumed(const struct gguf_writer *w)
     return w->resumed;
 }
 
-enum status gguf_writer_get(struct gguf_writer *w, size_t i, uint64_t offset, void *data, size_t len,
-                            struct error *err)
+enum status gguf_writer_get(struct gguf_writer *w, size_t i, uint64_t offset, void *data,
+                            size_t len, struct error *err)
 {
     uint64_t end;
-    if (w->fd < 0 || i >= w->n_tensors || !checked_add(offset, len, &end) || end > w->places[i].bytes)
-        return error_set(err, ERR_INVALID, "cannot read %s: %zu bytes of tensor %zu are not part of it",
-                         w->path, len, i);
-    return read_at(w, w->data_start + w->places[i].offset + offset, data, len) ? OK
-                                                                               : os_error(w, "read", err);
+    if (w->fd < 0 || i >= w->n_tensors || !checked_add(offset, len, &end) ||
+        end > w->places[i].bytes)
+        return error_set(err, ERR_INVALID,
+                         "cannot read %s: %zu bytes of tensor %zu are not part of it", w->path, len,
+                         i);
+    return read_at(w, w->data_start + w->places[i].offset + offset, data, len)
+               ? OK
+               : os_error(w, "read", err);
 }
 
 void gguf_writer_have(struct gguf_writer *w, size_t i)

@@ -1,4 +1,5 @@
-/* A JSON reader for headers: RFC 8259, values taken one after the other in the order of the text. */
+/* A JSON reader for headers: RFC 8259, values taken one after the other in the order of the text.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,8 @@ enum status json_scan_fail(struct json_scan *j, const char *what)
 
 static void skip_space(struct json_scan *j)
 {
-    while (j->p < j->end && (*j->p == ' ' || *j->p == '\t' || *j->p == '\n' || *j->p == '\r')) j->p++;
+    while (j->p < j->end && (*j->p == ' ' || *j->p == '\t' || *j->p == '\n' || *j->p == '\r'))
+        j->p++;
 }
 
 bool json_scan_take(struct json_scan *j, char c)
@@ -152,7 +154,8 @@ enum status json_scan_skip(struct json_scan *j)
             if (json_scan_take(j, open[depth - 1])) {
                 depth--;
             } else {
-                if (c == '{' && ((st = json_scan_string(j, NULL, 0)) || (st = json_scan_expect(j, ':'))))
+                if (c == '{' &&
+                    ((st = json_scan_string(j, NULL, 0)) || (st = json_scan_expect(j, ':'))))
                     return st;
                 continue;
             }

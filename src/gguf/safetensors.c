@@ -39,9 +39,9 @@ static enum status add_shard(struct safetensors *s, char *path, struct error *er
         v = reallocarray(s->shards, s->n_shards + 1, sizeof *v);
     if (!v) {
         bool many = path && s->n_shards == SAFETENSORS_MAX_SHARDS;
-        enum status st = many ? error_set(err, ERR_LIMIT, "%s: more than %d files", path,
-                                          SAFETENSORS_MAX_SHARDS)
-                              : no_memory(err);
+        enum status st =
+            many ? error_set(err, ERR_LIMIT, "%s: more than %d files", path, SAFETENSORS_MAX_SHARDS)
+                 : no_memory(err);
         free(path);
         return st;
     }
@@ -60,7 +60,8 @@ static char *join(const char *folder, const char *file)
     return asprintf(&path, "%s/%s", folder, file) < 0 ? NULL : path;
 }
 
-/* ---- with an index ---------------------------------------------------------------------------- */
+/* ---- with an index ----------------------------------------------------------------------------
+ */
 
 /* A shard lies beside its index: anything else would read files that are no part of the model. */
 static enum status check_file_name(const char *index, const char *file, struct error *err)
@@ -69,8 +70,9 @@ static enum status check_file_name(const char *index, const char *file, struct e
     static const char suffix[] = ".safetensors";
     if (strchr(file, '/') || file[0] == '.' || n < sizeof suffix ||
         strcmp(file + n - (sizeof suffix - 1), suffix) != 0)
-        return error_set(err, ERR_FORMAT, "%s: it names the file '%.200s', which is no shard beside it",
-                         index, file);
+        return error_set(err, ERR_FORMAT,
+                         "%s: it names the file '%.200s', which is no shard beside it", index,
+                         file);
     return OK;
 }
 
@@ -110,7 +112,8 @@ static enum status read_map(struct json_scan *j, struct promises *p)
         char tensor[SAFETENSORS_MAX_NAME + 1], file[256];
         if ((st = json_scan_string(j, tensor, sizeof tensor)) || (st = json_scan_expect(j, ':')) ||
             (st = json_scan_string(j, file, sizeof file)) ||
-            (st = check_file_name(j->path, file, j->err)) || (st = add_promise(p, tensor, file, j->err)))
+            (st = check_file_name(j->path, file, j->err)) ||
+            (st = add_promise(p, tensor, file, j->err)))
             return st;
     } while (json_scan_take(j, ','));
     return json_scan_expect(j, '}');
@@ -128,7 +131,9 @@ static enum status read_index(const char *path, struct promises *p, struct error
     if (!st && !json_scan_take(&j, '}')) {
         do {
             char field[64];
-            if ((st = json_scan_string(&j, field, sizeof field)) || (st = json_scan_expect(&j, ':'))) break;
+            if ((st = json_scan_string(&j, field, sizeof field)) ||
+                (st = json_scan_expect(&j, ':')))
+                break;
             bool map = strcmp(field, "weight_map") == 0;
             if (map && seen) st = json_scan_fail(&j, "a second weight_map");
             if (!st) st = map ? read_map(&j, p) : json_scan_skip(&j);
@@ -163,8 +168,8 @@ static enum status keep_promises(const struct safetensors *s, const char *folder
     for (size_t i = 0; i < p->n; i++) {
         const struct safetensor *t = safetensors_find(s, p->v[i].tensor);
         if (t && strcmp(strrchr(s->shards[t->shard].path, '/') + 1, p->v[i].file) == 0) continue;
-        return error_set(err, ERR_FORMAT, "%s/%s: it says that '%.100s' is in %s, which lacks it", folder,
-                         index_name, p->v[i].tensor, p->v[i].file);
+        return error_set(err, ERR_FORMAT, "%s/%s: it says that '%.100s' is in %s, which lacks it",
+                         folder, index_name, p->v[i].tensor, p->v[i].file);
     }
     return OK;
 }
@@ -179,7 +184,8 @@ static enum status open_indexed(struct safetensors *s, const char *folder, const
         if (i && strcmp(p.v[i].file, p.v[i - 1].file) == 0) continue;
         st = add_shard(s, join(folder, p.v[i].file), err);
         if (st == ERR_NOT_FOUND)
-            st = error_prefix(err, "%s names a file that is not there; fetch the whole model", index_name);
+            st = error_prefix(err, "%s names a file that is not there; fetch the whole model",
+                              index_name);
     }
     if (!st) st = build_index(s, err);
     if (!st) st = keep_promises(s, folder, &p, err);
@@ -187,7 +193,8 @@ static enum status open_indexed(struct safetensors *s, const char *folder, const
     return st;
 }
 
-/* ---- without ---------------------------------------------------------------------------------- */
+/* ---- without ----------------------------------------------------------------------------------
+ */
 
 static int is_shard(const struct dirent *e)
 {
@@ -200,7 +207,8 @@ static unsigned shard_count(const char *name, unsigned *no)
 {
     const char *of = strstr(name, "-of-");
     unsigned count;
-    if (!of || of - name < 6 || sscanf(of - 6, "-%5u-of-%5u.safetensors", no, &count) != 2) return 0;
+    if (!of || of - name < 6 || sscanf(of - 6, "-%5u-of-%5u.safetensors", no, &count) != 2)
+        return 0;
     return count;
 }
 
@@ -212,16 +220,19 @@ static enum status open_listed(struct safetensors *s, const char *folder, struct
     unsigned no = 0, count = 0;
     if (n < 0) st = error_set(err, ERR_IO, "cannot list %s: %s", folder, strerror(errno));
     if (n == 0)
-        st = error_set(err, ERR_NOT_FOUND, "%s: no *.safetensors file in it (pickled *.bin and *.pth "
-                                           "files are not read: they may hold programs)", folder);
+        st = error_set(err, ERR_NOT_FOUND,
+                       "%s: no *.safetensors file in it (pickled *.bin and *.pth "
+                       "files are not read: they may hold programs)",
+                       folder);
     if (n > 1)
         for (int i = 0; i < n && !st; i++) {
             count = shard_count(list[i]->d_name, &no);
             if (count != (unsigned)n || no != (unsigned)i + 1)
-                st = error_set(err, ERR_NOT_FOUND,
-                               "%s: %d *.safetensors files without an index, and not all of one model; "
-                               "name one of them, or fetch %s",
-                               folder, n, index_name);
+                st = error_set(
+                    err, ERR_NOT_FOUND,
+                    "%s: %d *.safetensors files without an index, and not all of one model; "
+                    "name one of them, or fetch %s",
+                    folder, n, index_name);
         }
     if (n == 1 && shard_count(list[0]->d_name, &no) > 1)
         st = error_set(err, ERR_NOT_FOUND, "%s: only %s is there; fetch the whole model", folder,
@@ -284,7 +295,8 @@ enum status safetensors_open_memory(const void *data, size_t size, const char *n
     enum status st = ERR_NOMEM;
     if (s->shards) {
         s->n_shards = 1;
-        s->shards[0] = (struct safetensors_shard){.path = strdup(name), .map = {.data = data, .size = size}};
+        s->shards[0] =
+            (struct safetensors_shard){.path = strdup(name), .map = {.data = data, .size = size}};
         if (s->shards[0].path) st = OK;
     }
     if (st) st = no_memory(err);
@@ -311,7 +323,8 @@ void safetensors_close(struct safetensors *s)
     free(s);
 }
 
-/* ---- what is inside --------------------------------------------------------------------------- */
+/* ---- what is inside ---------------------------------------------------------------------------
+ */
 
 size_t safetensors_count(const struct safetensors *s)
 {

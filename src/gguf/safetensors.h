@@ -57,7 +57,8 @@ void safetensors_close(struct safetensors *s); /* NULL is fine */
 size_t safetensors_count(const struct safetensors *s);
 /* In the order of the shards, and of each shard's header. */
 const struct safetensor *safetensors_at(const struct safetensors *s, size_t i);
-const struct safetensor *safetensors_find(const struct safetensors *s, const char *name); /* or NULL */
+const struct safetensor *safetensors_find(const struct safetensors *s,
+                                          const char *name); /* or NULL */
 
 size_t safetensors_n_shards(const struct safetensors *s);
 uint64_t safetensors_bytes(const struct safetensors *s); /* of all shards */

@@ -39,8 +39,9 @@ static enum status read_type(struct json_scan *j, const char *tensor, struct saf
         t->type = (enum safetensor_type)i;
         return OK;
     }
-    return error_set(j->err, ERR_UNSUPPORTED, "%s: tensor '%s' has the type %s, which Hearth does not know",
-                     j->path, tensor, word);
+    return error_set(j->err, ERR_UNSUPPORTED,
+                     "%s: tensor '%s' has the type %s, which Hearth does not know", j->path, tensor,
+                     word);
 }
 
 static enum status read_shape(struct json_scan *j, const char *tensor, struct safetensor *t)
@@ -51,8 +52,8 @@ static enum status read_shape(struct json_scan *j, const char *tensor, struct sa
     if (st || json_scan_take(j, ']')) return st;
     do {
         if (t->n_dims == SAFETENSORS_MAX_DIMS)
-            return error_set(j->err, ERR_LIMIT, "%s: tensor '%s' has more than %d dimensions", j->path,
-                             tensor, SAFETENSORS_MAX_DIMS);
+            return error_set(j->err, ERR_LIMIT, "%s: tensor '%s' has more than %d dimensions",
+                             j->path, tensor, SAFETENSORS_MAX_DIMS);
         uint64_t *n = &t->shape[t->n_dims++];
         if ((st = json_scan_u64(j, n))) return st;
         if (!checked_mul(t->count, *n, &t->count))
@@ -82,7 +83,8 @@ static enum status read_entry(struct json_scan *j, const char *name, struct safe
     if (st) return st;
     do {
         char field[16];
-        if ((st = json_scan_string(j, field, sizeof field)) || (st = json_scan_expect(j, ':'))) return st;
+        if ((st = json_scan_string(j, field, sizeof field)) || (st = json_scan_expect(j, ':')))
+            return st;
         if (strcmp(field, "dtype") == 0) {
             bit = DTYPE;
             st = read_type(j, name, t);
@@ -94,19 +96,19 @@ static enum status read_entry(struct json_scan *j, const char *name, struct safe
             bit = OFFSETS;
             st = read_offsets(j, at);
         } else {
-            return error_set(j->err, ERR_FORMAT, "%s: tensor '%s' has the unknown field '%s'", j->path,
-                             name, field);
+            return error_set(j->err, ERR_FORMAT, "%s: tensor '%s' has the unknown field '%s'",
+                             j->path, name, field);
         }
         if (st) return st;
         if (seen & bit)
-            return error_set(j->err, ERR_FORMAT, "%s: tensor '%s' has its '%s' twice", j->path, name,
-                             field);
+            return error_set(j->err, ERR_FORMAT, "%s: tensor '%s' has its '%s' twice", j->path,
+                             name, field);
         seen |= bit;
     } while (json_scan_take(j, ','));
     if ((st = json_scan_expect(j, '}'))) return st;
     if (seen != (DTYPE | SHAPE | OFFSETS))
-        return error_set(j->err, ERR_FORMAT, "%s: tensor '%s' lacks its dtype, shape or data_offsets",
-                         j->path, name);
+        return error_set(j->err, ERR_FORMAT,
+                         "%s: tensor '%s' lacks its dtype, shape or data_offsets", j->path, name);
     return OK;
 }
 
@@ -116,12 +118,13 @@ static enum status check_place(struct json_scan *j, const char *name, const stru
     uint64_t need;
     if (at[0] > at[1] || at[1] > data_bytes)
         return error_set(j->err, ERR_FORMAT,
-                         "%s: tensor '%s' claims bytes %" PRIu64 " to %" PRIu64
-                         " of %" PRIu64 " there are; the file is cut off or damaged",
+                         "%s: tensor '%s' claims bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64
+                         " there are; the file is cut off or damaged",
                          j->path, name, at[0], at[1], data_bytes);
     if (!checked_mul(t->count, types[t->type].size, &need) || need != at[1] - at[0])
         return error_set(j->err, ERR_FORMAT,
-                         "%s: tensor '%s' has %" PRIu64 " bytes, which its shape and type do not give",
+                         "%s: tensor '%s' has %" PRIu64
+                         " bytes, which its shape and type do not give",
                          j->path, name, at[1] - at[0]);
     return OK;
 }
@@ -129,7 +132,8 @@ static enum status check_place(struct json_scan *j, const char *name, const stru
 static struct safetensor *append(struct safetensors *s, const struct json_scan *j, enum status *st)
 {
     if (s->n == SAFETENSORS_MAX_TENSORS) {
-        *st = error_set(j->err, ERR_LIMIT, "%s: more than %d tensors", j->path, SAFETENSORS_MAX_TENSORS);
+        *st = error_set(j->err, ERR_LIMIT, "%s: more than %d tensors", j->path,
+                        SAFETENSORS_MAX_TENSORS);
         return NULL;
     }
     if (s->n == s->cap) {
@@ -154,7 +158,8 @@ static enum status read_tensors(struct safetensors *s, size_t shard, struct json
     do {
         char name[SAFETENSORS_MAX_NAME + 1];
         uint64_t at[2];
-        if ((st = json_scan_string(j, name, sizeof name)) || (st = json_scan_expect(j, ':'))) return st;
+        if ((st = json_scan_string(j, name, sizeof name)) || (st = json_scan_expect(j, ':')))
+            return st;
         if (strcmp(name, "__metadata__") == 0) {
             if ((st = json_scan_skip(j))) return st;
             continue;
@@ -181,7 +186,8 @@ static int by_place(const void *pa, const void *pb)
 }
 
 /* Every byte after the header belongs to one tensor, as the reference implementation demands. */
-static enum status check_places(struct safetensors *s, size_t shard, size_t first, struct error *err)
+static enum status check_places(struct safetensors *s, size_t shard, size_t first,
+                                struct error *err)
 {
     const struct safetensors_shard *sh = &s->shards[shard];
     size_t n = s->n - first;
@@ -215,11 +221,12 @@ enum status safetensors_parse(struct safetensors *s, size_t shard, struct error 
     uint64_t n = gguf_load_u64(sh->map.data);
     if (n > SAFETENSORS_MAX_HEADER)
         return error_set(err, ERR_LIMIT,
-                         "%s: its header claims %" PRIu64 " bytes; more than 100 MB is refused", sh->path,
-                         n);
+                         "%s: its header claims %" PRIu64 " bytes; more than 100 MB is refused",
+                         sh->path, n);
     if (n > sh->map.size - 8)
         return error_set(err, ERR_FORMAT,
-                         "%s: its header of %" PRIu64 " bytes is longer than the file, which is cut off "
+                         "%s: its header of %" PRIu64
+                         " bytes is longer than the file, which is cut off "
                          "or no safetensors file",
                          sh->path, n);
     sh->header_bytes = 8 + n;

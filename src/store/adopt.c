@@ -1,5 +1,5 @@
-/* Model files made on this machine: written into the store's own folder, so that giving them their name
- * moves no bytes. */
+/* Model files made on this machine: written into the store's own folder, so that giving them their
+ * name moves no bytes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -12,7 +12,8 @@
 #include "gguf/gguf.h"
 #include "store/store_int.h"
 
-enum status store_import_path(const struct store *s, const char *name, char **out, struct error *err)
+enum status store_import_path(const struct store *s, const char *name, char **out,
+                              struct error *err)
 {
     enum status st = store_path(s, STORE_IMPORT, name, out, err);
     if (st) return st;
@@ -51,7 +52,8 @@ static enum status digest_file(const char *path, const struct store_events *ev, 
 }
 
 /* Under the digest's lock. A file that is there already is the same file. */
-static enum status place_blob(const struct store *s, const char *path, const char *digest, struct error *err)
+static enum status place_blob(const struct store *s, const char *path, const char *digest,
+                              struct error *err)
 {
     char *blob;
     enum status st = store_path(s, STORE_BLOB, digest, &blob, err);
@@ -66,8 +68,8 @@ static enum status place_blob(const struct store *s, const char *path, const cha
     return st;
 }
 
-static enum status describe(const struct store *s, const char *name, const char *digest, json_t **out,
-                            struct error *err)
+static enum status describe(const struct store *s, const char *name, const char *digest,
+                            json_t **out, struct error *err)
 {
     char *blob;
     struct gguf *g;
@@ -96,7 +98,8 @@ static enum status name_it(const struct store *s, const struct manifest *m, cons
 }
 
 static enum status adopt_locked(const struct store *s, const char *name, const char *path,
-                                const char *source, const struct store_events *ev, struct error *err)
+                                const char *source, const struct store_events *ev,
+                                struct error *err)
 {
     struct manifest m = {.name = name, .source = source, .digest_from = "file"};
     struct store_lock lock = {-1};
@@ -116,8 +119,9 @@ static enum status adopt_locked(const struct store *s, const char *name, const c
     return st;
 }
 
-enum status store_adopt(const struct store *s, const char *name, const char *path, const char *source,
-                        const struct store_events *ev, struct store_model *out, struct error *err)
+enum status store_adopt(const struct store *s, const char *name, const char *path,
+                        const char *source, const struct store_events *ev, struct store_model *out,
+                        struct error *err)
 {
     struct store_lock lock;
     *out = (struct store_model){0};

@@ -20,11 +20,13 @@ void st_begin(struct st_build *b)
     buf_init(&b->data, MAX);
 }
 
-void st_add(struct st_build *b, const char *name, const char *type, size_t n_dims, const uint64_t *shape,
-            const void *data, size_t size)
+void st_add(struct st_build *b, const char *name, const char *type, size_t n_dims,
+            const uint64_t *shape, const void *data, size_t size)
 {
-    buf_printf(&b->header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", b->header.len ? "," : "{", name, type);
-    for (size_t i = 0; i < n_dims; i++) buf_printf(&b->header, "%s%" PRIu64, i ? "," : "", shape[i]);
+    buf_printf(&b->header, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[", b->header.len ? "," : "{",
+               name, type);
+    for (size_t i = 0; i < n_dims; i++)
+        buf_printf(&b->header, "%s%" PRIu64, i ? "," : "", shape[i]);
     buf_printf(&b->header, "],\"data_offsets\":[%zu,%zu]}", b->data.len, b->data.len + size);
     assert_int_equal(buf_append(&b->data, data, size), OK);
 }
@@ -74,7 +76,11 @@ void st_add_weight(struct st_build *b, const char *name, const char *type, size_
         float f = hf_weight(name, i);
         uint16_t h = type[0] == 'B' ? quant_f32_to_bf16(f) : quant_f32_to_f16(f);
         int8_t byte = (int8_t)(f * 1024);
-        memcpy(data + i * each, each == 4 ? (void *)&f : each == 1 ? (void *)&byte : (void *)&h, each);
+        memcpy(data + i * each,
+               each == 4   ? (void *)&f
+               : each == 1 ? (void *)&byte
+                           : (void *)&h,
+               each);
     }
     st_add(b, name, type, n_dims, shape, data, n * each);
     free(data);
@@ -90,8 +96,10 @@ void st_add_file(struct st_build *b, const char *path, const char *from, const c
         char name[300];
         const char *at = strstr(t->name.data, from);
         assert_non_null(at);
-        snprintf(name, sizeof name, "%.*s%s%s", (int)(at - t->name.data), t->name.data, to, at + strlen(from));
-        st_add(b, name, safetensor_type_name(t->type), t->n_dims, t->shape, t->data, (size_t)t->size);
+        snprintf(name, sizeof name, "%.*s%s%s", (int)(at - t->name.data), t->name.data, to,
+                 at + strlen(from));
+        st_add(b, name, safetensor_type_name(t->type), t->n_dims, t->shape, t->data,
+               (size_t)t->size);
     }
     safetensors_close(s);
 }
@@ -121,7 +129,8 @@ void hf_tiny_llama(struct st_build *b, const struct files *f, uint64_t width, co
     buf_init(&config, 1 << 20);
     buf_printf(&config,
                "{\"architectures\":[\"LlamaForCausalLM\"],\"hidden_size\":%" PRIu64
-               ",\"intermediate_size\":%" PRIu64 ",\"num_hidden_layers\":1,\"num_attention_heads\":4,"
+               ",\"intermediate_size\":%" PRIu64
+               ",\"num_hidden_layers\":1,\"num_attention_heads\":4,"
                "\"num_key_value_heads\":1,\"vocab_size\":40,\"max_position_embeddings\":64,"
                "\"rms_norm_eps\":1e-5%s}",
                width, width, more);

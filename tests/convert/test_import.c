@@ -16,8 +16,8 @@
 #include "hf_kit.h"
 #include "quant/quant.h"
 
-static enum status import(const struct files *f, const struct import_options *o, struct import_report *r,
-                          struct error *err)
+static enum status import(const struct files *f, const struct import_options *o,
+                          struct import_report *r, struct error *err)
 {
     char out[128];
     snprintf(out, sizeof out, "%s/out.gguf", f->dir);
@@ -40,7 +40,8 @@ static void read_result(const struct files *f, struct buf *out)
     if (file_read_all(files_path(f, "out.gguf"), out, &err)) fail_msg("%s", err.msg);
 }
 
-/* ---- in the middle ---------------------------------------------------------------------------- */
+/* ---- in the middle ----------------------------------------------------------------------------
+ */
 
 struct stopper {
     uint64_t after;
@@ -63,7 +64,8 @@ static void test_goes_on_after_an_interruption(void **state)
     struct error err;
     struct import_report r;
     struct stopper s = {.after = 20000};
-    struct import_options plain = {.n_threads = 1}, stopped = {.n_threads = 1, .progress = stop_after, .ctx = &s};
+    struct import_options plain = {.n_threads = 1},
+                          stopped = {.n_threads = 1, .progress = stop_after, .ctx = &s};
     plain_folder(&f, "");
     assert_int_equal(import(&f, &plain, &r, &err), OK);
     assert_int_equal(r.n_resumed, 0);
@@ -95,7 +97,8 @@ static void test_checks_what_it_takes_over(void **state)
     struct error err;
     struct import_report r;
     struct stopper s = {.after = 40000};
-    struct import_options plain = {.n_threads = 1}, stopped = {.n_threads = 1, .progress = stop_after, .ctx = &s};
+    struct import_options plain = {.n_threads = 1},
+                          stopped = {.n_threads = 1, .progress = stop_after, .ctx = &s};
     plain_folder(&f, "");
     assert_int_equal(import(&f, &plain, &r, &err), OK);
     read_result(&f, &whole);
@@ -139,7 +142,8 @@ static void test_threads_do_not_change_the_file(void **state)
     struct buf one, four;
     struct error err;
     struct import_report r1, r4;
-    struct import_options o1 = {.n_threads = 1, .quantize = "Q4_K_M"}, o4 = {.n_threads = 4, .quantize = "Q4_K_M"};
+    struct import_options o1 = {.n_threads = 1, .quantize = "Q4_K_M"},
+                          o4 = {.n_threads = 4, .quantize = "Q4_K_M"};
     struct st_build b;
     assert_true(files_init(&f));
     hf_tiny_llama(&b, &f, 256, NULL, "");
@@ -162,7 +166,8 @@ static void test_threads_do_not_change_the_file(void **state)
     files_fini(&f);
 }
 
-/* ---- other forms of storage -------------------------------------------------------------------- */
+/* ---- other forms of storage --------------------------------------------------------------------
+ */
 
 static const struct import_class *class_from(const struct import_report *r, const char *from)
 {
@@ -188,10 +193,13 @@ static void test_fp8_with_block_scales(void **state)
     bytes[0] = 0x7e;                                           /* 448, the largest */
     bytes[1] = 0x81;                                           /* -2^-9, the smallest */
     assert_true(files_init(&f));
-    hf_tiny_llama(&b, &f, 64, "o_proj",
-                  ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[32,32]}");
-    st_add(&b, "model.layers.0.self_attn.o_proj.weight", "F8_E4M3", 2, (uint64_t[]){64, 64}, bytes, sizeof bytes);
-    st_add(&b, "model.layers.0.self_attn.o_proj.weight_scale_inv", "F32", 2, (uint64_t[]){2, 2}, scales, 16);
+    hf_tiny_llama(
+        &b, &f, 64, "o_proj",
+        ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[32,32]}");
+    st_add(&b, "model.layers.0.self_attn.o_proj.weight", "F8_E4M3", 2, (uint64_t[]){64, 64}, bytes,
+           sizeof bytes);
+    st_add(&b, "model.layers.0.self_attn.o_proj.weight_scale_inv", "F32", 2, (uint64_t[]){2, 2},
+           scales, 16);
     st_write(&b, &f, "model.safetensors");
     if (import(&f, &o, &r, &err)) fail_msg("%s", err.msg);
     assert_true(class_from(&r, "F8_E4M3")->max_error == 0);
@@ -220,7 +228,8 @@ static void test_shards_by_an_index(void **state)
     hf_tiny_llama(&b, &f, 64, "v_proj", "");
     st_write(&b, &f, "a.safetensors");
     st_begin(&second);
-    st_add_weight(&second, "model.layers.0.self_attn.v_proj.weight", "BF16", 2, (uint64_t[]){16, 64});
+    st_add_weight(&second, "model.layers.0.self_attn.v_proj.weight", "BF16", 2,
+                  (uint64_t[]){16, 64});
     st_write(&second, &f, "b.safetensors");
     assert_true(files_write(&f, "model.safetensors.index.json", index, sizeof index - 1));
     if (import(&f, &o, &r, &err)) fail_msg("%s", err.msg);
@@ -228,7 +237,8 @@ static void test_shards_by_an_index(void **state)
     files_fini(&f);
 }
 
-/* ---- refused ------------------------------------------------------------------------------------ */
+/* ---- refused ------------------------------------------------------------------------------------
+ */
 
 static void test_hostile_indexes(void **state)
 {
@@ -253,7 +263,8 @@ static void test_hostile_indexes(void **state)
         struct import_report r;
         struct import_options o = {.n_threads = 1};
         plain_folder(&f, "");
-        assert_true(files_write(&f, "model.safetensors.index.json", bad[i].text, strlen(bad[i].text)));
+        assert_true(
+            files_write(&f, "model.safetensors.index.json", bad[i].text, strlen(bad[i].text)));
         enum status st = import(&f, &o, &r, &err);
         if (st != bad[i].st || !strstr(err.msg, bad[i].why)) fail_msg("case %zu: %s", i, err.msg);
         assert_false(file_exists(files_path(&f, "out.gguf.part")));
@@ -273,7 +284,8 @@ static void test_models_that_do_not_fit_their_config(void **state)
         {",\"rope_theta\":-4", "rope_theta"},
         {",\"quantization_config\":{\"quant_method\":\"bitsandbytes\"}", "cannot be imported"},
         {",\"quantization_config\":{\"quant_method\":\"awq\",\"version\":\"gemv\"}", "AWQ layout"},
-        {",\"quantization_config\":{\"quant_method\":\"gptq\",\"checkpoint_format\":\"marlin\"}", "GPTQ format"},
+        {",\"quantization_config\":{\"quant_method\":\"gptq\",\"checkpoint_format\":\"marlin\"}",
+         "GPTQ format"},
         {",\"quantization_config\":{\"quant_method\":\"gptq\",\"group_size\":0}", "group_size"},
         {",\"hidden_size\":64", "duplicate"},
     };
@@ -311,15 +323,18 @@ static void test_weights_missing_or_unknown(void **state)
     (void)state;
     check_refused("v_proj", NULL, NULL, 0, NULL, "1 of 1 layers have no weight");
     check_refused("embed_tokens", NULL, NULL, 0, NULL, "no token embedding");
-    check_refused(NULL, "model.layers.0.mystery.weight", "BF16", 1, (uint64_t[]){4}, "not one that llama models");
-    check_refused("q_proj", "model.layers.0.self_attn.q_proj.weight", "BF16", 2, (uint64_t[]){63, 64},
-                  "not those of the heads");
-    check_refused("o_proj", "model.layers.0.self_attn.o_proj.weight", "BF16", 4, (uint64_t[]){2, 2, 2, 2},
-                  "1 to 3 dimensions");
-    check_refused(NULL, "model.layers.0.block_sparse_moe.experts.0.w1.weight", "BF16", 2, (uint64_t[]){4, 4},
-                  "expert behind");
-    check_refused("embed_tokens", "model.embed_tokens.weight", "BF16", 2, (uint64_t[]){40, 32}, "wide");
-    check_refused(NULL, "model.layers.00.mlp.up_proj.weight", "BF16", 1, (uint64_t[]){4}, "not one that");
+    check_refused(NULL, "model.layers.0.mystery.weight", "BF16", 1, (uint64_t[]){4},
+                  "not one that llama models");
+    check_refused("q_proj", "model.layers.0.self_attn.q_proj.weight", "BF16", 2,
+                  (uint64_t[]){63, 64}, "not those of the heads");
+    check_refused("o_proj", "model.layers.0.self_attn.o_proj.weight", "BF16", 4,
+                  (uint64_t[]){2, 2, 2, 2}, "1 to 3 dimensions");
+    check_refused(NULL, "model.layers.0.block_sparse_moe.experts.0.w1.weight", "BF16", 2,
+                  (uint64_t[]){4, 4}, "expert behind");
+    check_refused("embed_tokens", "model.embed_tokens.weight", "BF16", 2, (uint64_t[]){40, 32},
+                  "wide");
+    check_refused(NULL, "model.layers.00.mlp.up_proj.weight", "BF16", 1, (uint64_t[]){4},
+                  "not one that");
 }
 
 /* A weight with a value that the wanted type has no bits for. */
@@ -335,7 +350,8 @@ static void test_values_without_a_type(void **state)
     bf16[5] = 0x7fc0; /* NaN */
     assert_true(files_init(&f));
     hf_tiny_llama(&b, &f, 64, "o_proj", "");
-    st_add(&b, "model.layers.0.self_attn.o_proj.weight", "BF16", 2, (uint64_t[]){64, 64}, bf16, sizeof bf16);
+    st_add(&b, "model.layers.0.self_attn.o_proj.weight", "BF16", 2, (uint64_t[]){64, 64}, bf16,
+           sizeof bf16);
     st_write(&b, &f, "model.safetensors");
     assert_int_equal(import(&f, &o, &r, &err), ERR_FORMAT);
     assert_non_null(strstr(err.msg, "not finite"));
@@ -348,15 +364,17 @@ static void test_values_without_a_type(void **state)
 static void test_numbers_beyond_64_bits(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\": 1000000000000000019884624838656, \"b\": \"10000000000000000198\", "
-                               "\"c\": 1234567890123456789.5, \"d\": [999999999999999999, 1e30]}";
+    static const char text[] =
+        "{\"a\": 1000000000000000019884624838656, \"b\": \"10000000000000000198\", "
+        "\"c\": 1234567890123456789.5, \"d\": [999999999999999999, 1e30]}";
     json_error_t why;
     json_t *j = json_text_parse(text, sizeof text - 1, 0, &why);
     assert_non_null(j);
     assert_true(json_number_value(json_object_get(j, "a")) == 1e30);
     assert_string_equal(json_string_value(json_object_get(j, "b")), "10000000000000000198");
     assert_true(json_number_value(json_object_get(j, "c")) == 1234567890123456789.5);
-    assert_true(json_integer_value(json_array_get(json_object_get(j, "d"), 0)) == 999999999999999999);
+    assert_true(json_integer_value(json_array_get(json_object_get(j, "d"), 0)) ==
+                999999999999999999);
     json_decref(j);
 }
 

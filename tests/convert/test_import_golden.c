@@ -1,5 +1,5 @@
-/* Folders of every family, imported, against what llama.cpp's converter made of the same weights: see
- * tools/golden/hf_golden.py. Keys, and names, types, shapes and bytes of the tensors. */
+/* Folders of every family, imported, against what llama.cpp's converter made of the same weights:
+ * see tools/golden/hf_golden.py. Keys, and names, types, shapes and bytes of the tensors. */
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -32,7 +32,8 @@ static void write_folder(const struct files *f, const json_t *golden)
         const json_t *dims = json_array_get(entry, 1);
         for (size_t i = 0; i < json_array_size(dims); i++)
             shape[i] = (uint64_t)json_integer_value(json_array_get(dims, i));
-        st_add_weight(&b, name, json_string_value(json_array_get(entry, 0)), json_array_size(dims), shape);
+        st_add_weight(&b, name, json_string_value(json_array_get(entry, 0)), json_array_size(dims),
+                      shape);
     }
     st_write(&b, f, "model.safetensors");
 }
@@ -57,7 +58,8 @@ static int check_key(const struct gguf *g, const char *name, const json_t *want)
     if (json_is_array(want)) return check_texts(g, name, want);
     if (json_is_string(want))
         return gguf_get_str(g, name, &s, NULL) == OK && gguf_str_eq(s, json_string_value(want));
-    if (json_is_boolean(want)) return gguf_get_bool(g, name, &b, NULL) == OK && b == json_is_true(want);
+    if (json_is_boolean(want))
+        return gguf_get_bool(g, name, &b, NULL) == OK && b == json_is_true(want);
     /* Floats are written as 32 bits; their decimal forms differ in the last of them at most. */
     return gguf_get_f64(g, name, &d, NULL) == OK &&
            fabs(d - json_number_value(want)) <= 1e-6 * fabs(json_number_value(want));
@@ -91,7 +93,8 @@ static int check_tensor(const struct gguf *g, const char *name, const json_t *wa
     for (size_t i = 0; i < t->n_dims && same; i++)
         same = t->ne[i] == (uint64_t)json_integer_value(json_array_get(shape, i));
     if (!same) {
-        print_error("tensor %s has type %s, %u dimensions, or another shape\n", name, type, t->n_dims);
+        print_error("tensor %s has type %s, %u dimensions, or another shape\n", name, type,
+                    t->n_dims);
         return 0;
     }
     if (json_array_size(want) > 3) return check_values(t, json_array_get(want, 3));
@@ -114,7 +117,8 @@ static int compare(const struct gguf *g, const json_t *golden)
         print_error("key %s differs\n", name);
         wrong++;
     }
-    json_object_foreach(json_object_get(golden, "tensors"), name, want) wrong += !check_tensor(g, name, want);
+    json_object_foreach(json_object_get(golden, "tensors"), name, want) wrong +=
+        !check_tensor(g, name, want);
     if (gguf_n_tensors(g) != json_object_size(json_object_get(golden, "tensors"))) {
         print_error("%zu tensors\n", gguf_n_tensors(g));
         wrong++;

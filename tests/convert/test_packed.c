@@ -1,5 +1,5 @@
-/* Matrices that AutoGPTQ and AutoAWQ packed (tools/golden/packed_golden.py): what Hearth reads of them,
- * and what it makes of them, against the packers' own unpacking. */
+/* Matrices that AutoGPTQ and AutoAWQ packed (tools/golden/packed_golden.py): what Hearth reads of
+ * them, and what it makes of them, against the packers' own unpacking. */
 #include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
@@ -49,9 +49,11 @@ static void read_matrix(const char *name, const json_t *entry, float *out)
     static const char text[] = "{\"architectures\": [\"LlamaForCausalLM\"]}";
     assert_int_equal(safetensors_open(file_of(name, path), &files, &err), OK);
     assert_int_equal(hf_config_parse(text, sizeof text - 1, "config.json", &config, &err), OK);
-    if (hf_sources_build(files, &config, json_object_get(entry, "config"), &sources, &err)) fail_msg("%s", err.msg);
+    if (hf_sources_build(files, &config, json_object_get(entry, "config"), &sources, &err))
+        fail_msg("%s", err.msg);
     assert_int_equal(sources.n, 1);
-    const struct hf_source *src = hf_sources_find(&sources, "model.layers.0.self_attn.v_proj.weight");
+    const struct hf_source *src =
+        hf_sources_find(&sources, "model.layers.0.self_attn.v_proj.weight");
     assert_non_null(src);
     assert_int_equal(src->shape[0], ROWS);
     assert_int_equal(src->shape[1], COLS);
@@ -59,15 +61,18 @@ static void read_matrix(const char *name, const json_t *entry, float *out)
     for (uint64_t r = 0; r < ROWS; r++) {
         hf_view_row(&v, r, out + r * COLS, numbers);
         for (uint64_t c = 0; c < COLS; c++) {
-            float one = hf_packed_scale(src, r, src->packed.group[c]) * (float)hf_packed_at(src, r, c);
+            float one =
+                hf_packed_scale(src, r, src->packed.group[c]) * (float)hf_packed_at(src, r, c);
             assert_true(one == out[r * COLS + c]);
         }
     }
     for (size_t i = 0; i < ROWS * COLS; i++)
-        if (out[i] == 0) out[i] = 0; /* one zero, as the packer's arithmetic need not have the same sign */
+        if (out[i] == 0)
+            out[i] = 0; /* one zero, as the packer's arithmetic need not have the same sign */
     assert_int_equal(sha256_of(out, ROWS * COLS * sizeof *out, digest), OK);
     sha256_hex(digest, hex);
-    if (strcmp(hex, json_string_value(json_object_get(entry, "sha256"))) != 0) fail_msg("%s: other weights", name);
+    if (strcmp(hex, json_string_value(json_object_get(entry, "sha256"))) != 0)
+        fail_msg("%s: other weights", name);
     hf_sources_fini(&sources);
     hf_config_fini(&config);
     safetensors_close(files);
@@ -98,7 +103,8 @@ static const struct import_class *packed_class(const struct import_report *r)
 }
 
 /* The largest difference, which the report must tell as well. */
-static void check_values(const struct gguf *g, const float *want, const char *name, const struct import_class *c)
+static void check_values(const struct gguf *g, const float *want, const char *name,
+                         const struct import_class *c)
 {
     static float row[COLS];
     double max = 0, step = 0;
@@ -139,7 +145,8 @@ static void import_one(const char *name, const json_t *entry, bool exact)
     hf_tiny_llama(&b, &f, COLS, "k_proj", more);
     st_add_file(&b, file_of(name, path), "v_proj", "k_proj");
     /* The zero biases that quantizers add. */
-    st_add(&b, "model.layers.0.mlp.lost_proj.bias", "F16", 1, (uint64_t[]){8}, (uint8_t[16]){0}, 16);
+    st_add(&b, "model.layers.0.mlp.lost_proj.bias", "F16", 1, (uint64_t[]){8}, (uint8_t[16]){0},
+           16);
     st_write(&b, &f, "model.safetensors");
     char *out = strdup(files_path(&f, "out.gguf"));
     if (import_folder(f.dir, out, &o, &report, &err)) fail_msg("%s: %s", name, err.msg);
@@ -202,7 +209,8 @@ static void test_unequal_shapes_are_refused(void **state)
         struct hf_sources sources;
         struct error err = {0};
         static const char text[] = "{\"architectures\": [\"x\"]}";
-        json_t *q = json_pack("{s:s, s:i, s:i}", "quant_method", bad[i].method, "bits", 4, "group_size", 32);
+        json_t *q = json_pack("{s:s, s:i, s:i}", "quant_method", bad[i].method, "bits", 4,
+                              "group_size", 32);
         st_begin(&b);
         st_add(&b, "a.qweight", "I32", 2, bad[i].q, words, (size_t)(bad[i].q[0] * bad[i].q[1] * 4));
         st_add(&b, "a.qzeros", "I32", 2, bad[i].z, words, (size_t)(bad[i].z[0] * bad[i].z[1] * 4));

@@ -1,9 +1,10 @@
 /* libFuzzer target: a model folder's config and weights, up to every row of every tensor.
  *
- * Input: flags; config.json, ended by a NUL; then the weights, each a line of text (its name), the number
- * of its type, of its dimensions, those (one byte each), and its bytes, taken from what follows and
- * repeated as often as the shape needs. Sound safetensors files are made of that, so that what is hostile
- * here are names, shapes, types and numbers; broken files are fuzz_safetensors's. */
+ * Input: flags; config.json, ended by a NUL; then the weights, each a line of text (its name), the
+ * number of its type, of its dimensions, those (one byte each), and its bytes, taken from what
+ * follows and repeated as often as the shape needs. Sound safetensors files are made of that, so
+ * that what is hostile here are names, shapes, types and numbers; broken files are
+ * fuzz_safetensors's. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +129,8 @@ static void plan(struct hf_model *m, struct safetensors *files, uint8_t flags)
     struct hf_sources sources;
     struct import_plan p;
     struct import_report r = {0};
-    struct import_options o = {.exact = flags & FLAG_EXACT, .quantize = flags & FLAG_QUANTIZE ? "Q4_K_M" : NULL};
+    struct import_options o = {.exact = flags & FLAG_EXACT,
+                               .quantize = flags & FLAG_QUANTIZE ? "Q4_K_M" : NULL};
     enum status st = hf_sources_build(files, &m->config, NULL, &sources, &err);
     if (st != err.code) __builtin_trap();
     if (st) return;

@@ -10,7 +10,8 @@
 enum { BF16 = 9, F16 = 8, I32 = 11, F32 = 12, U8 = 1, FP8 = 3 };
 
 #define LLAMA                                                                                      \
-    "\"hidden_size\":32,\"intermediate_size\":32,\"num_hidden_layers\":1,\"num_attention_heads\":2," \
+    "\"hidden_size\":32,\"intermediate_size\":32,\"num_hidden_layers\":1,\"num_attention_heads\":" \
+    "2,"                                                                                           \
     "\"vocab_size\":8,\"max_position_embeddings\":64,\"rms_norm_eps\":1e-5"
 
 static const char *const projections[] = {
@@ -30,7 +31,8 @@ static void weight(FILE *f, const char *name, int type, int n, int a, int b, int
 static void llama(FILE *f, int flags, int kind, const char *quantization)
 {
     char name[100];
-    fprintf(f, "%c{\"architectures\":[\"LlamaForCausalLM\"]," LLAMA "%s}%c", flags, quantization, 0);
+    fprintf(f, "%c{\"architectures\":[\"LlamaForCausalLM\"]," LLAMA "%s}%c", flags, quantization,
+            0);
     weight(f, "model.embed_tokens.weight", BF16, 2, 8, 32, 0);
     weight(f, "model.norm.weight", F32, 1, 32, 0, 0);
     weight(f, "model.layers.0.input_layernorm.weight", BF16, 1, 32, 0, 0);
@@ -38,13 +40,15 @@ static void llama(FILE *f, int flags, int kind, const char *quantization)
     for (int i = 0; i < 7; i++) {
         const char *p = projections[i];
         bool packed = kind && i == 1;
-        snprintf(name, sizeof name, "model.layers.0.%s.%s", p, packed && kind < 3 ? "qweight" : "weight");
+        snprintf(name, sizeof name, "model.layers.0.%s.%s", p,
+                 packed && kind < 3 ? "qweight" : "weight");
         if (!packed) weight(f, name, BF16, 2, 32, 32, 0);
         if (packed && kind == 1) weight(f, name, I32, 2, 4, 32, 0);
         if (packed && kind == 2) weight(f, name, I32, 2, 32, 4, 0);
         if (packed && kind == 3) weight(f, name, FP8, 2, 32, 32, 0);
         if (!packed) continue;
-        snprintf(name, sizeof name, "model.layers.0.%s.%s", p, kind == 3 ? "weight_scale_inv" : "scales");
+        snprintf(name, sizeof name, "model.layers.0.%s.%s", p,
+                 kind == 3 ? "weight_scale_inv" : "scales");
         weight(f, name, kind == 3 ? F32 : F16, 2, kind == 3 ? 2 : 1, kind == 3 ? 2 : 32, 0);
         snprintf(name, sizeof name, "model.layers.0.%s.qzeros", p);
         if (kind < 3) weight(f, name, I32, 2, 1, 4, 0);
@@ -96,7 +100,8 @@ static int families(const char *folder)
 int main(int argc, char **argv)
 {
     static const char *const quantization[] = {
-        "", ",\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32}",
+        "",
+        ",\"quantization_config\":{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32}",
         ",\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4,\"group_size\":32}",
         ",\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[16,16]}",
     };

@@ -1,5 +1,5 @@
-/* libFuzzer target: a safetensors file. What opens is walked: every tensor lies inside, has the bytes of
- * its shape, and is found by its name. */
+/* libFuzzer target: a safetensors file. What opens is walked: every tensor lies inside, has the
+ * bytes of its shape, and is found by its name. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,8 @@ static void walk(const struct safetensors *s, const uint8_t *data, size_t size)
         const struct safetensor *t = safetensors_at(s, i);
         uint64_t n = safetensor_type_size(t->type);
         for (uint32_t d = 0; d < t->n_dims; d++) n *= t->shape[d];
-        if (n != t->size || safetensors_find(s, t->name.data) != t || strlen(t->name.data) != t->name.len)
+        if (n != t->size || safetensors_find(s, t->name.data) != t ||
+            strlen(t->name.data) != t->name.len)
             __builtin_trap();
         if (t->size && (t->data < data || t->data + t->size > data + size)) __builtin_trap();
         for (uint64_t b = 0; b < t->size; b++) sink ^= t->data[b];

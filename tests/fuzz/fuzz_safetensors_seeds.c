@@ -8,12 +8,16 @@ static const struct {
     size_t data;
 } seeds[] = {
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[0,8]}}", 8},
-    {"{\"__metadata__\":{\"format\":\"pt\"},\"a.b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_offsets\":[0,6]},"
-     "\"c\":{\"shape\":[],\"data_offsets\":[6,7],\"dtype\":\"U8\"}}   ", 7},
+    {"{\"__metadata__\":{\"format\":\"pt\"},\"a.b\":{\"dtype\":\"BF16\",\"shape\":[3],\"data_"
+     "offsets\":[0,6]},"
+     "\"c\":{\"shape\":[],\"data_offsets\":[6,7],\"dtype\":\"U8\"}}   ",
+     7},
     {"{\"\\u00e9\\ud83d\\ude00\":{\"dtype\":\"F8_E4M3\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0},
     {"{}", 0},
-    {"{\"a\":{\"dtype\":\"I64\",\"shape\":[1,1,1],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"I32\",\"shape\":[1],"
-     "\"data_offsets\":[4,8]}}", 8},
+    {"{\"a\":{\"dtype\":\"I64\",\"shape\":[1,1,1],\"data_offsets\":[0,8]},\"b\":{\"dtype\":\"I32\","
+     "\"shape\":[1],"
+     "\"data_offsets\":[4,8]}}",
+     8},
 };
 
 int main(int argc, char **argv)

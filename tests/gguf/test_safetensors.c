@@ -22,8 +22,8 @@ static void make(struct buf *out, const char *header, uint64_t claimed, size_t d
     for (size_t i = 0; i < data; i++) buf_append(out, &(char){(char)i}, 1);
 }
 
-static enum status open_text(const char *header, uint64_t claimed, size_t data, struct safetensors **s,
-                             struct buf *file, struct error *err)
+static enum status open_text(const char *header, uint64_t claimed, size_t data,
+                             struct safetensors **s, struct buf *file, struct error *err)
 {
     memset(err, 0, sizeof *err);
     make(file, header, claimed, data);
@@ -57,7 +57,7 @@ static void test_reads_what_is_there(void **state)
     buf_fini(&file);
 }
 
-#define F32(name, shape, from, to) \
+#define F32(name, shape, from, to)                                                                 \
     "\"" name "\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" #from "," #to "]}"
 
 static void test_refuses_with_the_reason(void **state)
@@ -85,7 +85,8 @@ static void test_refuses_with_the_reason(void **state)
         {"{" F32("a", "1.0", 0, 4) "}", 4, "no whole number", ERR_FORMAT},
         {"{" F32("a", "01", 0, 4) "}", 4, "no whole number", ERR_FORMAT},
         {"{" F32("a", "1,1,1,1,1,1,1,1,1", 0, 4) "}", 4, "dimensions", ERR_LIMIT},
-        {"{\"a\":{\"dtype\":\"Q4\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "does not know", ERR_UNSUPPORTED},
+        {"{\"a\":{\"dtype\":\"Q4\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, "does not know",
+         ERR_UNSUPPORTED},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, "lacks", ERR_FORMAT},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"shape\":[1]}}", 4, "twice", ERR_FORMAT},
         {"{\"a\":{\"dtype\":\"F32\",\"more\":1}}", 4, "unknown field", ERR_FORMAT},
@@ -102,8 +103,10 @@ static void test_refuses_with_the_reason(void **state)
         struct safetensors *s;
         struct buf file;
         struct error err;
-        enum status st = open_text(bad[i].header, strlen(bad[i].header), bad[i].data, &s, &file, &err);
-        if (st != bad[i].st || s || !strstr(err.msg, bad[i].why)) fail_msg("case %zu: %d, %s", i, st, err.msg);
+        enum status st =
+            open_text(bad[i].header, strlen(bad[i].header), bad[i].data, &s, &file, &err);
+        if (st != bad[i].st || s || !strstr(err.msg, bad[i].why))
+            fail_msg("case %zu: %d, %s", i, st, err.msg);
         assert_non_null(strstr(err.msg, "x.safetensors"));
         buf_fini(&file);
     }
@@ -147,7 +150,8 @@ static void write_one(const struct files *f, const char *name, const char *tenso
 {
     struct buf file;
     char header[200];
-    snprintf(header, sizeof header, "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", tensor);
+    snprintf(header, sizeof header,
+             "{\"%s\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", tensor);
     make(&file, header, strlen(header), 4);
     assert_true(files_write(f, name, file.data, file.len));
     buf_fini(&file);
