@@ -101,6 +101,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_BLOBS] = {0, "blobs"},
         [STORE_MANIFESTS] = {0, "manifests"},
         [STORE_PARTIALS] = {0, "partial"},
+        [STORE_IMPORTS] = {0, "imports"},
         [STORE_CATALOGUE] = {0, "catalogue.json"},
         [STORE_LOCK_COMMIT] = {0, "locks/commit"},
         [STORE_BLOB] = {'d', "blobs/sha256-"},

@@ -86,7 +86,7 @@ enum status store_verify(const struct store *s, const char *name, const struct s
 enum status store_remove(const struct store *s, const char *name, bool forget_pin, uint64_t *freed,
                          const struct store_events *ev, struct error *err);
 
-/* Unfinished downloads: how many, and their bytes. */
+/* Unfinished downloads and imports: how many, and their bytes. */
 enum status store_unfinished(const struct store *s, size_t *count, uint64_t *bytes,
                              struct error *err);
 /* Deletes those that no other process is working on. */

@@ -14,6 +14,7 @@ enum store_place {
     STORE_BLOBS, /* folders: no key */
     STORE_MANIFESTS,
     STORE_PARTIALS,
+    STORE_IMPORTS,
     STORE_CATALOGUE,
     STORE_LOCK_COMMIT,
     STORE_BLOB, /* key: a digest */

@@ -168,6 +168,23 @@ def test_two_at_once(hearth, hearth_bin, tmp_path):
     assert second.returncode == 1 and "another process is writing" in second.stderr
 
 
+def test_unfinished_imports_are_removed(hearth, hearth_bin, tmp_path):
+    folder = llama_folder(tmp_path / "larger", width=1024, layers=12)
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("HEARTH_", "XDG_"))} | {"HOME": str(tmp_path)}
+    p = subprocess.Popen([hearth_bin, "import", str(folder), "mine:q6", "-z", "Q6_K", "-t", "1", "-q"], env=env)
+    imports = tmp_path / ".local/share/hearth/imports"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (imports / "mine@q6.gguf.part.log").exists():
+        time.sleep(0.005)
+    hearth("rm", "--unfinished")
+    assert (imports / "mine@q6.gguf.part").exists(), "it is under way"
+    p.kill()
+    p.wait()
+    done = hearth("rm", "--unfinished")
+    assert done.returncode == 0, done.stderr
+    assert not list(imports.iterdir())
+
+
 def test_memory_does_not_grow_with_the_model(hearth_bin, tmp_path):
     """A model of 90 MB through an address space that could not hold a copy of it beside the mapping."""
     folder = llama_folder(tmp_path / "large", width=1024, layers=6, ff=4096)
