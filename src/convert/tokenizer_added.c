@@ -5,8 +5,9 @@
 
 #include "convert/tokenizer_draft.h"
 
-/* Tokens that were added to a vocabulary after its training. Special ones become control tokens, which
- * running text never gives; the others user-defined ones, which are matched before anything else. */
+/* Tokens that were added to a vocabulary after its training. Special ones become control tokens,
+ * which running text never gives; the others user-defined ones, which are matched before anything
+ * else. */
 
 static const float added_score = -1000.0f; /* as llama.cpp's converter writes */
 
@@ -63,7 +64,9 @@ static enum status add(struct draft *d, int64_t id, struct text_str text, bool s
     float score = kept ? d->tokens[id].score : d->scored && !unknown ? added_score : 0;
     if (st == OK)
         st = draft_put(d, id, stored,
-                       unknown && special ? TOKEN_UNKNOWN : special ? TOKEN_CONTROL : TOKEN_USER_DEFINED,
+                       unknown && special ? TOKEN_UNKNOWN
+                       : special          ? TOKEN_CONTROL
+                                          : TOKEN_USER_DEFINED,
                        score, err);
     if (st == OK) d->tokens[id].added = true;
     return st;
@@ -76,7 +79,8 @@ static enum status from_tokenizer(struct draft *d, struct error *err)
     for (size_t i = 0; i < json_array_size(list) && st == OK; i++) {
         const json_t *t = json_array_get(list, i), *id = json_object_get(t, "id");
         if (!json_is_integer(id))
-            return error_set(err, ERR_FORMAT, "%s/tokenizer.json: an added token without an id", d->folder);
+            return error_set(err, ERR_FORMAT, "%s/tokenizer.json: an added token without an id",
+                             d->folder);
         st = add(d, json_integer_value(id), draft_json_content(t, "content"),
                  json_is_true(json_object_get(t, "special")), err);
     }
@@ -96,12 +100,13 @@ static enum status from_config(struct draft *d, struct error *err)
         errno = 0;
         long long id = strtoll(json_object_iter_key(it), &end, 10);
         if (errno || *end || end == json_object_iter_key(it))
-            return error_set(err, ERR_FORMAT, "%s/tokenizer_config.json: an added token's id is no number",
+            return error_set(err, ERR_FORMAT,
+                             "%s/tokenizer_config.json: an added token's id is no number",
                              d->folder);
         /* tokenizer.json, where there is one, has been heard. */
         if (d->tokenizer && id >= 0 && id < (long long)d->n_tokens && d->tokens[id].added) continue;
-        st = add(d, id, draft_json_content(t, "content"), json_is_true(json_object_get(t, "special")),
-                 err);
+        st = add(d, id, draft_json_content(t, "content"),
+                 json_is_true(json_object_get(t, "special")), err);
     }
     return st;
 }
@@ -148,7 +153,8 @@ static enum status mark_named(struct draft *d, const json_t *object, struct erro
         const json_t *list = json_object_get(object, lists[k]);
         for (size_t i = 0; i < json_array_size(list) && st == OK; i++) {
             const json_t *t = json_array_get(list, i);
-            st = mark(d, draft_json_text(json_is_object(t) ? json_object_get(t, "content") : t), err);
+            st = mark(d, draft_json_text(json_is_object(t) ? json_object_get(t, "content") : t),
+                      err);
         }
     }
     return st;
@@ -190,10 +196,11 @@ static enum status mark_words(struct draft *d, struct error *err)
 enum status draft_pad(struct draft *d, struct error *err)
 {
     if (d->vocab_size && d->n_tokens > d->vocab_size)
-        return error_set(err, ERR_FORMAT,
-                         "%s/%s has a token with id %zu, and config.json says that the model has %zu "
-                         "tokens",
-                         d->folder, d->source, d->n_tokens - 1, d->vocab_size);
+        return error_set(
+            err, ERR_FORMAT,
+            "%s/%s has a token with id %zu, and config.json says that the model has %zu "
+            "tokens",
+            d->folder, d->source, d->n_tokens - 1, d->vocab_size);
     enum status st = draft_grow(d, d->vocab_size, err);
     for (size_t i = 0; i < d->n_tokens && st == OK; i++) {
         if (d->tokens[i].text.data) continue;

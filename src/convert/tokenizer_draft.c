@@ -47,7 +47,8 @@ static enum status path_of(const struct draft *d, const char *name, char *dst, s
                            struct error *err)
 {
     int n = snprintf(dst, cap, "%s/%s", d->folder, name);
-    if (n < 0 || (size_t)n >= cap) return error_set(err, ERR_LIMIT, "%s: the path is too long", d->folder);
+    if (n < 0 || (size_t)n >= cap)
+        return error_set(err, ERR_LIMIT, "%s: the path is too long", d->folder);
     return OK;
 }
 
@@ -73,7 +74,8 @@ enum status draft_read_file(struct draft *d, const char *name, struct error *err
     return read_into(d, name, &d->file, err);
 }
 
-enum status draft_read_json(const struct draft *d, const char *name, json_t **out, struct error *err)
+enum status draft_read_json(const struct draft *d, const char *name, json_t **out,
+                            struct error *err)
 {
     *out = NULL;
     if (!draft_has_file(d, name)) return OK;
@@ -85,8 +87,8 @@ enum status draft_read_json(const struct draft *d, const char *name, json_t **ou
     if (st == OK && !root) {
         bool memory = !why.text[0]; /* of memory that runs out jansson says nothing */
         st = memory ? error_set(err, ERR_NOMEM, "out of memory")
-                    : error_set(err, ERR_FORMAT, "%s/%s: no valid JSON: %s (line %d)", d->folder, name,
-                                why.text, why.line);
+                    : error_set(err, ERR_FORMAT, "%s/%s: no valid JSON: %s (line %d)", d->folder,
+                                name, why.text, why.line);
     } else if (st == OK && !json_is_object(root)) {
         st = error_set(err, ERR_FORMAT, "%s/%s: no JSON object", d->folder, name);
     }
@@ -151,11 +153,11 @@ enum status draft_put(struct draft *d, int64_t id, struct text_str text, enum to
                       float score, struct error *err)
 {
     if (id < 0 || id >= DRAFT_MAX_TOKENS)
-        return error_set(err, ERR_FORMAT, "%s/%s: token id %lld is out of range", d->folder, d->source,
-                         (long long)id);
+        return error_set(err, ERR_FORMAT, "%s/%s: token id %lld is out of range", d->folder,
+                         d->source, (long long)id);
     if (text.len > DRAFT_MAX_TOKEN_BYTES)
-        return error_set(err, ERR_LIMIT, "%s/%s: token %lld is %zu bytes long", d->folder, d->source,
-                         (long long)id, text.len);
+        return error_set(err, ERR_LIMIT, "%s/%s: token %lld is %zu bytes long", d->folder,
+                         d->source, (long long)id, text.len);
     enum status st = draft_grow(d, (size_t)id + 1, err);
     if (st) return st;
     struct draft_token *t = &d->tokens[id];

@@ -34,16 +34,18 @@ static enum status read_settings(struct draft *d, struct error *err)
                              d->folder, (long long)n);
         d->vocab_size = (size_t)n;
     }
-    if (json_is_integer(types) && json_integer_value(types) >= 0 && json_integer_value(types) < 1 << 16)
+    if (json_is_integer(types) && json_integer_value(types) >= 0 &&
+        json_integer_value(types) < 1 << 16)
         d->token_types = json_integer_value(types);
     return OK;
 }
 
-/* SentencePiece's own file has the scores that tokenizer.json lost. A byte-level tokenizer.json is no
- * SentencePiece vocabulary, whatever lies beside it under that name. */
+/* SentencePiece's own file has the scores that tokenizer.json lost. A byte-level tokenizer.json is
+ * no SentencePiece vocabulary, whatever lies beside it under that name. */
 static const char *sentencepiece_file(const struct draft *d)
 {
-    static const char *const names[] = {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"};
+    static const char *const names[] = {"tokenizer.model", "spiece.model",
+                                        "sentencepiece.bpe.model"};
     const json_t *model = json_object_get(d->tokenizer, "model");
     bool fallback = json_is_true(json_object_get(model, "byte_fallback"));
     if (d->tokenizer && !(strcmp(draft_json_type(model), "BPE") == 0 && fallback)) return NULL;
@@ -120,8 +122,9 @@ static enum status arrays_fill(const struct draft *d, struct arrays *a, struct e
     return OK;
 }
 
-/* Builds the tokenizer as a reader of the file would: a vocabulary that none can be made from is an error
- * now and not when the model is loaded, and the fill-in-the-middle tokens are found on the way. */
+/* Builds the tokenizer as a reader of the file would: a vocabulary that none can be made from is an
+ * error now and not when the model is loaded, and the fill-in-the-middle tokens are found on the
+ * way. */
 static enum status try_tokenizer(const struct draft *d, struct arrays *a, struct error *err)
 {
     struct vocab_source s = {.model = d->model, .pre = d->pre};
@@ -147,8 +150,8 @@ static enum status try_tokenizer(const struct draft *d, struct arrays *a, struct
 
 /* ---- writing ---- */
 
-static enum status write_tokens(const struct draft *d, const struct arrays *a, struct gguf_writer *w,
-                                struct error *err)
+static enum status write_tokens(const struct draft *d, const struct arrays *a,
+                                struct gguf_writer *w, struct error *err)
 {
     size_t n = d->n_tokens > d->n_merges ? d->n_tokens : d->n_merges;
     struct gguf_str *strings = malloc(n * sizeof *strings);
@@ -205,9 +208,11 @@ static void write_flags(const struct draft *d, struct gguf_writer *w)
         {KEY("normalizer.strip_accents"), d->strip_accents},
     };
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
-        if (flags[i].flag != FLAG_OPEN) gguf_writer_bool(w, flags[i].key, flags[i].flag == FLAG_YES);
+        if (flags[i].flag != FLAG_OPEN)
+            gguf_writer_bool(w, flags[i].key, flags[i].flag == FLAG_YES);
     if (d->charsmap.len)
-        gguf_writer_array(w, KEY("precompiled_charsmap"), GGUF_U8, d->charsmap.len, d->charsmap.data);
+        gguf_writer_array(w, KEY("precompiled_charsmap"), GGUF_U8, d->charsmap.len,
+                          d->charsmap.data);
     if (d->token_types >= 0)
         gguf_writer_u64(w, KEY("token_type_count"), GGUF_U32, (uint64_t)d->token_types);
 }

@@ -16,8 +16,8 @@ static enum status broken(const struct draft *d, const char *what, struct error 
 static enum status unsupported(const struct draft *d, const char *what, const char *which,
                                struct error *err)
 {
-    return error_set(err, ERR_UNSUPPORTED, "%s/%s: %s%s is not supported", d->folder, file_name, what,
-                     which);
+    return error_set(err, ERR_UNSUPPORTED, "%s/%s: %s%s is not supported", d->folder, file_name,
+                     what, which);
 }
 
 /* ---- parts ---- */
@@ -36,8 +36,10 @@ static enum status read_vocab_object(struct draft *d, const json_t *vocab, struc
         text = json_object_iter_key(it);
         len = strlen(text); /* jansson takes no NUL in a key */
         id = json_object_iter_value(it);
-        if (!json_is_integer(id)) return broken(d, "model.vocab has an id that is no whole number", err);
-        st = draft_put(d, json_integer_value(id), (struct text_str){text, len}, TOKEN_NORMAL, 0, err);
+        if (!json_is_integer(id))
+            return broken(d, "model.vocab has an id that is no whole number", err);
+        st = draft_put(d, json_integer_value(id), (struct text_str){text, len}, TOKEN_NORMAL, 0,
+                       err);
     }
     return st;
 }
@@ -48,7 +50,8 @@ static enum status join_merge(struct draft *d, struct text_str a, struct text_st
 {
     const struct text_str parts[] = {a, {" ", 1}, b};
     size_t n = 0;
-    if (a.len + b.len > 2 * DRAFT_MAX_TOKEN_BYTES) return broken(d, "model.merges has an endless text", err);
+    if (a.len + b.len > 2 * DRAFT_MAX_TOKEN_BYTES)
+        return broken(d, "model.merges has an endless text", err);
     char *p = draft_alloc(d, 2 * (a.len + b.len) + 1);
     if (!p) return error_set(err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < 3; i++)
@@ -86,13 +89,15 @@ static bool is_byte_token(struct text_str s)
 {
     static const char digits[] = "0123456789ABCDEFabcdef";
     return s.len == 6 && memcmp(s.data, "<0x", 3) == 0 && s.data[5] == '>' &&
-           memchr(digits, s.data[3], sizeof digits - 1) && memchr(digits, s.data[4], sizeof digits - 1);
+           memchr(digits, s.data[3], sizeof digits - 1) &&
+           memchr(digits, s.data[4], sizeof digits - 1);
 }
 
 static void type_bytes(struct draft *d)
 {
     for (size_t i = 0; i < d->n_tokens; i++)
-        if (d->tokens[i].text.data && is_byte_token(d->tokens[i].text)) d->tokens[i].type = TOKEN_BYTE;
+        if (d->tokens[i].text.data && is_byte_token(d->tokens[i].text))
+            d->tokens[i].type = TOKEN_BYTE;
 }
 
 /* Whether a chain of normalizers or pre-tokenizers has one of this type; it is put in *found. */
@@ -169,7 +174,8 @@ static enum status read_sentencepiece_bpe(struct draft *d, const json_t *model, 
     d->add_space_prefix = prefix_of(d);
     type_bytes(d);
     enum status st = score_by_merges(d, err);
-    if (st == OK) st = draft_find(d, draft_json_text(json_object_get(model, "unk_token")), &unk, err);
+    if (st == OK)
+        st = draft_find(d, draft_json_text(json_object_get(model, "unk_token")), &unk, err);
     if (st == OK && unk >= 0) d->tokens[unk].type = TOKEN_UNKNOWN;
     return st;
 }
@@ -180,14 +186,16 @@ static bool has_affix(const json_t *model, const char *key)
     return s.data && s.len > 0;
 }
 
-static enum status read_bpe(struct draft *d, const json_t *model, const char *pre, struct error *err)
+static enum status read_bpe(struct draft *d, const json_t *model, const char *pre,
+                            struct error *err)
 {
     if (has_affix(model, "continuing_subword_prefix") || has_affix(model, "end_of_word_suffix"))
         return unsupported(d, "a BPE that marks its words' beginnings or ends", "", err);
     enum status st = read_vocab_object(d, json_object_get(model, "vocab"), err);
     if (st == OK) st = read_merges(d, json_object_get(model, "merges"), err);
     if (st) return st;
-    if (json_is_true(json_object_get(model, "byte_fallback"))) return read_sentencepiece_bpe(d, model, err);
+    if (json_is_true(json_object_get(model, "byte_fallback")))
+        return read_sentencepiece_bpe(d, model, err);
     d->model = "gpt2";
     return draft_find_pre(d, pre, err);
 }
@@ -205,7 +213,8 @@ static enum status read_wordpiece(struct draft *d, const json_t *model, struct e
     struct text_str prefix = draft_json_text(json_object_get(model, "continuing_subword_prefix"));
     const json_t *longest = json_object_get(model, "max_input_chars_per_word");
     if (!has_pre(d, "BertPreTokenizer", NULL))
-        return unsupported(d, "WordPiece with a pre-tokenizer other than BertPreTokenizer", "", err);
+        return unsupported(d, "WordPiece with a pre-tokenizer other than BertPreTokenizer", "",
+                           err);
     if (!has_normalizer(d, "BertNormalizer", &normalizer) || is_off(normalizer, "clean_text") ||
         is_off(normalizer, "handle_chinese_chars"))
         return unsupported(d, "WordPiece that does not clean its text as BERT does", "", err);
@@ -259,9 +268,11 @@ static enum status read_unigram_normalizer(struct draft *d, struct error *err)
     const json_t *list = json_object_get(normalizer, "normalizers"), *found = NULL;
     size_t n = json_is_array(list) ? json_array_size(list) : 1;
     for (size_t i = 0; i < n; i++) {
-        const char *type = draft_json_type(json_is_array(list) ? json_array_get(list, i) : normalizer);
+        const char *type =
+            draft_json_type(json_is_array(list) ? json_array_get(list, i) : normalizer);
         bool good = false;
-        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) good |= strcmp(type, known[k]) == 0;
+        for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+            good |= strcmp(type, known[k]) == 0;
         if (!good) return unsupported(d, "Unigram with the normalizer ", type, err);
     }
     bool merges = has_normalizer(d, "Replace", NULL) || has_pre(d, "WhitespaceSplit", NULL);

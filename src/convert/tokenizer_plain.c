@@ -2,7 +2,8 @@
 
 #include "convert/tokenizer_draft.h"
 
-/* Vocabularies of before tokenizer.json: BERT's list of pieces, and GPT-2's table with its merges. */
+/* Vocabularies of before tokenizer.json: BERT's list of pieces, and GPT-2's table with its merges.
+ */
 
 /* The next line without its end; false after the last. */
 static bool next_line(const struct buf *file, size_t *at, struct text_str *line)
@@ -46,9 +47,10 @@ enum status draft_from_merges_txt(struct draft *d, const char *pre, struct error
         const char *text = json_object_iter_key(it);
         const json_t *id = json_object_iter_value(it);
         if (!json_is_integer(id))
-            return error_set(err, ERR_FORMAT, "%s/%s: an id that is no whole number", d->folder, d->source);
-        st = draft_put(d, json_integer_value(id), (struct text_str){text, strlen(text)}, TOKEN_NORMAL,
-                       0, err);
+            return error_set(err, ERR_FORMAT, "%s/%s: an id that is no whole number", d->folder,
+                             d->source);
+        st = draft_put(d, json_integer_value(id), (struct text_str){text, strlen(text)},
+                       TOKEN_NORMAL, 0, err);
     }
     if (st == OK) st = draft_read_file(d, "merges.txt", err);
     struct text_str line;

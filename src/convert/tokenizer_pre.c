@@ -4,8 +4,8 @@
 #include "convert/tokenizer_draft.h"
 #include "text/pretok.h"
 
-/* tokenizer.ggml.pre from the structure of a tokenizer.json: its chain of splitters becomes a list of
- * expressions, which is looked for in the registry of pre-tokenizers (text/pretok.c). */
+/* tokenizer.ggml.pre from the structure of a tokenizer.json: its chain of splitters becomes a list
+ * of expressions, which is looked for in the registry of pre-tokenizers (text/pretok.c). */
 
 enum { MAX_SPLITTERS = 8 };
 
@@ -19,15 +19,33 @@ struct splitters {
 static const struct {
     const char *arch, *pre;
 } hints[] = {
-    {"starcoder", "starcoder"}, {"starcoder2", "starcoder"}, {"refact", "refact"},
-    {"granite", "refact"},      {"granitemoe", "refact"},    {"command-r", "command-r"},
-    {"codeshell", "codeshell"}, {"exaone", "exaone"},        {"qwen2", "qwen2"},
-    {"qwen2moe", "qwen2"},      {"qwen3", "qwen2"},          {"qwen3moe", "qwen2"},
-    {"stablelm", "stablelm2"},  {"llama4", "llama4"},        {"gpt-oss", "gpt-4o"},
-    {"deepseek", "deepseek-llm"}, {"deepseek2", "deepseek-llm"}, {"phi2", "phi-2"},
-    {"mpt", "mpt"},             {"olmo", "olmo"},            {"chatglm", "chatglm-bpe"},
-    {"glm4", "glm4"},           {"dbrx", "dbrx"},            {"jina-bert-v2", "jina-v2-code"},
-    {"bert", "roberta-bpe"},    {"modern-bert", "modern-bert"}, {"falcon", "falcon"},
+    {"starcoder", "starcoder"},
+    {"starcoder2", "starcoder"},
+    {"refact", "refact"},
+    {"granite", "refact"},
+    {"granitemoe", "refact"},
+    {"command-r", "command-r"},
+    {"codeshell", "codeshell"},
+    {"exaone", "exaone"},
+    {"qwen2", "qwen2"},
+    {"qwen2moe", "qwen2"},
+    {"qwen3", "qwen2"},
+    {"qwen3moe", "qwen2"},
+    {"stablelm", "stablelm2"},
+    {"llama4", "llama4"},
+    {"gpt-oss", "gpt-4o"},
+    {"deepseek", "deepseek-llm"},
+    {"deepseek2", "deepseek-llm"},
+    {"phi2", "phi-2"},
+    {"mpt", "mpt"},
+    {"olmo", "olmo"},
+    {"chatglm", "chatglm-bpe"},
+    {"glm4", "glm4"},
+    {"dbrx", "dbrx"},
+    {"jina-bert-v2", "jina-v2-code"},
+    {"bert", "roberta-bpe"},
+    {"modern-bert", "modern-bert"},
+    {"falcon", "falcon"},
 };
 
 static const char *hint(const struct draft *d)
@@ -117,20 +135,25 @@ enum status draft_find_pre(struct draft *d, const char *pre, struct error *err)
     const struct pretok_family *f =
         s.why ? NULL : pretok_recognise(s.patterns, s.n, ignore, hint(d));
     if (f) return take(d, f->name, err);
-    return error_set(err, ERR_UNSUPPORTED,
-                     "%s/tokenizer.json: a pre-tokenizer that is not known (%s). If its model's authors "
-                     "or llama.cpp name the one that it equals, give that name: --pre NAME. "
-                     "docs/tokenizers.md lists the names, docs/HOWTO-add-a-pre-tokenizer.md tells how "
-                     "to add one",
-                     d->folder, s.why ? s.why : s.n ? "its expressions are in no registry" : "it cuts nothing");
+    return error_set(
+        err, ERR_UNSUPPORTED,
+        "%s/tokenizer.json: a pre-tokenizer that is not known (%s). If its model's authors "
+        "or llama.cpp name the one that it equals, give that name: --pre NAME. "
+        "docs/tokenizers.md lists the names, docs/HOWTO-add-a-pre-tokenizer.md tells how "
+        "to add one",
+        d->folder,
+        s.why ? s.why
+        : s.n ? "its expressions are in no registry"
+              : "it cuts nothing");
 }
 
 enum status draft_guess_pre(struct draft *d, const char *pre, struct error *err)
 {
     if (!pre) pre = hint(d);
     if (pre) return take(d, pre, err);
-    return error_set(err, ERR_UNSUPPORTED,
-                     "%s: vocab.json and merges.txt do not tell how the text is cut into words; give the "
-                     "pre-tokenizer's name: --pre NAME (docs/tokenizers.md lists them)",
-                     d->folder);
+    return error_set(
+        err, ERR_UNSUPPORTED,
+        "%s: vocab.json and merges.txt do not tell how the text is cut into words; give the "
+        "pre-tokenizer's name: --pre NAME (docs/tokenizers.md lists them)",
+        d->folder);
 }

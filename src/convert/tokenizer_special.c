@@ -3,11 +3,11 @@
 
 #include "convert/tokenizer_draft.h"
 
-/* Which tokens open, close and part a text, and which of them a tokenizer adds by itself. The rules are
- * those of gguf-py's SpecialVocab, so that a file says the same as one that llama.cpp's converter wrote:
- * the post-processor of tokenizer.json is heard before the flags of tokenizer_config.json, texts before
- * ids. What those leave open is taken from special_tokens_map.json, generation_config.json and the
- * SentencePiece file. */
+/* Which tokens open, close and part a text, and which of them a tokenizer adds by itself. The rules
+ * are those of gguf-py's SpecialVocab, so that a file says the same as one that llama.cpp's
+ * converter wrote: the post-processor of tokenizer.json is heard before the flags of
+ * tokenizer_config.json, texts before ids. What those leave open is taken from
+ * special_tokens_map.json, generation_config.json and the SentencePiece file. */
 
 struct special {
     struct draft *d;
@@ -46,12 +46,14 @@ static void read_names(struct special *s)
 
 static struct text_str special_at(const json_t *list, size_t i)
 {
-    return draft_json_text(json_object_get(json_object_get(json_array_get(list, i), "SpecialToken"), "id"));
+    return draft_json_text(
+        json_object_get(json_object_get(json_array_get(list, i), "SpecialToken"), "id"));
 }
 
 static struct text_str sequence_at(const json_t *list, size_t i)
 {
-    return draft_json_text(json_object_get(json_object_get(json_array_get(list, i), "Sequence"), "id"));
+    return draft_json_text(
+        json_object_get(json_object_get(json_array_get(list, i), "Sequence"), "id"));
 }
 
 static void read_first(struct special *s, struct text_str first)
@@ -85,7 +87,8 @@ static bool parts(const struct special *s, struct text_str token)
 }
 
 /* What stands between the two texts of a pair, other than what ends the first. */
-static void read_pair(struct special *s, const json_t *pair, struct text_str first, struct text_str last)
+static void read_pair(struct special *s, const json_t *pair, struct text_str first,
+                      struct text_str last)
 {
     size_t n = json_array_size(pair);
     if (n == 0) return;
@@ -156,7 +159,8 @@ static void read_flags(struct special *s)
     struct {
         const char *key;
         enum draft_flag *flag;
-    } flags[] = {{"add_bos_token", &d->add_bos}, {"add_eos_token", &d->add_eos},
+    } flags[] = {{"add_bos_token", &d->add_bos},
+                 {"add_eos_token", &d->add_eos},
                  {"add_sep_token", &d->add_sep}};
     for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         const json_t *j = json_object_get(d->tokenizer_config, flags[i].key);
@@ -194,7 +198,8 @@ static void read_normalizer(struct draft *d, const json_t *n)
 {
     const char *type = draft_json_type(n);
     const json_t *list = json_object_get(n, "normalizers");
-    const json_t *lower = json_object_get(n, "lowercase"), *strip = json_object_get(n, "strip_accents");
+    const json_t *lower = json_object_get(n, "lowercase"),
+                 *strip = json_object_get(n, "strip_accents");
     if (strcmp(type, "Lowercase") == 0) d->lowercase = FLAG_YES;
     if (strcmp(type, "StripAccents") == 0) d->strip_accents = FLAG_YES;
     if (strcmp(type, "BertNormalizer") == 0) {
@@ -218,8 +223,9 @@ enum status draft_find_special(struct draft *d, struct error *err)
     for (size_t i = ROLE_EOT; i < ROLE_COUNT && st == OK; i++)
         if (s.extra[i]) st = find_id(&s, (enum draft_role)i, err);
     read_normalizer(d, json_object_get(d->tokenizer, "normalizer"));
-    /* IBM's and Hugging Face's code models of this size are no different from others, but that their
-     * files ask for a BOS which they were not trained with (llama.cpp, conversion/llama.py). */
+    /* IBM's and Hugging Face's code models of this size are no different from others, but that
+     * their files ask for a BOS which they were not trained with (llama.cpp, conversion/llama.py).
+     */
     if (strcmp(d->arch, "llama") == 0 && d->vocab_size == 49152) d->add_bos = FLAG_NO;
     return st;
 }

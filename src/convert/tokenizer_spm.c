@@ -7,10 +7,20 @@
 
 enum { MODEL_PIECES = 1, MODEL_TRAINER = 2, MODEL_NORMALIZER = 3 };
 enum { PIECE_TEXT = 1, PIECE_SCORE = 2, PIECE_TYPE = 3 };
-enum { TRAINER_MODEL_TYPE = 3, TRAINER_SUFFIX_SPACE = 24, TRAINER_UNK = 40, TRAINER_BOS = 41,
-       TRAINER_EOS = 42, TRAINER_PAD = 43 };
-enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_PREFIX = 3, NORMALIZER_MERGE_SPACES = 4,
-       NORMALIZER_ESCAPE = 5 };
+enum {
+    TRAINER_MODEL_TYPE = 3,
+    TRAINER_SUFFIX_SPACE = 24,
+    TRAINER_UNK = 40,
+    TRAINER_BOS = 41,
+    TRAINER_EOS = 42,
+    TRAINER_PAD = 43
+};
+enum {
+    NORMALIZER_CHARSMAP = 2,
+    NORMALIZER_PREFIX = 3,
+    NORMALIZER_MERGE_SPACES = 4,
+    NORMALIZER_ESCAPE = 5
+};
 enum { MODEL_TYPE_UNIGRAM = 1, MODEL_TYPE_BPE = 2 };
 
 struct spm_file {
@@ -23,13 +33,15 @@ struct spm_file {
 
 static enum status broken(const struct spm_file *f, struct error *err)
 {
-    return error_set(err, ERR_FORMAT,
-                     "%s/%s: no SentencePiece model (a file of the same name that holds lines of text is "
-                     "tiktoken's: add tokenizer.json)",
-                     f->d->folder, f->name);
+    return error_set(
+        err, ERR_FORMAT,
+        "%s/%s: no SentencePiece model (a file of the same name that holds lines of text is "
+        "tiktoken's: add tokenizer.json)",
+        f->d->folder, f->name);
 }
 
-static enum status read_piece(const struct spm_file *f, struct wire_field message, struct error *err)
+static enum status read_piece(const struct spm_file *f, struct wire_field message,
+                              struct error *err)
 {
     struct wire w = wire_open(message.bytes, message.len);
     struct wire_field v;
@@ -46,6 +58,10 @@ static enum status read_piece(const struct spm_file *f, struct wire_field messag
             type = v.value;
     }
     if (w.broken || type < TOKEN_NORMAL || type > TOKEN_BYTE) return broken(f, err);
+    /* Code Llama's marks, which must not come out of running text. */
+    if (type == TOKEN_USER_DEFINED && text.len > 5 && memcmp(text.data, "\u2581<", 4) == 0 &&
+        text.data[text.len - 1] == '>')
+        type = TOKEN_CONTROL;
     if (type == TOKEN_USER_DEFINED) {
         enum status st = draft_with_spaces(f->d, text, &text, err);
         if (st) return st;
@@ -59,7 +75,9 @@ static void read_trainer(struct spm_file *f, struct wire *w)
     static const struct {
         uint32_t number;
         enum draft_role role;
-    } ids[] = {{TRAINER_UNK, ROLE_UNK}, {TRAINER_BOS, ROLE_BOS}, {TRAINER_EOS, ROLE_EOS},
+    } ids[] = {{TRAINER_UNK, ROLE_UNK},
+               {TRAINER_BOS, ROLE_BOS},
+               {TRAINER_EOS, ROLE_EOS},
                {TRAINER_PAD, ROLE_PAD}};
     struct wire_field v;
     while (wire_next(w, &v)) {
@@ -101,22 +119,25 @@ static enum status read_model(struct spm_file *f, struct error *err)
     return st;
 }
 
-/* XLM-RoBERTa's models number the pieces as fairseq does: <s>, <pad>, </s>, <unk> first, the pieces from
- * the fourth on one further, <mask> last. */
+/* XLM-RoBERTa's models number the pieces as fairseq does: <s>, <pad>, </s>, <unk> first, the pieces
+ * from the fourth on one further, <mask> last. */
 static enum status realign(struct draft *d, struct error *err)
 {
     static const struct {
         const char *text;
         enum token_type type;
         enum draft_role role;
-    } first[] = {{"<s>", TOKEN_CONTROL, ROLE_BOS}, {"<pad>", TOKEN_CONTROL, ROLE_PAD},
-                 {"</s>", TOKEN_CONTROL, ROLE_EOS}, {"<unk>", TOKEN_UNKNOWN, ROLE_UNK}};
+    } first[] = {{"<s>", TOKEN_CONTROL, ROLE_BOS},
+                 {"<pad>", TOKEN_CONTROL, ROLE_PAD},
+                 {"</s>", TOKEN_CONTROL, ROLE_EOS},
+                 {"<unk>", TOKEN_UNKNOWN, ROLE_UNK}};
     size_t n = d->n_tokens;
     enum status st = draft_grow(d, n < 3 ? 5 : n + 2, err);
     if (st) return st;
     if (n > 3) memmove(d->tokens + 4, d->tokens + 3, (n - 3) * sizeof *d->tokens);
     for (size_t i = 0; i < 4; i++) {
-        d->tokens[i] = (struct draft_token){{first[i].text, strlen(first[i].text)}, 0, first[i].type, true};
+        d->tokens[i] =
+            (struct draft_token){{first[i].text, strlen(first[i].text)}, 0, first[i].type, true};
         d->ids[first[i].role] = (int32_t)i;
     }
     d->tokens[d->n_tokens - 1] = (struct draft_token){{"<mask>", 6}, 0, TOKEN_CONTROL, true};
@@ -130,8 +151,12 @@ static enum status realign(struct draft *d, struct error *err)
 
 enum status draft_from_spm(struct draft *d, const char *name, struct error *err)
 {
-    struct spm_file f = {.d = d, .name = name, .model_type = MODEL_TYPE_UNIGRAM, .prefix = true,
-                         .merge_spaces = true, .escape = true};
+    struct spm_file f = {.d = d,
+                         .name = name,
+                         .model_type = MODEL_TYPE_UNIGRAM,
+                         .prefix = true,
+                         .merge_spaces = true,
+                         .escape = true};
     /* What the proto gives where the file is silent. */
     for (size_t i = 0; i < ROLE_COUNT; i++) f.ids[i] = TOKEN_NONE;
     f.ids[ROLE_UNK] = 0;
@@ -145,10 +170,11 @@ enum status draft_from_spm(struct draft *d, const char *name, struct error *err)
     if (st) return st;
     bool unigram = f.model_type == MODEL_TYPE_UNIGRAM;
     if ((!unigram && f.model_type != MODEL_TYPE_BPE) || !f.escape || f.suffix_space)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "%s/%s: a SentencePiece model of whole words or characters, or one that marks "
-                         "spaces otherwise than in front of words, is not supported",
-                         d->folder, name);
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "%s/%s: a SentencePiece model of whole words or characters, or one that marks "
+            "spaces otherwise than in front of words, is not supported",
+            d->folder, name);
     d->model = unigram ? "t5" : "llama";
     d->add_space_prefix = f.prefix ? FLAG_YES : FLAG_NO;
     if (unigram) d->remove_extra_spaces = f.merge_spaces ? FLAG_YES : FLAG_NO;

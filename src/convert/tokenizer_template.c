@@ -6,8 +6,8 @@
 
 #include "convert/tokenizer_draft.h"
 
-/* Chat templates: one, or several by name. A text in tokenizer_config.json is taken before the files that
- * newer folders have instead. */
+/* Chat templates: one, or several by name. A text in tokenizer_config.json is taken before the
+ * files that newer folders have instead. */
 
 enum { MAX_TEMPLATE_BYTES = 4 << 20 };
 
@@ -23,11 +23,13 @@ static void clean_name(struct text_str name, char dst[64])
     dst[n] = 0;
 }
 
-static enum status add(struct draft *d, struct text_str name, struct text_str text, struct error *err)
+static enum status add(struct draft *d, struct text_str name, struct text_str text,
+                       struct error *err)
 {
     if (!text.data || !name.len) return OK;
     if (d->n_templates == DRAFT_MAX_TEMPLATES)
-        return error_set(err, ERR_LIMIT, "%s: more than %d chat templates", d->folder, DRAFT_MAX_TEMPLATES);
+        return error_set(err, ERR_LIMIT, "%s: more than %d chat templates", d->folder,
+                         DRAFT_MAX_TEMPLATES);
     if (text.len > MAX_TEMPLATE_BYTES)
         return error_set(err, ERR_LIMIT, "%s: a chat template of %zu bytes", d->folder, text.len);
     struct draft_template t = {.text = text};
@@ -51,7 +53,8 @@ static enum status from_json(struct draft *d, const json_t *j, struct error *err
     return st;
 }
 
-static enum status from_file(struct draft *d, const char *file, struct text_str name, struct error *err)
+static enum status from_file(struct draft *d, const char *file, struct text_str name,
+                             struct error *err)
 {
     struct draft part = {.folder = d->folder}; /* d->file may hold the vocabulary */
     struct text_str text;

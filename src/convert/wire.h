@@ -58,7 +58,8 @@ static inline bool wire_next(struct wire *w, struct wire_field *f)
         w->broken = true;
         return false;
     }
-    for (size_t i = 0; f->type != WIRE_BYTES && i < len; i++) f->value |= (uint64_t)w->p[i] << (8 * i);
+    for (size_t i = 0; f->type != WIRE_BYTES && i < len; i++)
+        f->value |= (uint64_t)w->p[i] << (8 * i);
     f->len = (size_t)len;
     w->p += len;
     return true;

@@ -104,8 +104,8 @@ static void merge_all(struct word_encoder *e, size_t n)
     }
 }
 
-/* One symbol a byte, or one a character where the vocabulary is not byte-level; returns how many. A literal U+2581 gets
- * no token there: its token means a space. */
+/* One symbol a byte, or one a character where the vocabulary is not byte-level; returns how many. A
+ * literal U+2581 gets no token there: its token means a space. */
 static size_t split_symbols(struct word_encoder *e, const char *word, size_t len)
 {
     const struct tokenizer *t = e->t;
@@ -206,7 +206,8 @@ const struct vocab_kind vocab_byte_bpe = {
     .name = "gpt2",
     .merges = true,
     .byte_level = true,
-    .defaults = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE},
+    .defaults = {.bos = TOKEN_NONE, .eos = TOKEN_NONE, .unk = TOKEN_NONE, .pad = TOKEN_NONE,
+                 .sep = TOKEN_NONE, .cls = TOKEN_NONE, .mask = TOKEN_NONE},
     .encode = bpe_encode,
 };
 
@@ -215,7 +216,7 @@ const struct vocab_kind vocab_char_bpe = {
     .name = "gemma4",
     .pre = "gemma4",
     .merges = true,
-    .defaults = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE,
-                 .add_bos = true},
+    .defaults = {.bos = TOKEN_NONE, .eos = TOKEN_NONE, .unk = TOKEN_NONE, .pad = TOKEN_NONE,
+                 .sep = TOKEN_NONE, .cls = TOKEN_NONE, .mask = TOKEN_NONE, .add_bos = true},
     .encode = bpe_encode,
 };

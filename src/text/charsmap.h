@@ -19,8 +19,9 @@ struct charsmap {
 /* An empty blob is a table that replaces nothing. ERR_FORMAT where lengths do not fit. */
 enum status charsmap_open(struct text_str blob, struct charsmap *out, struct error *err);
 
-/* Bytes of the longest entry at the beginning of the text, with its replacement (at most 1 KiB of it),
- * or 0. Whatever the table holds, nothing outside of it is read, and at most 256 bytes of the text. */
+/* Bytes of the longest entry at the beginning of the text, with its replacement (at most 1 KiB of
+ * it), or 0. Whatever the table holds, nothing outside of it is read, and at most 256 bytes of the
+ * text. */
 size_t charsmap_match(const struct charsmap *m, const char *text, size_t len,
                       struct text_str *replacement);
 

@@ -28,8 +28,8 @@ const struct pretok_family *pretok_at(size_t i);
 extern const char *const pretok_byte_level;
 
 /* The family that cuts as these expressions of a tokenizer.json do, one after the other; of several
- * the one named `preferred` (or NULL), else the first whose ignore_merges is the one given, else the
- * first. Compared are the texts, with the spellings that mean the same made equal. NULL where none
+ * the one named `preferred` (or NULL), else the first whose ignore_merges is the one given, else
+ * the first. Compared are the texts, with the spellings that mean the same made equal. NULL where none
  * matches. */
 const struct pretok_family *pretok_recognise(const char *const *patterns, size_t n,
                                              bool ignore_merges, const char *preferred);

@@ -4,9 +4,9 @@
 #include "text/pretok.h"
 #include "text/utf8_int.h"
 
-/* The registry spells some things otherwise than published files do (see pretok.c), and these differ
- * among themselves: raw characters or escapes, possessive quantifiers or not. Both sides are brought
- * to one spelling before they are compared. */
+/* The registry spells some things otherwise than published files do (see pretok.c), and these
+ * differ among themselves: raw characters or escapes, possessive quantifiers or not. Both sides are
+ * brought to one spelling before they are compared. */
 
 enum { MAX_PATTERN = 8192 };
 
@@ -114,8 +114,8 @@ const struct pretok_family *pretok_recognise(const char *const *patterns, size_t
     for (size_t i = 0; (f = pretok_at(i)); i++) {
         if (!cuts_alike(f, patterns, n)) continue;
         if (preferred && strcmp(f->name, preferred) == 0) return f;
-        bool better = found && found->ignore_merges != ignore_merges &&
-                      f->ignore_merges == ignore_merges;
+        bool better =
+            found && found->ignore_merges != ignore_merges && f->ignore_merges == ignore_merges;
         if (!found || better) found = f;
     }
     return found;

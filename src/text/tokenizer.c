@@ -436,8 +436,10 @@ const struct vocab_source *tokenizer_source(const struct tokenizer *t)
 
 void tokenizer_defaults(struct vocab_source *s)
 {
-    static const struct vocab_defaults none = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE,
-                                               TOKEN_NONE, TOKEN_NONE, TOKEN_NONE};
+    static const struct vocab_defaults none = {
+        .bos = TOKEN_NONE, .eos = TOKEN_NONE, .unk = TOKEN_NONE, .pad = TOKEN_NONE,
+        .sep = TOKEN_NONE, .cls = TOKEN_NONE, .mask = TOKEN_NONE,
+    };
     const struct vocab_kind *kind = find_kind(s->model);
     const struct vocab_defaults *d = kind ? &kind->defaults : &none;
     const struct pretok_family *f = kind && kind->merges ? pretok_find(s->pre) : NULL;

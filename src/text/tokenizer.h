@@ -43,7 +43,7 @@ struct vocab_source {
     bool add_sep;                 /* between two texts, after EOS: see tokenizer_encode_wrapped */
     bool add_space_prefix;        /* SPM, Unigram */
     bool remove_extra_spaces;     /* Unigram: runs of spaces are one, those at the ends are none */
-    struct text_str charsmap;     /* Unigram: precompiled normalisation (charsmap.h), borrowed, or empty */
+    struct text_str charsmap;     /* Unigram: normalisation (charsmap.h), borrowed, or empty */
     bool lowercase, strip_accents; /* WordPiece */
     bool ignore_merges;           /* llama-3 style: a whole pre-token that is a token wins */
     bool strip_after_special;     /* Phi-3: white space after a parsed special token is part of it */
@@ -78,8 +78,8 @@ enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, si
 /* A whole text as the model saw texts in training: BOS in front where add_bos says so, and not a
  * second one where the text itself begins with it; EOS behind where add_eos does. Embedding models'
  * CLS and SEP are their BOS and EOS. With `second` not NULL a pair, as rerankers take it: the first
- * text, EOS, SEP where add_sep says so, the second text, EOS. ERR_NOT_FOUND where the flags ask for a
- * token that the vocabulary lacks. */
+ * text, EOS, SEP where add_sep says so, the second text, EOS. ERR_NOT_FOUND where the flags ask for
+ * a token that the vocabulary lacks. */
 enum status tokenizer_encode_wrapped(const struct tokenizer *t, struct text_str first,
                                      const struct text_str *second, bool parse_special,
                                      struct token_list *out, struct error *err);
@@ -110,8 +110,8 @@ const struct vocab_source *tokenizer_source(const struct tokenizer *t);
  * token, and comes back as that. Every other text survives encode and decode unchanged. */
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte);
 
-/* Fills the ids and flags of `src` with what holds for its model and pre-tokenizer where a file does not
- * say (llama.cpp's llama-vocab.cpp). A model that is not known gets no ids and no flags. */
+/* Fills the ids and flags of `src` with what holds for its model and pre-tokenizer where a file does
+ * not say (llama.cpp's llama-vocab.cpp). A model that is not known gets no ids and no flags. */
 void tokenizer_defaults(struct vocab_source *src);
 /* Whether vocabularies of this model ("gpt2", ...) need their merges. */
 bool tokenizer_needs_merges(const char *model);

@@ -71,11 +71,12 @@ struct vocab_kind {
     bool merges;      /* words are cut by a pre-tokenizer and merged within */
     bool byte_level;  /* texts are in GPT-2's byte alphabet */
     bool scored;      /* keeps the tokens' scores */
-    bool prefixed;    /* add_space_prefix puts a space in front of a text, and decoding takes it away */
-    bool word_space;  /* decoding takes the first space away always: it is a word's, not the text's */
+    bool prefixed;    /* add_space_prefix puts a space in front, and decoding takes it away */
+    bool word_space;  /* decoding always takes the first space away: it is a word's */
     bool lossy;       /* normalises: texts do not come back as they were */
     struct vocab_defaults defaults;
-    /* Builds what only this kind needs, once tokens, types, map and byte tokens are there; or NULL. */
+    /* Builds what only this kind needs, once tokens, types, map and byte tokens are there. NULL is
+     * fine. */
     enum status (*prepare)(struct tokenizer *t, struct error *err);
     /* One fragment of text that holds no special token; `prefix` puts a space in front. */
     enum status (*encode)(const struct tokenizer *t, const char *text, size_t len, bool prefix,

@@ -21,7 +21,8 @@ struct builder {
 static int by_text(const void *a, const void *b, void *tokens)
 {
     int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-    struct text_str s = ((const struct text_str *)tokens)[x], r = ((const struct text_str *)tokens)[y];
+    struct text_str s = ((const struct text_str *)tokens)[x],
+                    r = ((const struct text_str *)tokens)[y];
     size_t n = s.len < r.len ? s.len : r.len;
     int order = n ? memcmp(s.data, r.data, n) : 0;
     if (order) return order;
@@ -48,7 +49,8 @@ static enum status add_node(struct builder *b, uint8_t byte, struct range range)
 }
 
 /* Level by level, so that a node's children lie side by side. */
-static enum status grow(struct builder *b, const struct text_str *tokens, const int32_t *ids, size_t n)
+static enum status grow(struct builder *b, const struct text_str *tokens, const int32_t *ids,
+                        size_t n)
 {
     enum status st = add_node(b, 0, (struct range){0, (uint32_t)n, 0});
     for (size_t at = 0; st == OK && at < b->t->n; at++) {

@@ -1,5 +1,5 @@
-/* A set of byte strings as a tree of their prefixes: which tokens begin at a place of a text is found
- * in one walk. */
+/* A set of byte strings as a tree of their prefixes: which tokens begin at a place of a text is
+ * found in one walk. */
 #ifndef HEARTH_TEXT_TRIE_H
 #define HEARTH_TEXT_TRIE_H
 
@@ -11,10 +11,10 @@
 struct text_str;
 
 struct trie_node {
-    uint32_t first;      /* the first child; the others follow it, ascending by byte */
-    int32_t id;          /* of the string that ends here, or -1 */
+    uint32_t first; /* the first child; the others follow it, ascending by byte */
+    int32_t id;     /* of the string that ends here, or -1 */
     uint16_t n_children;
-    uint8_t byte;        /* on the way here */
+    uint8_t byte; /* on the way here */
 };
 
 /* Zero-initialise. Immutable after building: any thread may walk. */

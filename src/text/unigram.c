@@ -13,7 +13,8 @@
  * tokens the one whose scores, logarithms of probabilities, add up to the most. */
 
 enum { MAX_PIECE = 1024 /* bytes of a token: what one place of a text can cost */ };
-static const double unknown_penalty = 10.0; /* below the worst score (unigram_model.cc: kUnkPenalty) */
+static const double unknown_penalty =
+    10.0; /* below the worst score (unigram_model.cc: kUnkPenalty) */
 
 struct unigram {
     struct trie trie;
@@ -47,8 +48,8 @@ static enum status put(struct unigram_state *s, const char *p, size_t n)
     return st ? error_set(s->err, st, "the normalised text does not fit: %s", status_name(st)) : OK;
 }
 
-/* Replaces what the table says, spaces by U+2581 and invalid bytes by U+FFFD. Extra spaces are those
- * at the ends and all but the first of a run. */
+/* Replaces what the table says, spaces by U+2581 and invalid bytes by U+FFFD. Extra spaces are
+ * those at the ends and all but the first of a run. */
 static enum status normalise(struct unigram_state *s, const char *in, size_t len, bool prefix)
 {
     const struct unigram *u = s->t->unigram;
@@ -58,8 +59,8 @@ static enum status normalise(struct unigram_state *s, const char *in, size_t len
     enum status st = OK;
     for (size_t i = 0; i < len && st == OK;) {
         size_t used = utf8_sequence(in + i, len - i);
-        struct text_str from = used ? (struct text_str){in + i, len - i}
-                                    : (struct text_str){UTF8_REPLACEMENT, 3};
+        struct text_str from =
+            used ? (struct text_str){in + i, len - i} : (struct text_str){UTF8_REPLACEMENT, 3};
         struct text_str r;
         size_t matched = charsmap_match(&u->charsmap, from.data, from.len, &r);
         if (matched == 0) r = (struct text_str){from.data, used ? used : from.len};
@@ -126,8 +127,7 @@ static enum status push_unknown(struct unigram_state *s, const char *text, size_
     const struct tokenizer *t = s->t;
     if (!t->unigram->has_bytes) return t->src.unk == TOKEN_NONE ? OK : push(s, t->src.unk);
     enum status st = OK;
-    for (size_t i = 0; i < len && st == OK; i++)
-        st = push(s, t->byte_ids[(unsigned char)text[i]]);
+    for (size_t i = 0; i < len && st == OK; i++) st = push(s, t->byte_ids[(unsigned char)text[i]]);
     return st;
 }
 
@@ -248,8 +248,14 @@ const struct vocab_kind vocab_unigram = {
     .scored = true,
     .prefixed = true,
     .lossy = true,
-    .defaults = {.bos = TOKEN_NONE, .eos = 1, .unk = 2, .pad = 0, .sep = TOKEN_NONE,
-                 .cls = TOKEN_NONE, .mask = TOKEN_NONE, .add_eos = true},
+    .defaults = {.bos = TOKEN_NONE,
+                 .eos = 1,
+                 .unk = 2,
+                 .pad = 0,
+                 .sep = TOKEN_NONE,
+                 .cls = TOKEN_NONE,
+                 .mask = TOKEN_NONE,
+                 .add_eos = true},
     .prepare = unigram_prepare,
     .encode = unigram_encode,
     .release = unigram_release,

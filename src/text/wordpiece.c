@@ -10,8 +10,8 @@
  * cleaned, lower-cased and stripped of accents, cut at white space, around punctuation and around
  * Chinese characters, and each word is covered from its front by the longest pieces there are.
  *
- * GGUF stores a piece that begins a word with U+2581 in front, and one that goes on without its "##"
- * (llama.cpp, conversion/bert.py). */
+ * GGUF stores a piece that begins a word with U+2581 in front, and one that goes on without its
+ * "##" (llama.cpp, conversion/bert.py). */
 
 enum { MAX_WORD = 100 }; /* characters; a longer word is unknown (tokenization.py) */
 
@@ -65,8 +65,8 @@ static enum status end_word(struct word_state *w)
     for (size_t at = 0; at < len;) {
         int32_t id = TOKEN_NONE, node = at ? 0 : p->word_start;
         size_t step = longest(&p->trie, node, text + at, len - at, &id);
-        /* What begins with U+2581 in the vocabulary begins a word; only the character itself can be a
-         * piece within one. */
+        /* What begins with U+2581 in the vocabulary begins a word; only the character itself can be
+         * a piece within one. */
         if (at && step > 3 && memcmp(text + at, UTF8_LOWER_BLOCK, 3) == 0)
             step = longest(&p->trie, node, text + at, 3, &id);
         if (step == 0) {
@@ -168,10 +168,11 @@ static enum status add_codepoint(struct word_state *w, uint32_t c)
     if (w->t->src.strip_accents) {
         utf8proc_int32_t parts[16];
         int boundary = 0;
-        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, parts, 16,
-                                                     UTF8PROC_DECOMPOSE, &boundary);
+        utf8proc_ssize_t n =
+            utf8proc_decompose_char((utf8proc_int32_t)c, parts, 16, UTF8PROC_DECOMPOSE, &boundary);
         for (utf8proc_ssize_t i = 0; i < n && i < 16 && st == OK; i++)
-            if (utf8proc_category(parts[i]) != UTF8PROC_CATEGORY_MN) st = take(w, (uint32_t)parts[i]);
+            if (utf8proc_category(parts[i]) != UTF8PROC_CATEGORY_MN)
+                st = take(w, (uint32_t)parts[i]);
     } else if (st == OK) {
         st = take(w, c);
     }
@@ -240,8 +241,16 @@ const struct vocab_kind vocab_wordpiece = {
     .name = "bert",
     .word_space = true,
     .lossy = true,
-    .defaults = {.bos = 101, .eos = TOKEN_NONE, .unk = 100, .pad = 0, .sep = 102, .cls = TOKEN_NONE,
-                 .mask = 103, .add_bos = true, .add_eos = true, .lowercase = true},
+    .defaults = {.bos = 101,
+                 .eos = TOKEN_NONE,
+                 .unk = 100,
+                 .pad = 0,
+                 .sep = 102,
+                 .cls = TOKEN_NONE,
+                 .mask = 103,
+                 .add_bos = true,
+                 .add_eos = true,
+                 .lowercase = true},
     .prepare = wordpiece_prepare,
     .encode = wordpiece_encode,
     .release = wordpiece_release,

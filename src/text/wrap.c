@@ -28,8 +28,7 @@ enum status tokenizer_encode_wrapped(const struct tokenizer *t, struct text_str 
     if (st == OK && second) {
         if (s->add_eos) st = push(out, s->eos, "an EOS token", err);
         if (st == OK && s->add_sep) st = push(out, s->sep, "a separator token", err);
-        if (st == OK)
-            st = tokenizer_encode(t, second->data, second->len, parse_special, out, err);
+        if (st == OK) st = tokenizer_encode(t, second->data, second->len, parse_special, out, err);
     }
     if (st == OK && s->add_eos) st = push(out, s->eos, "an EOS token", err);
     if (st) out->len = old_len;

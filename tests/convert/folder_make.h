@@ -1,5 +1,5 @@
-/* Folders with a tokenizer's files, made for one test and gone after it, and what is imported from them.
- * A failure of the maker itself aborts the test program. */
+/* Folders with a tokenizer's files, made for one test and gone after it, and what is imported from
+ * them. A failure of the maker itself aborts the test program. */
 #ifndef HEARTH_TESTS_FOLDER_MAKE_H
 #define HEARTH_TESTS_FOLDER_MAKE_H
 

@@ -1,5 +1,5 @@
-/* Folders as Hugging Face has them, down to what each key must say; and folders that break their formats'
- * rules. compare_tokenizer.py compares whole trained ones with llama.cpp's converter. */
+/* Folders as Hugging Face has them, down to what each key must say; and folders that break their
+ * formats' rules. compare_tokenizer.py compares whole trained ones with llama.cpp's converter. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "convert/wire.h"
 #include "folder_make.h"
 #include "infer/vocab_gguf.h"
 #include "text/tokenizer.h"
@@ -24,7 +25,8 @@ static struct gguf *import(const struct made_folder *f, const char *arch, const 
     return g;
 }
 
-static void refused(const struct made_folder *f, const char *arch, enum status want, const char *word)
+static void refused(const struct made_folder *f, const char *arch, enum status want,
+                    const char *word)
 {
     struct error err = {0};
     assert_null(folder_import(f, arch, NULL, NULL, &err));
@@ -63,7 +65,8 @@ static void has_string_at(const struct gguf *g, const char *key, size_t at, cons
     assert_int_equal(gguf_get_array(g, key, &a, NULL), OK);
     for (size_t i = 0; i <= at; i++)
         if (!gguf_array_next_str(&a, &cursor, &s)) fail_msg("%s has no element %zu", key, at);
-    if (!gguf_str_eq(s, want)) fail_msg("%s[%zu] is '%.*s', not '%s'", key, at, (int)s.len, s.data, want);
+    if (!gguf_str_eq(s, want))
+        fail_msg("%s[%zu] is '%.*s', not '%s'", key, at, (int)s.len, s.data, want);
 }
 
 static void has_token(const struct gguf *g, size_t id, const char *text, enum token_type type)
@@ -91,7 +94,8 @@ static void encodes(const struct gguf *g, const char *text, const int32_t *want)
     struct token_list ids = {0};
     struct error err = {0};
     if (vocab_open(g, &v, &err)) fail_msg("%s", err.msg);
-    assert_int_equal(tokenizer_encode(vocab_tokenizer(v), text, strlen(text), true, &ids, &err), OK);
+    assert_int_equal(tokenizer_encode(vocab_tokenizer(v), text, strlen(text), true, &ids, &err),
+                     OK);
     for (size_t i = 0; i < ids.len || want[i] >= 0; i++)
         if (i >= ids.len || ids.ids[i] != want[i]) fail_msg("'%s': id %zu is another", text, i);
     token_list_fini(&ids);
@@ -102,9 +106,9 @@ static void encodes(const struct gguf *g, const char *text, const int32_t *want)
 /* ---- byte-level BPE ---- */
 
 #define BYTE_LEVEL "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}"
-#define FIM                                                                                          \
-    "{\"id\": 5, \"content\": \"<fim_prefix>\", \"special\": true},"                                 \
-    "{\"id\": 6, \"content\": \"<fim_suffix>\", \"special\": true},"                                 \
+#define FIM                                                                                        \
+    "{\"id\": 5, \"content\": \"<fim_prefix>\", \"special\": true},"                               \
+    "{\"id\": 6, \"content\": \"<fim_suffix>\", \"special\": true},"                               \
     "{\"id\": 7, \"content\": \"<fim_middle>\", \"special\": true}"
 
 static const char bpe[] =
@@ -113,7 +117,8 @@ static const char bpe[] =
     "  {\"id\": 9, \"content\": \"<|looks|>\", \"special\": false}],"
     " \"normalizer\": null, \"pre_tokenizer\": " BYTE_LEVEL ","
     " \"post_processor\": {\"type\": \"ByteLevel\"},"
-    " \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"\u0120ab\": 3, \"\u0120\": 12},"
+    " \"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2, \"\u0120ab\": 3, "
+    "\"\u0120\": 12},"
     "            \"merges\": [\"a b\", \"\u0120 ab\"]}}";
 
 static void byte_level(void **unused)
@@ -125,7 +130,8 @@ static void byte_level(void **unused)
     folder_make(&f);
     folder_text(&f, "tokenizer.json", bpe);
     folder_text(&f, "config.json", "{\"vocab_size\": 16, \"bos_token_id\": 4}");
-    folder_text(&f, "tokenizer_config.json", "{\"eos_token\": {\"content\": \"<eos>\"}, \"chat_template\": \"T\"}");
+    folder_text(&f, "tokenizer_config.json",
+                "{\"eos_token\": {\"content\": \"<eos>\"}, \"chat_template\": \"T\"}");
     struct gguf *g = folder_import(&f, "starcoder2", NULL, &info, &err);
     if (!g) fail_msg("%s", err.msg);
     has_str(g, K("model"), "gpt2");
@@ -159,11 +165,12 @@ static void byte_level(void **unused)
     folder_fini(&f);
 }
 
-static void bpe_with(const struct made_folder *f, const char *pre_tokenizer, const char *model, const char *more)
+static void bpe_with(const struct made_folder *f, const char *pre_tokenizer, const char *model,
+                     const char *more)
 {
     char text[4096];
-    snprintf(text, sizeof text, "{\"pre_tokenizer\": %s, \"model\": {\"type\": \"BPE\", %s}%s}", pre_tokenizer,
-             model, more);
+    snprintf(text, sizeof text, "{\"pre_tokenizer\": %s, \"model\": {\"type\": \"BPE\", %s}%s}",
+             pre_tokenizer, model, more);
     folder_text(f, "tokenizer.json", text);
 }
 
@@ -194,12 +201,24 @@ static void pre_tokenizers(void **unused)
     static const struct {
         const char *arch, *chain, *want;
     } cases[] = {
-        {"starcoder", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", \"individual_digits\": true}, " BYTE_LEVEL "]}", "starcoder"},
-        {"granite", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", \"individual_digits\": true}, " BYTE_LEVEL "]}", "refact"},
+        {"starcoder",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", "
+         "\"individual_digits\": true}, " BYTE_LEVEL "]}",
+         "starcoder"},
+        {"granite",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\", "
+         "\"individual_digits\": true}, " BYTE_LEVEL "]}",
+         "refact"},
         {"bert", BYTE_LEVEL, "roberta-bpe"},
         {"x", BYTE_LEVEL, "gpt-2"},
-        {"x", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\d+\"}, \"behavior\": \"Isolated\"}, " BYTE_LEVEL "]}", NULL},
-        {"x", "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": \"\\\\p{N}\"}, \"behavior\": \"MergedWithNext\"}, " BYTE_LEVEL "]}", NULL},
+        {"x",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
+         "{\"Regex\": \"\\\\d+\"}, \"behavior\": \"Isolated\"}, " BYTE_LEVEL "]}",
+         NULL},
+        {"x",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
+         "{\"Regex\": \"\\\\p{N}\"}, \"behavior\": \"MergedWithNext\"}, " BYTE_LEVEL "]}",
+         NULL},
         {"x", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", NULL},
         {"x", "{\"type\": \"Whitespace\"}", NULL},
         {"x", "null", NULL},
@@ -230,7 +249,7 @@ static void pre_tokenizers(void **unused)
 
 /* ---- what a text is wrapped in ---- */
 
-#define SPECIAL(id) "{\"SpecialToken\": {\"id\": \"" id "\"}}"
+#define SPECIAL(id)  "{\"SpecialToken\": {\"id\": \"" id "\"}}"
 #define SEQUENCE(id) "{\"Sequence\": {\"id\": \"" id "\"}}"
 
 static void post_processors(void **unused)
@@ -239,7 +258,8 @@ static void post_processors(void **unused)
     static const char vocab[] = AB "[]";
     static const char tokens[] =
         ", \"added_tokens\": [{\"id\": 4, \"content\": \"[C]\", \"special\": true},"
-        "{\"id\": 5, \"content\": \"[S]\", \"special\": true}, {\"id\": 6, \"content\": \"[E]\", \"special\": true}]"
+        "{\"id\": 5, \"content\": \"[S]\", \"special\": true}, {\"id\": 6, \"content\": \"[E]\", "
+        "\"special\": true}]"
         ", \"post_processor\": %s";
     static const struct {
         const char *post, *config;
@@ -247,19 +267,32 @@ static void post_processors(void **unused)
         int bos_id, eos_id, sep_id, eot_id;
     } cases[] = {
         {"null", "{\"add_bos_token\": true, \"bos_token\": \"[C]\"}", 1, -1, -1, 4, -1, -1, -1},
-        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL("[S]") "],"
-         "\"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL("[S]") ", " SEQUENCE("B") ", " SPECIAL("[S]") "]}",
+        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE(
+             "A") ", " SPECIAL("[S]") "],"
+                                      "\"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL(
+                                          "[S]") ", " SEQUENCE("B") ", " SPECIAL("[S]") "]}",
          "{\"cls_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, 1, 0, 4, 5, 5, -1},
-        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE("A") "], \"pair\": ["
-         SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL("[S]") ", " SEQUENCE("B") "]}",
+        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE(
+             "A") "], \"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL("[S]") ","
+                                                                                         " " SEQUENCE(
+                                                                                             "B") "]}",
          "{\"bos_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, -1, 1, 4, 5, 5, -1},
         {"{\"type\": \"TemplateProcessing\", \"single\": [" SEQUENCE("A") ", " SPECIAL("[E]") "]}",
          "{\"eos_token\": \"[S]\"}", -1, 1, -1, -1, 6, -1, 5},
-        {"{\"type\": \"RobertaProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}", "{\"add_bos_token\": false}",
-         1, 1, 1, 4, 5, 5, -1},
-        {"{\"type\": \"BertProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}", "{}", 1, 1, 0, 4, 5, 5, -1},
-        {"{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": \"TemplateProcessing\","
-         "\"single\": [" SPECIAL("[C]") ", " SEQUENCE("A") "]}]}", "{\"bos_token\": \"[C]\"}", 1, 0, -1, 4, -1, -1, -1},
+        {"{\"type\": \"TemplateProcessing\", \"single\": [" SPECIAL("[C]") ", " SEQUENCE(
+             "A") ", " SPECIAL("[S]") "],"
+                                      "\"pair\": [" SPECIAL("[C]") ", " SEQUENCE("A") ", " SPECIAL(
+                                          "[S]") ", " SPECIAL("[S]") ", " SEQUENCE("B") ","
+                                                                                        " " SPECIAL("[S]") "]}",
+         "{\"cls_token\": \"[C]\", \"sep_token\": \"[S]\"}", 1, 1, 1, 4, 5, 5, -1},
+        {"{\"type\": \"RobertaProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}",
+         "{\"add_bos_token\": false}", 1, 1, 1, 4, 5, 5, -1},
+        {"{\"type\": \"BertProcessing\", \"cls\": [\"[C]\", 4], \"sep\": [\"[S]\", 5]}", "{}", 1, 1,
+         0, 4, 5, 5, -1},
+        {"{\"type\": \"Sequence\", \"processors\": [{\"type\": \"ByteLevel\"}, {\"type\": "
+         "\"TemplateProcessing\","
+         "\"single\": [" SPECIAL("[C]") ", " SEQUENCE("A") "]}]}",
+         "{\"bos_token\": \"[C]\"}", 1, 0, -1, 4, -1, -1, -1},
     };
     struct made_folder f;
     folder_make(&f);
@@ -287,8 +320,11 @@ static void ids_of_other_files(void **unused)
     struct made_folder f;
     folder_make(&f);
     bpe_with(&f, BYTE_LEVEL, AB "[]", "");
-    folder_text(&f, "config.json", "{\"text_config\": {\"vocab_size\": 6, \"bos_token_id\": 1}, \"pad_token_id\": 99}");
-    folder_text(&f, "special_tokens_map.json", "{\"unk_token\": \"b\", \"pad_token\": \"nowhere\"}");
+    folder_text(
+        &f, "config.json",
+        "{\"text_config\": {\"vocab_size\": 6, \"bos_token_id\": 1}, \"pad_token_id\": 99}");
+    folder_text(&f, "special_tokens_map.json",
+                "{\"unk_token\": \"b\", \"pad_token\": \"nowhere\"}");
     folder_text(&f, "generation_config.json", "{\"bos_token_id\": 0, \"eos_token_id\": [3, 2]}");
     struct gguf *g = import(&f, "x", NULL);
     has_id(g, K("bos_token_id"), 1);
@@ -305,9 +341,12 @@ static void ids_of_other_files(void **unused)
 
 static const char wordpiece[] =
     "{\"added_tokens\": [{\"id\": 0, \"content\": \"[PAD]\", \"special\": true}],"
-    "\"normalizer\": {\"type\": \"BertNormalizer\", \"clean_text\": true, \"handle_chinese_chars\": true,"
-    "\"strip_accents\": %s, \"lowercase\": true}, \"pre_tokenizer\": {\"type\": \"BertPreTokenizer\"},"
-    "\"model\": {\"type\": \"WordPiece\", \"continuing_subword_prefix\": \"%s\", \"max_input_chars_per_word\": %d,"
+    "\"normalizer\": {\"type\": \"BertNormalizer\", \"clean_text\": true, "
+    "\"handle_chinese_chars\": true,"
+    "\"strip_accents\": %s, \"lowercase\": true}, \"pre_tokenizer\": {\"type\": "
+    "\"BertPreTokenizer\"},"
+    "\"model\": {\"type\": \"WordPiece\", \"continuing_subword_prefix\": \"%s\", "
+    "\"max_input_chars_per_word\": %d,"
     "\"vocab\": {\"[PAD]\": 0, \"[UNK]\": 1, \"un\": 2, \"##do\": 3}}}";
 
 static void wordpieces(void **unused)
@@ -353,12 +392,15 @@ static void unigrams(void **unused)
     struct made_folder f;
     struct gguf_array a;
     folder_make(&f);
-    folder_text(&f, "tokenizer.json",
-                "{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"BAAAAAAAAAAA\"},"
-                "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"WhitespaceSplit\"},"
-                "{\"type\": \"Metaspace\", \"prepend_scheme\": \"always\"}]},"
-                "\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0], [\"\u2581a\", -1.5],"
-                "[\"b\", -2]]}, \"added_tokens\": [{\"id\": 3, \"content\": \"<m>\", \"special\": true}]}");
+    folder_text(
+        &f, "tokenizer.json",
+        "{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"BAAAAAAAAAAA\"},"
+        "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": "
+        "\"WhitespaceSplit\"},"
+        "{\"type\": \"Metaspace\", \"prepend_scheme\": \"always\"}]},"
+        "\"model\": {\"type\": \"Unigram\", \"unk_id\": 0, \"vocab\": [[\"<unk>\", 0], "
+        "[\"\u2581a\", -1.5],"
+        "[\"b\", -2]]}, \"added_tokens\": [{\"id\": 3, \"content\": \"<m>\", \"special\": true}]}");
     struct gguf *g = import(&f, "t5", NULL);
     has_str(g, K("model"), "t5");
     has_token(g, 0, "<unk>", TOKEN_UNKNOWN);
@@ -371,9 +413,10 @@ static void unigrams(void **unused)
     assert_int_equal(a.count, 9);
     assert_int_equal(a.data[0], 4);
     gguf_close(g);
-    folder_text(&f, "tokenizer.json",
-                "{\"normalizer\": {\"type\": \"NFKC\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\"},"
-                "\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}}");
+    folder_text(
+        &f, "tokenizer.json",
+        "{\"normalizer\": {\"type\": \"NFKC\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\"},"
+        "\"model\": {\"type\": \"Unigram\", \"vocab\": [[\"a\", 0]]}}");
     refused(&f, "t5", ERR_UNSUPPORTED, "NFKC");
     folder_fini(&f);
 }
@@ -394,8 +437,10 @@ static void put(struct proto *p, const void *bytes, size_t len)
 static void put_number(struct proto *p, unsigned field, unsigned value)
 {
     unsigned tag = field << 3;
-    if (tag >= 128) put(p, (unsigned char[]){(unsigned char)(tag | 0x80), (unsigned char)(tag >> 7)}, 2);
-    else put(p, (unsigned char[]){(unsigned char)tag}, 1);
+    if (tag >= 128)
+        put(p, (unsigned char[]){(unsigned char)(tag | 0x80), (unsigned char)(tag >> 7)}, 2);
+    else
+        put(p, (unsigned char[]){(unsigned char)tag}, 1);
     put(p, (unsigned char[]){(unsigned char)value}, 1);
 }
 
@@ -445,10 +490,13 @@ static void sentencepiece(void **unused)
     put_pieces(&p, 2, true);
     folder_put(&f, "tokenizer.model", p.bytes, p.len);
     folder_text(&f, "config.json", "{\"vocab_size\": 12}");
-    folder_text(&f, "added_tokens.json", "{\"<pad>\": 9, \"<past>\": 12}"); /* the last has no row */
+    folder_text(&f, "added_tokens.json",
+                "{\"<pad>\": 9, \"<past>\": 12}"); /* the last has no row */
     folder_text(&f, "tokenizer_config.json",
-                "{\"added_tokens_decoder\": {\"10\": {\"content\": \"<x>\", \"special\": false}}, \"add_bos_token\": true,"
-                "\"chat_template\": [{\"name\": \"default\", \"template\": \"D\"}, {\"name\": \"tool use\", \"template\": \"U\"}]}");
+                "{\"added_tokens_decoder\": {\"10\": {\"content\": \"<x>\", \"special\": false}}, "
+                "\"add_bos_token\": true,"
+                "\"chat_template\": [{\"name\": \"default\", \"template\": \"D\"}, {\"name\": "
+                "\"tool use\", \"template\": \"U\"}]}");
     struct gguf *g = import(&f, "llama", NULL);
     has_str(g, K("model"), "llama");
     has_token(g, 0, "<unk>", TOKEN_UNKNOWN);
@@ -475,6 +523,18 @@ static void sentencepiece(void **unused)
     g = import(&f, "gemma2", NULL);
     has_flag(g, K("add_space_prefix"), false);
     gguf_close(g);
+    put_piece(&p, "\u2581<PRE>", 0, 4);
+    put_piece(&p, "\u2581<SUF>", 0, 4);
+    put_piece(&p, "\u2581<MID>", 0, 4);
+    folder_put(&f, "tokenizer.model", p.bytes, p.len);
+    folder_remove(&f, "tokenizer_config.json");
+    folder_remove(&f, "added_tokens.json");
+    g = import(&f, "llama", NULL);
+    has_token(g, 9, "\u2581<PRE>", TOKEN_CONTROL);
+    has_id(g, K("fim_pre_token_id"), 9);
+    has_id(g, K("fim_suf_token_id"), 10);
+    has_id(g, K("fim_mid_token_id"), 11);
+    gguf_close(g);
     p.len = 0;
     put_pieces(&p, 1, false);
     folder_put(&f, "tokenizer.model", p.bytes, p.len);
@@ -489,7 +549,8 @@ static void sentencepiece(void **unused)
     refused(&f, "llama", ERR_UNSUPPORTED, "tokenizer.model");
     folder_text(&f, "tokenizer.model", "IQ== 0\nIg== 1\n");
     refused(&f, "llama", ERR_FORMAT, "tiktoken");
-    for (size_t cut = 1; cut < p.len; cut += 3) { /* every part of a file is an error or a smaller file */
+    for (size_t cut = 1; cut < p.len;
+         cut += 3) { /* every part of a file is an error or a smaller file */
         struct error err = {0};
         folder_put(&f, "tokenizer.model", p.bytes, cut);
         g = folder_import(&f, "llama", NULL, NULL, &err);
@@ -499,6 +560,52 @@ static void sentencepiece(void **unused)
     folder_fini(&f);
 }
 
+static void wire_ends(void **unused)
+{
+    (void)unused;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int fields;
+        bool broken;
+    } cases[] = {
+        {"", 0, 0, false},
+        {"\x08\x96\x01", 3, 1, false},
+        {"\x0A\x02"
+         "ab",
+         4, 1, false},
+        {"\x0A\x03"
+         "ab",
+         4, 0, true},
+        {"\x08\x96", 2, 0, true},
+        {"\x0D"
+         "abcd",
+         5, 1, false},
+        {"\x0D"
+         "abc",
+         4, 0, true},
+        {"\x09"
+         "abcdefg",
+         8, 0, true},
+        {"\x0B", 1, 0, true},
+        {"\x0A\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01", 11, 0, true},
+        {"\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", 11, 0, true},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct wire w = wire_open(cases[i].bytes, cases[i].len);
+        struct wire_field f;
+        int n = 0;
+        while (wire_next(&w, &f)) n++;
+        assert_int_equal(n, cases[i].fields);
+        assert_int_equal(w.broken, cases[i].broken);
+    }
+    struct wire w = wire_open("\x08\x96\x01", 3);
+    struct wire_field f;
+    assert_true(wire_next(&w, &f));
+    assert_int_equal(f.number, 1);
+    assert_int_equal(f.value, 150);
+}
+
 /* Llama 2's and Gemma's tokenizer.json: merges, and no scores. */
 static void sentencepiece_as_json(void **unused)
 {
@@ -506,11 +613,15 @@ static void sentencepiece_as_json(void **unused)
     struct made_folder f;
     folder_make(&f);
     folder_text(&f, "tokenizer.json",
-                "{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": \"\u2581\"},"
-                "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\u2581\"}]}, \"pre_tokenizer\": null,"
-                "\"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, \"vocab\": {\"<unk>\": 0,"
-                "\"<0x0A>\": 1, \"a\": 2, \"b\": 3, \"c\": 4, \"bc\": 5, \"ab\": 6, \"\u2581\": 7},"
-                "\"merges\": [\"b c\", \"a b\"]}}");
+                "{\"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": "
+                "\"Prepend\", \"prepend\": \"\u2581\"},"
+                "{\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": "
+                "\"\u2581\"}]}, \"pre_tokenizer\": null,"
+                "\"model\": {\"type\": \"BPE\", \"unk_token\": \"<unk>\", \"byte_fallback\": true, "
+                "\"vocab\": {\"<unk>\": 0,"
+                "\"<0x0A>\": 1, \"a\": 2, \"b\": 3, \"c\": 4, \"bc\": 5, \"ab\": 6, \"abc\": 8, "
+                "\"\u2581\": 7},"
+                "\"merges\": [\"b c\", \"a b\", \"a bc\", \"ab c\"]}}");
     struct gguf *g = import(&f, "llama", NULL);
     has_str(g, K("model"), "llama");
     has_token(g, 0, "<unk>", TOKEN_UNKNOWN);
@@ -519,7 +630,8 @@ static void sentencepiece_as_json(void **unused)
     has_flag(g, K("add_space_prefix"), true);
     has_id(g, K("bos_token_id"), -1);
     assert_int_equal(gguf_get_array(g, K("merges"), &(struct gguf_array){0}, NULL), ERR_NOT_FOUND);
-    encodes(g, "abc\n", IDS(7, 2, 5, 1));
+    assert_true(score(g, 8) == -2); /* of two merges to one text the first counts */
+    encodes(g, "abcb\n", IDS(7, 8, 3, 1));
     gguf_close(g);
     folder_fini(&f);
 }
@@ -557,13 +669,17 @@ static void template_files(void **unused)
     gguf_close(g);
     folder_text(&f, "chat_template.jinja", "jinja");
     folder_text(&f, "additional_chat_templates/b-2.jinja", "B");
+    folder_text(&f, "additional_chat_templates/e.jinja", "E");
     folder_text(&f, "additional_chat_templates/a.jinja", "A");
+    folder_text(&f, "additional_chat_templates/d.jinja", "D");
+    folder_text(&f, "additional_chat_templates/c.jinja", "C");
     folder_text(&f, "additional_chat_templates/readme.md", "no");
     g = import(&f, "x", NULL);
     has_str(g, "tokenizer.chat_template", "jinja");
     has_str(g, "tokenizer.chat_template.a", "A");
     has_str(g, "tokenizer.chat_template.b_2", "B");
-    has_string_at(g, "tokenizer.chat_templates", 1, "b_2");
+    static const char *const names[] = {"a", "b_2", "c", "d", "e"};
+    for (size_t i = 0; i < 5; i++) has_string_at(g, "tokenizer.chat_templates", i, names[i]);
     gguf_close(g);
     folder_fini(&f);
 }
@@ -611,8 +727,9 @@ int main(void)
         cmocka_unit_test(pre_tokenizers),     cmocka_unit_test(post_processors),
         cmocka_unit_test(ids_of_other_files), cmocka_unit_test(wordpieces),
         cmocka_unit_test(unigrams),           cmocka_unit_test(sentencepiece),
-        cmocka_unit_test(sentencepiece_as_json), cmocka_unit_test(vocab_and_merges),
-        cmocka_unit_test(template_files),     cmocka_unit_test(refusals),
+        cmocka_unit_test(wire_ends),          cmocka_unit_test(sentencepiece_as_json),
+        cmocka_unit_test(vocab_and_merges),   cmocka_unit_test(template_files),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Each allocation of an import failing in turn: ERR_NOMEM, nothing leaked. The linker routes the
- * allocators through here (--wrap), but for jansson's own: where memory runs out within it, it reports
- * some mistake in the text, which is an error as well. */
+ * allocators through here (--wrap), but for jansson's own: where memory runs out within it, it
+ * reports some mistake in the text, which is an error as well. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,7 +103,8 @@ static void every_allocation(const struct made_folder *f, const char *arch)
             assert_true(n > 20);
             return;
         }
-        /* The writer keeps its own failures for later; and JIT code that finds no memory is done without. */
+        /* The writer keeps its own failures for later; and JIT code that finds no memory is done
+         * without. */
         if (st != OK) {
             if (st != ERR_NOMEM) fail_msg("allocation %ld: %s", n, err.msg);
             assert_int_equal(err.code, st);
@@ -117,10 +118,13 @@ static void from_json(void **unused)
     struct made_folder f;
     folder_make(&f);
     folder_text(&f, "tokenizer.json",
-                "{\"added_tokens\": [{\"id\": 4, \"content\": \"a\u2581b\"}], \"pre_tokenizer\": {\"type\": \"ByteLevel\"},"
-                "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": [[\"a\", \"b\"]]}}");
+                "{\"added_tokens\": [{\"id\": 4, \"content\": \"a\u2581b\"}], \"pre_tokenizer\": "
+                "{\"type\": \"ByteLevel\"},"
+                "\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, "
+                "\"merges\": [[\"a\", \"b\"]]}}");
     folder_text(&f, "config.json", "{\"vocab_size\": 7, \"bos_token_id\": 1}");
-    folder_text(&f, "tokenizer_config.json", "{\"eos_token\": \"b\", \"added_tokens_decoder\": {\"5\": {\"content\": \"x\"}}}");
+    folder_text(&f, "tokenizer_config.json",
+                "{\"eos_token\": \"b\", \"added_tokens_decoder\": {\"5\": {\"content\": \"x\"}}}");
     folder_text(&f, "chat_template.jinja", "template");
     folder_text(&f, "additional_chat_templates/other.jinja", "template");
     every_allocation(&f, "gpt2");
@@ -132,10 +136,12 @@ static void from_unigram(void **unused)
     (void)unused;
     struct made_folder f;
     folder_make(&f);
-    folder_text(&f, "tokenizer.json",
-                "{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"BAAAAAAAAAAA\"},"
-                "\"pre_tokenizer\": {\"type\": \"Metaspace\"}, \"model\": {\"type\": \"Unigram\", \"unk_id\": 0,"
-                "\"vocab\": [[\"<unk>\", 0], [\"\u2581a\", -1.5]]}}");
+    folder_text(
+        &f, "tokenizer.json",
+        "{\"normalizer\": {\"type\": \"Precompiled\", \"precompiled_charsmap\": \"BAAAAAAAAAAA\"},"
+        "\"pre_tokenizer\": {\"type\": \"Metaspace\"}, \"model\": {\"type\": \"Unigram\", "
+        "\"unk_id\": 0,"
+        "\"vocab\": [[\"<unk>\", 0], [\"\u2581a\", -1.5]]}}");
     every_allocation(&f, "t5");
     folder_fini(&f);
 }
@@ -150,7 +156,10 @@ static void from_plain_files(void **unused)
     folder_text(&f, "added_tokens.json", "{\"more\": 4}");
     every_allocation(&f, "bert");
     folder_remove(&f, "vocab.txt");
-    folder_text(&f, "tokenizer.model", "\x0A\x05\x0A\x03" "abc" "\x0A\x07\x0A\x03\xE2\x96\x81\x18\x04\x12\x02\x18\x02");
+    folder_text(&f, "tokenizer.model",
+                "\x0A\x05\x0A\x03"
+                "abc"
+                "\x0A\x07\x0A\x03\xE2\x96\x81\x18\x04\x12\x02\x18\x02");
     every_allocation(&f, "llama");
     folder_fini(&f);
 }

@@ -1,5 +1,5 @@
-/* Writes a vocabulary-only GGUF of a folder's tokenizer: vocab_import FOLDER ARCH OUT [PRE]. For the
- * comparisons with other programs (compare_tokenizer.py). */
+/* Writes a vocabulary-only GGUF of a folder's tokenizer: vocab_import FOLDER ARCH OUT [PRE]. For
+ * the comparisons with other programs (compare_tokenizer.py). */
 #include <stdio.h>
 
 #include "convert/tokenizer_import.h"
@@ -26,8 +26,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", err.msg);
         return 1;
     }
-    printf("%s: model %s, pre %s, %zu tokens (%zu padding), %zu merges, %zu templates, fim %d %d %d\n",
-           info.source, info.model, info.pre, info.n_tokens, info.n_padding, info.n_merges,
-           info.n_templates, info.fim_pre, info.fim_suf, info.fim_mid);
+    printf(
+        "%s: model %s, pre %s, %zu tokens (%zu padding), %zu merges, %zu templates, fim %d %d %d\n",
+        info.source, info.model, info.pre, info.n_tokens, info.n_padding, info.n_merges,
+        info.n_templates, info.fim_pre, info.fim_suf, info.fim_mid);
     return 0;
 }

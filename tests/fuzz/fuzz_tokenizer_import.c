@@ -1,8 +1,8 @@
-/* libFuzzer target: a folder's tokenizer files from one input. What is imported must be a file whose
- * vocabulary opens and encodes.
+/* libFuzzer target: a folder's tokenizer files from one input. What is imported must be a file
+ * whose vocabulary opens and encodes.
  *
- * Input: for each of the files below two bytes of length (0: absent), and the bytes of all in turn; the
- * last one present takes the rest. */
+ * Input: for each of the files below two bytes of length (0: absent), and the bytes of all in turn;
+ * the last one present takes the rest. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,8 +17,14 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const names[] = {
-    "tokenizer_config.json", "config.json", "added_tokens.json", "special_tokens_map.json",
-    "vocab.txt",             "merges.txt",  "vocab.json",        "tokenizer.model",
+    "tokenizer_config.json",
+    "config.json",
+    "added_tokens.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "merges.txt",
+    "vocab.json",
+    "tokenizer.model",
     "tokenizer.json",
 };
 enum { N_NAMES = sizeof names / sizeof names[0] };
@@ -33,7 +39,8 @@ static void use(const struct gguf *g)
     enum status st = tokenizer_encode(vocab_tokenizer(v), text, sizeof text - 1, true, &ids, &err);
     if (st != OK && st != ERR_UNSUPPORTED) __builtin_trap();
     for (size_t i = 0; i < ids.len; i++)
-        if (ids.ids[i] < 0 || (size_t)ids.ids[i] >= tokenizer_n_tokens(vocab_tokenizer(v))) __builtin_trap();
+        if (ids.ids[i] < 0 || (size_t)ids.ids[i] >= tokenizer_n_tokens(vocab_tokenizer(v)))
+            __builtin_trap();
     token_list_fini(&ids);
     vocab_close(v);
 }

@@ -1,5 +1,5 @@
-/* WordPiece and Unigram: ids worked out by hand on small vocabularies, what normalisation does to a text,
- * and what stands around it. */
+/* WordPiece and Unigram: ids worked out by hand on small vocabularies, what normalisation does to a
+ * text, and what stands around it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,24 +41,41 @@ static void check(const struct tokenizer *t, const char *text, bool special, con
     token_list_fini(&ids);
 }
 
-#define IDS(...) ((const int32_t[]){__VA_ARGS__, -1})
+#define IDS(...)            ((const int32_t[]){__VA_ARGS__, -1})
 #define CHECK(t, text, ...) check(t, text, false, IDS(__VA_ARGS__))
 
 /* ---- WordPiece ---- */
 
-enum { W_PAD, W_UNK, W_CLS, W_SEP, W_UN, W_AFF, W_ABLE, W_CAFE, W_E, W_DOT, W_ZHONG, W_BAR, W_INNER_BAR,
-       W_I, W_COUNT };
+enum {
+    W_PAD,
+    W_UNK,
+    W_CLS,
+    W_SEP,
+    W_UN,
+    W_AFF,
+    W_ABLE,
+    W_CAFE,
+    W_E,
+    W_DOT,
+    W_ZHONG,
+    W_BAR,
+    W_INNER_BAR,
+    W_I,
+    W_COUNT
+};
 
 static void wordpiece_vocab(struct made_vocab *m, bool lowercase)
 {
-    static const char *const words[] = {"\u2581un", "aff", "able", "\u2581cafe", "\u2581e", "\u2581.",
-                                        "\u2581\u4E2D", "\u2581\u2581", "\u2581", "\u2581i"};
+    static const char *const words[] = {"\u2581un", "aff",     "able",         "\u2581cafe",
+                                        "\u2581e",  "\u2581.", "\u2581\u4E2D", "\u2581\u2581",
+                                        "\u2581",   "\u2581i"};
     made_init(m, "bert", NULL);
     made_token(m, "[PAD]", TOKEN_CONTROL, 0);
     made_token(m, "[UNK]", TOKEN_CONTROL, 0);
     made_token(m, "[CLS]", TOKEN_CONTROL, 0);
     made_token(m, "[SEP]", TOKEN_CONTROL, 0);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) made_token(m, words[i], TOKEN_NORMAL, 0);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        made_token(m, words[i], TOKEN_NORMAL, 0);
     assert_int_equal(m->src.n_tokens, W_COUNT);
     m->src.unk = W_UNK;
     m->src.cls = W_CLS;
@@ -75,22 +92,22 @@ static void wordpiece_pieces(void **unused)
     struct tokenizer *t = create(&m);
     CHECK(t, "unaffable", W_UN, W_AFF, W_ABLE);
     CHECK(t, "  UNaffable \t\n un", W_UN, W_AFF, W_ABLE, W_UN);
-    CHECK(t, "aff", W_UNK);          /* goes on only */
-    CHECK(t, "unun", W_UNK);         /* begins only; nothing of a word is kept that cannot be covered */
+    CHECK(t, "aff", W_UNK);  /* goes on only */
+    CHECK(t, "unun", W_UNK); /* begins only; nothing of a word is kept that cannot be covered */
     CHECK(t, "unaffx un", W_UNK, W_UN);
-    CHECK(t, "Caf\u00E9", W_CAFE);   /* composed */
-    CHECK(t, "cafe\u0301", W_CAFE);  /* decomposed */
+    CHECK(t, "Caf\u00E9", W_CAFE);  /* composed */
+    CHECK(t, "cafe\u0301", W_CAFE); /* decomposed */
     CHECK(t, "e.e..", W_E, W_DOT, W_E, W_DOT, W_DOT);
     CHECK(t, "e\u4E2De", W_E, W_ZHONG, W_E);
-    CHECK(t, "u\u200Dn", W_UN);      /* a format character is dropped */
+    CHECK(t, "u\u200Dn", W_UN); /* a format character is dropped */
     CHECK(t, "u\x01n", W_UN);
-    CHECK(t, "u\xFFn", W_UN);        /* so is an invalid byte */
+    CHECK(t, "u\xFFn", W_UN); /* so is an invalid byte */
     CHECK(t, "u\uFFFDn", W_UN);
     CHECK(t, "e\u00A0e\u3000e", W_E, W_E, W_E);
-    CHECK(t, "\u0130", W_I);         /* its dot is an accent */
+    CHECK(t, "\u0130", W_I); /* its dot is an accent */
     CHECK(t, "\u2581", W_BAR);
     CHECK(t, "un\u2581", W_UN, W_INNER_BAR);
-    CHECK(t, "un\u2581un", W_UNK);   /* the word "un" goes on with no piece of that text */
+    CHECK(t, "un\u2581un", W_UNK); /* the word "un" goes on with no piece of that text */
     check(t, "", false, IDS(-1));
     check(t, " \n", false, IDS(-1));
     tokenizer_destroy(t);
@@ -176,13 +193,16 @@ static void unigram_best_path(void **unused)
     unigram_vocab(&m);
     struct tokenizer *t = create(&m);
     CHECK(t, "a", 6);
-    CHECK(t, "ab", 2, 5);       /* -3 -5 beats -6 -4 */
-    CHECK(t, "abb", 2, 5, 4);   /* -12 beats -3 -20: not the longest piece */
+    CHECK(t, "ab", 2, 5);     /* -3 -5 beats -6 -4 */
+    CHECK(t, "abb", 2, 5, 4); /* -12 beats -3 -20: not the longest piece */
     CHECK(t, "  a   b ", 6, 2, 4);
-    CHECK(t, "azzb", 6, 0, 4);  /* unknown characters are one token */
+    CHECK(t, "azzb", 6, 0, 4); /* unknown characters are one token */
     CHECK(t, "\u4E2D\u6587", 2, 0);
-    CHECK(t, "xyx", 2, 8, 0);   /* no piece is as bad as an unknown character */
-    CHECK(t, "a\xFF" "b", 6, 0, 4);
+    CHECK(t, "xyx", 2, 8, 0); /* no piece is as bad as an unknown character */
+    CHECK(t,
+          "a\xFF"
+          "b",
+          6, 0, 4);
     check(t, "", false, IDS(-1));
     check(t, "   ", false, IDS(-1));
     tokenizer_destroy(t);
@@ -280,7 +300,8 @@ static void hostile_charsmaps(void **unused)
     (void)unused;
     uint64_t state = 99;
     for (int round = 0; round < 3000; round++) {
-        size_t units = 1 + random_below(&state, 300), len = 4 + 4 * units + 1 + random_below(&state, 20);
+        size_t units = 1 + random_below(&state, 300),
+               len = 4 + 4 * units + 1 + random_below(&state, 20);
         char *blob = malloc(len), text[300];
         struct charsmap map;
         for (size_t i = 0; i < len; i++) blob[i] = (char)random_next(&state);
@@ -359,7 +380,8 @@ static void wraps(void **unused)
 static void trie_walks(void **unused)
 {
     (void)unused;
-    static const struct text_str tokens[] = {{"ab", 2}, {"", 0}, {"abc", 3}, {"ab", 2}, {"\xFF", 1}, {"b", 1}};
+    static const struct text_str tokens[] = {{"ab", 2}, {"", 0},     {"abc", 3},
+                                             {"ab", 2}, {"\xFF", 1}, {"b", 1}};
     int32_t ids[] = {0, 1, 2, 3, 4, 5};
     struct trie t = {0};
     assert_int_equal(trie_build(&t, tokens, ids, 6, NULL), OK);
@@ -378,12 +400,18 @@ static void trie_walks(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(wordpiece_pieces),     cmocka_unit_test(wordpiece_cased),
-        cmocka_unit_test(wordpiece_long_words), cmocka_unit_test(wordpiece_decodes),
-        cmocka_unit_test(unigram_best_path),    cmocka_unit_test(unigram_over_spaces),
-        cmocka_unit_test(unigram_bytes),        cmocka_unit_test(unigram_charsmap),
-        cmocka_unit_test(hostile_charsmaps),    cmocka_unit_test(refuses_long_pieces),
-        cmocka_unit_test(wraps),                cmocka_unit_test(trie_walks),
+        cmocka_unit_test(wordpiece_pieces),
+        cmocka_unit_test(wordpiece_cased),
+        cmocka_unit_test(wordpiece_long_words),
+        cmocka_unit_test(wordpiece_decodes),
+        cmocka_unit_test(unigram_best_path),
+        cmocka_unit_test(unigram_over_spaces),
+        cmocka_unit_test(unigram_bytes),
+        cmocka_unit_test(unigram_charsmap),
+        cmocka_unit_test(hostile_charsmaps),
+        cmocka_unit_test(refuses_long_pieces),
+        cmocka_unit_test(wraps),
+        cmocka_unit_test(trie_walks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,8 +26,10 @@ static void published(void **unused)
 {
     (void)unused;
     assert_string_equal(
-        recognise(LIST(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" TAIL),
-                  false, NULL), "qwen2");
+        recognise(LIST(CONTRACTION
+                       "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" TAIL),
+                  false, NULL),
+        "qwen2");
     const char *llama3 = CONTRACTION
         "|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*" TAIL;
     assert_string_equal(recognise(LIST(llama3), true, NULL), "llama-bpe");
@@ -36,17 +38,26 @@ static void published(void **unused)
     assert_string_equal(recognise(LIST(llama3), true, "qwen2"), "llama-bpe"); /* cuts otherwise */
     assert_string_equal(recognise(LIST("\\p{N}", pretok_byte_level), false, NULL), "starcoder");
     assert_string_equal(recognise(LIST("\\p{N}", pretok_byte_level), false, "refact"), "refact");
-    assert_string_equal(recognise(LIST("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|"
-                                       "\\s+(?!\\S)|\\s+"), false, NULL), "gpt-2");
+    assert_string_equal(
+        recognise(LIST("'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|"
+                       "\\s+(?!\\S)|\\s+"),
+                  false, NULL),
+        "gpt-2");
     assert_string_equal(recognise(LIST("[\r\n]", "\\s?\\p{L}+", "\\s?\\p{P}+",
                                        "[\u4E00-\u9FA5\u0800-\u4E00\uAC00-\uD7FF]+", "\\p{N}"),
-                                  false, NULL), "deepseek-coder");
+                                  false, NULL),
+                        "deepseek-coder");
     assert_string_equal(
-        recognise(LIST(CONTRACTION "|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|"
-                       "\\s*[\r\n]+|\\s+(?!\\S)|\\s+"), false, NULL), "seed-coder");
-    assert_string_equal(
-        recognise(LIST("'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|"
-                       "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"), false, NULL), "bailingmoe");
+        recognise(LIST(CONTRACTION
+                       "|[^\r\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\r\n]+|"
+                       "\\s*[\r\n]+|\\s+(?!\\S)|\\s+"),
+                  false, NULL),
+        "seed-coder");
+    assert_string_equal(recognise(LIST("'(?i:[sdmt]|ll|ve|re)|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}+|\\p{N}"
+                                       "| ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*|"
+                                       "\\s*[\\r\\n]|\\s+(?!\\S)|\\s+"),
+                                  false, NULL),
+                        "bailingmoe");
 }
 
 static void others(void **unused)
@@ -54,8 +65,10 @@ static void others(void **unused)
     (void)unused;
     assert_null(pretok_recognise(NULL, 0, false, NULL));
     assert_string_equal(recognise(LIST("\\w+"), false, "qwen2"), "(none)");
-    assert_string_equal(recognise(LIST("\\p{N}"), false, NULL), "(none)"); /* a family's first only */
-    assert_string_equal(recognise(LIST("\\p{N}", pretok_byte_level, "\\p{N}"), false, NULL), "(none)");
+    assert_string_equal(recognise(LIST("\\p{N}"), false, NULL),
+                        "(none)"); /* a family's first only */
+    assert_string_equal(recognise(LIST("\\p{N}", pretok_byte_level, "\\p{N}"), false, NULL),
+                        "(none)");
     assert_string_equal(recognise(LIST("\xFF"), false, NULL), "(none)");
     assert_string_equal(recognise(LIST("\\"), false, NULL), "(none)");
     assert_string_equal(recognise(LIST(""), false, NULL), "(none)");

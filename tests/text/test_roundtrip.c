@@ -88,8 +88,9 @@ int main(void)
 
     struct real real = {0};
     if (vocab_dir()) {
-        if (vocab_dir_each(count, &real) <= 0) bad++;
-        if (vocab_dir_each(run_real, &real) != real.n) bad++;
+        int n = vocab_dir_each(count, &real);
+        if (n <= 0 || real.n == 0) bad++;
+        if (vocab_dir_each(run_real, &real) != n) bad++;
         bad += real.bad;
     }
     return bad ? EXIT_FAILURE : EXIT_SUCCESS;
