@@ -73,14 +73,14 @@ struct asked {
     struct quantize_override overrides[64];
     char *patterns[64];
     struct quantize_request rq;
-    struct imatrix *imatrix;
+    struct column_weights *imatrix;
     char *in;
 };
 
 static void asked_fini(struct asked *a)
 {
     for (size_t i = 0; i < 64; i++) free(a->patterns[i]);
-    imatrix_close(a->imatrix);
+    column_weights_close(a->imatrix);
     free(a->in);
 }
 
@@ -113,7 +113,7 @@ static enum status read_request(const struct quantize_options *o, char **argv, s
         st = read_override(o->tensor_types.items[c->n_overrides], &a->patterns[c->n_overrides],
                            &a->overrides[c->n_overrides], err);
     if (!st) st = cli_resolve_model(argv[0], &a->in, err);
-    if (!st && o->imatrix) st = imatrix_open(o->imatrix, &a->imatrix, err);
+    if (!st && o->imatrix) st = column_weights_open(o->imatrix, &a->imatrix, err);
     a->rq.in = a->in;
     a->rq.out = argv[1];
     a->rq.imatrix = a->imatrix;

@@ -14,6 +14,7 @@ extern const struct command
     cmd_generate,
     cmd_help,
     cmd_imatrix,
+    cmd_import,
     cmd_list,
     cmd_perplexity,
     cmd_pull,
@@ -32,6 +33,7 @@ static const struct command *const code[] = {
 
 static const struct command *const models[] = {
     &cmd_pull,
+    &cmd_import,
     &cmd_list,
     &cmd_show,
     &cmd_quantize,

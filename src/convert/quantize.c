@@ -231,7 +231,7 @@ static enum status find_weights(const struct quantize_request *rq, struct quanti
     const struct quantize_tensor *t = &o->plan;
     *weights = NULL;
     if (!rq->imatrix || !is_quantized(t->to)) return OK;
-    const struct imatrix_entry *e = imatrix_find(rq->imatrix, t->name);
+    const struct column_weight *e = column_weights_find(rq->imatrix, t->name);
     bool embedding = is_embedding(t->name);
     if (!e) {
         res->n_unweighted += !embedding;

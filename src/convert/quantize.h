@@ -11,13 +11,13 @@
 #include <stdint.h>
 
 #include "base/status.h"
-#include "convert/imatrix.h"
+#include "convert/column_weights.h"
 #include "convert/quantize_plan.h"
 
 struct quantize_request {
     const char *in, *out;            /* files; they may not be the same */
     struct quantize_choices choices; /* `weighted` is set from imatrix */
-    const struct imatrix *imatrix;   /* or NULL */
+    const struct column_weights *imatrix;   /* or NULL */
     const char *imatrix_name; /* its file's name for the metadata, without folders; or NULL */
     bool allow_requantize;    /* encode what is quantized already */
     bool dry_run;             /* plan only, write nothing */

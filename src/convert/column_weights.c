@@ -1,13 +1,13 @@
-#include "convert/imatrix.h"
+#include "convert/column_weights.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
-#include "convert/imatrix_int.h"
+#include "convert/column_weights_int.h"
 
-struct imatrix_entry *imatrix_add(struct imatrix *im, const char *path, const char *name,
+struct column_weight *column_weights_add(struct column_weights *im, const char *path, const char *name,
                                   size_t len, uint64_t columns, uint64_t n, struct error *err)
 {
     if (len == 0 || memchr(name, 0, len)) {
@@ -16,7 +16,7 @@ struct imatrix_entry *imatrix_add(struct imatrix *im, const char *path, const ch
     }
     if (im->n == im->cap) {
         size_t cap = im->cap ? 2 * im->cap : 256;
-        struct imatrix_entry *grown = reallocarray(im->entries, cap, sizeof *grown);
+        struct column_weight *grown = reallocarray(im->entries, cap, sizeof *grown);
         if (!grown) {
             error_set(err, ERR_NOMEM, "out of memory");
             return NULL;
@@ -24,8 +24,8 @@ struct imatrix_entry *imatrix_add(struct imatrix *im, const char *path, const ch
         im->entries = grown;
         im->cap = cap;
     }
-    struct imatrix_entry *e = &im->entries[im->n];
-    *e = (struct imatrix_entry){strndup(name, len), reallocarray(NULL, n, sizeof(float)), columns,
+    struct column_weight *e = &im->entries[im->n];
+    *e = (struct column_weight){strndup(name, len), reallocarray(NULL, n, sizeof(float)), columns,
                                 n};
     im->n++;
     if (e->name && e->values) return e;
@@ -35,17 +35,17 @@ struct imatrix_entry *imatrix_add(struct imatrix *im, const char *path, const ch
 
 static int by_name(const void *a, const void *b)
 {
-    const struct imatrix_entry *x = a, *y = b;
+    const struct column_weight *x = a, *y = b;
     return strcmp(x->name, y->name);
 }
 
-enum status imatrix_finish(struct imatrix *im, const char *path, struct error *err)
+enum status column_weights_finish(struct column_weights *im, const char *path, struct error *err)
 {
     if (im->n == 0)
         return error_set(err, ERR_FORMAT, "%s: an importance matrix without entries", path);
     qsort(im->entries, im->n, sizeof *im->entries, by_name);
     for (size_t i = 0; i < im->n; i++) {
-        const struct imatrix_entry *e = &im->entries[i];
+        const struct column_weight *e = &im->entries[i];
         if (i > 0 && strcmp(e->name, e[-1].name) == 0)
             return error_set(err, ERR_FORMAT, "%s: entry '%s' occurs twice", path, e->name);
         for (uint64_t j = 0; j < e->n; j++)
@@ -57,11 +57,11 @@ enum status imatrix_finish(struct imatrix *im, const char *path, struct error *e
     return OK;
 }
 
-enum status imatrix_open(const char *path, struct imatrix **out, struct error *err)
+enum status column_weights_open(const char *path, struct column_weights **out, struct error *err)
 {
     *out = NULL;
     struct file_map map;
-    struct imatrix *im = NULL;
+    struct column_weights *im = NULL;
     struct gguf *g = NULL;
     enum status st = file_map_open(path, &map, err);
     if (st) return st;
@@ -69,21 +69,21 @@ enum status imatrix_open(const char *path, struct imatrix **out, struct error *e
     if (!im) st = error_set(err, ERR_NOMEM, "out of memory");
     if (!st && map.size >= 4 && memcmp(map.data, "GGUF", 4) == 0) {
         st = gguf_open(path, &g, err);
-        if (!st) st = imatrix_from_gguf(g, im, err);
+        if (!st) st = column_weights_from_gguf(g, im, err);
         gguf_close(g);
     } else if (!st) {
-        st = imatrix_from_dat(map.data, map.size, path, im, err);
+        st = column_weights_from_dat(map.data, map.size, path, im, err);
     }
-    if (!st) st = imatrix_finish(im, path, err);
+    if (!st) st = column_weights_finish(im, path, err);
     file_map_close(&map);
     if (st)
-        imatrix_close(im);
+        column_weights_close(im);
     else
         *out = im;
     return st;
 }
 
-void imatrix_close(struct imatrix *im)
+void column_weights_close(struct column_weights *im)
 {
     if (!im) return;
     for (size_t i = 0; i < im->n; i++) {
@@ -95,17 +95,17 @@ void imatrix_close(struct imatrix *im)
     free(im);
 }
 
-size_t imatrix_n_entries(const struct imatrix *im)
+size_t column_weights_n_entries(const struct column_weights *im)
 {
     return im->n;
 }
 
-const struct imatrix_entry *imatrix_at(const struct imatrix *im, size_t i)
+const struct column_weight *column_weights_at(const struct column_weights *im, size_t i)
 {
     return &im->entries[i];
 }
 
-const struct imatrix_entry *imatrix_find(const struct imatrix *im, const char *name)
+const struct column_weight *column_weights_find(const struct column_weights *im, const char *name)
 {
     size_t low = 0, high = im->n;
     while (low < high) {
@@ -120,12 +120,12 @@ const struct imatrix_entry *imatrix_find(const struct imatrix *im, const char *n
     return NULL;
 }
 
-uint64_t imatrix_n_chunks(const struct imatrix *im)
+uint64_t column_weights_n_chunks(const struct column_weights *im)
 {
     return im->n_chunks;
 }
 
-const char *imatrix_dataset(const struct imatrix *im)
+const char *column_weights_dataset(const struct column_weights *im)
 {
     return im->dataset ? im->dataset : "";
 }
