@@ -124,6 +124,9 @@ static const struct {
     {offsetof(struct vocab_source, eot), {KEY("eot_token_id")}},
     {offsetof(struct vocab_source, unk), {KEY("unknown_token_id")}},
     {offsetof(struct vocab_source, pad), {KEY("padding_token_id")}},
+    {offsetof(struct vocab_source, sep), {KEY("seperator_token_id")}}, /* llama.cpp's spelling */
+    {offsetof(struct vocab_source, cls), {KEY("cls_token_id")}},
+    {offsetof(struct vocab_source, mask), {KEY("mask_token_id")}},
     {offsetof(struct vocab_source, fim_pre), {KEY("fim_pre_token_id"), KEY("prefix_token_id")}},
     {offsetof(struct vocab_source, fim_suf), {KEY("fim_suf_token_id"), KEY("suffix_token_id")}},
     {offsetof(struct vocab_source, fim_mid), {KEY("fim_mid_token_id"), KEY("middle_token_id")}},
@@ -145,21 +148,6 @@ static void read_ids(const struct gguf *g, struct vocab_source *s)
     }
 }
 
-/* What SentencePiece files and byte-level files mean where they do not say. */
-static void set_defaults(struct vocab_source *s)
-{
-    s->bos = s->eos = s->eot = s->unk = s->pad = TOKEN_NONE;
-    s->fim_pre = s->fim_suf = s->fim_mid = s->fim_pad = s->fim_rep = s->fim_sep = TOKEN_NONE;
-    bool spm = strcmp(s->model, "llama") == 0;
-    if (spm) {
-        s->unk = 0;
-        s->bos = 1;
-        s->eos = 2;
-    }
-    s->add_space_prefix = spm;
-    s->add_bos = spm || strcmp(s->model, "gemma4") == 0 || tokenizer_pre_adds_bos(s->pre);
-}
-
 /* No key says that a model's special tokens take the white space behind them with them; of those
  * that llama.cpp runs, the Phi-3 family's do. */
 static bool is_phi3(const struct gguf *g)
@@ -173,9 +161,38 @@ static bool is_phi3(const struct gguf *g)
     return false;
 }
 
-static enum status read_flag(const struct gguf *g, const char *key, bool *flag, struct error *err)
+static enum status read_flags(const struct gguf *g, struct vocab_source *s, struct error *err)
 {
-    return optional(gguf_get_bool(g, key, flag, err));
+    enum status st = optional(gguf_get_bool(g, KEY("normalizer.lowercase"), &s->lowercase, err));
+    if (st) return st;
+    s->strip_accents = s->lowercase;
+    const struct {
+        const char *key;
+        bool *flag;
+    } flags[] = {
+        {KEY("normalizer.strip_accents"), &s->strip_accents},
+        {KEY("add_bos_token"), &s->add_bos},
+        {KEY("add_eos_token"), &s->add_eos},
+        {KEY("add_sep_token"), &s->add_sep},
+        {KEY("add_space_prefix"), &s->add_space_prefix},
+        {KEY("remove_extra_whitespaces"), &s->remove_extra_spaces},
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0] && st == OK; i++)
+        st = optional(gguf_get_bool(g, flags[i].key, flags[i].flag, err));
+    return st;
+}
+
+/* Stays in the file's mapping. */
+static enum status read_charsmap(const struct gguf *g, struct vocab_source *s, struct error *err)
+{
+    struct gguf_array a;
+    enum status st = gguf_get_array(g, KEY("precompiled_charsmap"), &a, err);
+    if (st) return optional(st);
+    if (a.type != GGUF_U8 && a.type != GGUF_I8)
+        return error_set(err, ERR_FORMAT, "%s: %s is not an array of bytes", gguf_path(g),
+                         KEY("precompiled_charsmap"));
+    s->charsmap = (struct text_str){(const char *)a.data, (size_t)a.count};
+    return OK;
 }
 
 static enum status read_source(const struct gguf *g, struct arrays *a, struct vocab_source *s,
@@ -195,15 +212,13 @@ static enum status read_source(const struct gguf *g, struct arrays *a, struct vo
     s->scores = a->scores;
     if ((st = read_types(g, s->n_tokens, &a->types, err))) return st;
     s->types = a->types;
-    bool needs_merges = strcmp(s->model, "gpt2") == 0 || strcmp(s->model, "gemma4") == 0;
-    if (needs_merges && !a->merges)
+    if (tokenizer_needs_merges(s->model) && !a->merges)
         return error_set(err, ERR_FORMAT, "%s: %s is missing", gguf_path(g), KEY("merges"));
-    set_defaults(s);
+    tokenizer_defaults(s);
     read_ids(g, s);
     s->strip_after_special = is_phi3(g);
-    if ((st = read_flag(g, KEY("add_bos_token"), &s->add_bos, err))) return st;
-    if ((st = read_flag(g, KEY("add_eos_token"), &s->add_eos, err))) return st;
-    return read_flag(g, KEY("add_space_prefix"), &s->add_space_prefix, err);
+    if ((st = read_charsmap(g, s, err))) return st;
+    return read_flags(g, s, err);
 }
 
 enum status vocab_open(const struct gguf *g, struct vocab **out, struct error *err)

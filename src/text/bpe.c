@@ -104,7 +104,7 @@ static void merge_all(struct word_encoder *e, size_t n)
     }
 }
 
-/* One symbol a byte, or one a character for VOCAB_CHAR_BPE; returns how many. A literal U+2581 gets
+/* One symbol a byte, or one a character where the vocabulary is not byte-level; returns how many. A literal U+2581 gets
  * no token there: its token means a space. */
 static size_t split_symbols(struct word_encoder *e, const char *word, size_t len)
 {
@@ -113,7 +113,7 @@ static size_t split_symbols(struct word_encoder *e, const char *word, size_t len
     size_t n = 0;
     for (size_t i = 0, step; i < len; i += step, n++) {
         int32_t id;
-        if (t->kind == VOCAB_BYTE_BPE) {
+        if (t->kind->byte_level) {
             step = 1;
             id = t->byte_ids[(unsigned char)word[i]];
         } else {
@@ -159,7 +159,7 @@ static int32_t find_word(const struct tokenizer *t, const char *word, size_t len
 {
     int32_t id;
     if (len > t->map.max_len) return TOKEN_NONE;
-    if (t->kind == VOCAB_CHAR_BPE) {
+    if (!t->kind->byte_level) {
         /* Gemma has tokens for runs of newlines that no merge leads to. */
         if (word[0] != '\n') return TOKEN_NONE;
         id = token_map_find(&t->map, word, len);
@@ -172,9 +172,10 @@ static int32_t find_word(const struct tokenizer *t, const char *word, size_t len
     return id >= 0 && token_is_text(t->types[id]) ? id : TOKEN_NONE;
 }
 
-enum status bpe_encode(const struct tokenizer *t, const char *text, size_t len,
-                       struct token_list *out, struct error *err)
+static enum status bpe_encode(const struct tokenizer *t, const char *text, size_t len, bool prefix,
+                              struct token_list *out, struct error *err)
 {
+    (void)prefix;
     struct piece_list pieces = {0};
     struct word_encoder e = {.t = t};
     char *scratch = malloc(2 * t->map.max_len + 1);
@@ -199,3 +200,22 @@ out:
     piece_list_fini(&pieces);
     return st;
 }
+
+/* GPT-2: bytes as printable characters, words cut by a pre-tokenizer. */
+const struct vocab_kind vocab_byte_bpe = {
+    .name = "gpt2",
+    .merges = true,
+    .byte_level = true,
+    .defaults = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE},
+    .encode = bpe_encode,
+};
+
+/* Gemma 4: merges over characters, U+2581 for a space, <0xXX> for the rest. */
+const struct vocab_kind vocab_char_bpe = {
+    .name = "gemma4",
+    .pre = "gemma4",
+    .merges = true,
+    .defaults = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE,
+                 .add_bos = true},
+    .encode = bpe_encode,
+};

@@ -53,6 +53,8 @@
     "\\x{10400}-\\x{1044F}\\x{104B0}-\\x{104D3}\\x{104D8}-\\x{104FB}\\x{10C80}-\\x{10CB2}"         \
     "\\x{10CC0}-\\x{10CF2}\\x{118A0}-\\x{118DF}\\x{1E900}-\\x{1E943}"
 
+const char *const pretok_byte_level = GPT2;
+
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static const struct pretok_family families[] = {
@@ -74,8 +76,9 @@ static const struct pretok_family families[] = {
     {"jina-de", LIST(GPT2)},
     {"jina-v2-es", LIST(GPT2)},
     {"jina-v2-de", LIST(GPT2)},
-    {"jina-v2-code", LIST(GPT2)},
-    {"roberta-bpe", LIST(GPT2)},
+    {"jina-v1-en", LIST(GPT2), .add_sep = true},
+    {"jina-v2-code", LIST(GPT2), .add_sep = true},
+    {"roberta-bpe", LIST(GPT2), .add_sep = true},
 
     {"starcoder", LIST("\\p{N}", GPT2)},
     {"refact", LIST("\\p{N}", GPT2)},
@@ -105,6 +108,11 @@ static const struct pretok_family families[] = {
      LIST(CONTRACTION "|" WORD "|\\p{N}| ?[^\\s\\p{L}\\p{N}\\r\\n]+" TAIL)},
     {"bailingmoe", LIST("'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|" WORD "|\\p{N}|" SYMBOLS
                         "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+")},
+    {"exaone-moe",
+     LIST(CONTRACTION "|[^\\r\\n\\p{L}\\p{N}]?(?:\\p{L}\\p{M}*(?: \\p{L}\\p{M}*)*)+|\\p{N}|"
+                      " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]?|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+")},
+    {"chameleon", LIST("<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  ", "\\p{N}",
+                       "[\\p{P}!-/:-@\\[-`{-~]", GPT2), .add_bos = true},
     {"bailingmoe2", LIST("'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|" WORD "|\\p{N}|" SYMBOLS
                          "|\\s*[\\r\\n]|\\s+(?!\\S)|\\s+")},
     {"llada-moe", LIST("'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|" WORD "|\\p{N}|" SYMBOLS
@@ -124,6 +132,9 @@ static const struct pretok_family families[] = {
     {"chatglm-bpe", LIST(LLAMA3)},
     {"glm4", LIST(LLAMA3), .ignore_merges = true},
     {"glm5", LIST(LLAMA3), .ignore_merges = true},
+    {"jais-2", LIST(CONTRACTION "|" WORD "|\\p{N}{1,3}|" SYMBOLS
+                    "|\\s*[\\r\\n]+|\\s{512}(?!\\S)|\\s{256}(?!\\S)|\\s{128}(?!\\S)|\\s{64}(?!\\S)|"
+                    "\\s{32}(?!\\S)|\\s{16}(?!\\S)|\\s{8}(?!\\S)|\\s{4}(?!\\S)|\\s{1,2}(?!\\S)|\\s{1}")},
     {"minicpm5", LIST("\\p{N}{1,3}", CONTRACTION "|" WORD "|\\p{N}+|" SYMBOLS TAIL),
      .ignore_merges = true},
 
@@ -133,6 +144,16 @@ static const struct pretok_family families[] = {
                     CASED_SYMBOLS TAIL)},
     {"llama4", LIST(CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION "?|\\p{N}{1,3}|"
                     CASED_SYMBOLS TAIL)},
+    {"talkie", LIST(CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION "?|\\p{N}{1,3}|"
+                    CASED_SYMBOLS TAIL)},
+    {"granite-embed-multi-97m", LIST(CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION
+                                     "?|\\p{N}{1,3}|" CASED_SYMBOLS TAIL), .ignore_merges = true},
+    {"youtu",
+     LIST("[\\x{AC00}-\\x{D7A3}\\x{3131}-\\x{318E}]+|"
+          "[\\x{FF01}\\x{2026}\\x{201C}\\x{201D}\\x{2018}\\x{2019}\\x{2014}\\x{FF1A}\\x{FF1B}\\x{FF0C}"
+          "\\x{3001}-\\x{303F}\\x{FE30}-\\x{FE4F}]+|[\\x{3105}-\\x{312F}]+|" CJK_KANA,
+          CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION "?|\\p{N}|" CASED_SYMBOLS TAIL),
+     .ignore_merges = true},
     {"kanana2", LIST(CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION "?|\\p{N}{1,3}|"
                      CASED_SYMBOLS TAIL)},
     {"minimax-m2", LIST(CASED_WORD CONTRACTION "?|" UPPER_WORD CONTRACTION "?|\\p{N}{1,3}|"
@@ -146,6 +167,11 @@ static const struct pretok_family families[] = {
           "\\s++(?:$|(*SKIP)(*FAIL))", CJK_DEEPSEEK, "\\p{N}+")},
     {"deepseek-v3", LIST("\\p{N}{1,3}", CJK_KANA, DEEPSEEK3)},
     {"hunyuan-dense", LIST("\\p{N}{1,3}", CJK_KANA, DEEPSEEK3)},
+    {"hy_v4", LIST("\\p{N}{1,3}", CJK_KANA, DEEPSEEK3)},
+    {"spark2_5", LIST("\\p{N}{1,3}", CJK_KANA,
+                      "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|"
+                      "[^\\r\\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+|[\\r\\n]|"
+                      "\\s+(?!\\S)|\\s+", "\\p{N}")},
     {"joyai-llm", LIST("\\p{N}{1,3}", CJK_KANA, DEEPSEEK3)},
 
     {"bloom", LIST(BLOOM)},

@@ -16,12 +16,23 @@ struct pretok_family {
     const char *const *patterns; /* ended by NULL; PCRE syntax, \s meaning White_Space */
     bool ignore_merges;          /* a word that is a token is that token, whatever the merges say */
     bool add_bos;                /* where tokenizer.ggml.add_bos_token is absent */
+    bool add_sep;                /* where tokenizer.ggml.add_sep_token is absent */
 };
 
 /* The registry's entry; NULL or "" is "default". NULL where the name is not known. */
 const struct pretok_family *pretok_find(const char *name);
 /* Entry i of the registry, or NULL past its end. */
 const struct pretok_family *pretok_at(size_t i);
+
+/* What tokenizers' ByteLevel cuts by. */
+extern const char *const pretok_byte_level;
+
+/* The family that cuts as these expressions of a tokenizer.json do, one after the other; of several
+ * the one named `preferred` (or NULL), else the first whose ignore_merges is the one given, else the
+ * first. Compared are the texts, with the spellings that mean the same made equal. NULL where none
+ * matches. */
+const struct pretok_family *pretok_recognise(const char *const *patterns, size_t n,
+                                             bool ignore_merges, const char *preferred);
 
 struct pretok;
 

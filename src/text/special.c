@@ -93,8 +93,9 @@ static int32_t find_text(const struct tokenizer *t, const char *text)
 /* An id outside the vocabulary counts as absent. */
 static void drop_bad_ids(struct vocab_source *s)
 {
-    int32_t *const ids[] = {&s->bos, &s->eos, &s->eot, &s->unk, &s->pad, &s->fim_pre, &s->fim_suf,
-                            &s->fim_mid, &s->fim_pad, &s->fim_rep, &s->fim_sep};
+    int32_t *const ids[] = {&s->bos, &s->eos, &s->eot, &s->unk, &s->pad, &s->sep, &s->cls, &s->mask,
+                            &s->fim_pre, &s->fim_suf, &s->fim_mid, &s->fim_pad, &s->fim_rep,
+                            &s->fim_sep};
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
         if (*ids[i] < 0 || (size_t)*ids[i] >= s->n_tokens) *ids[i] = TOKEN_NONE;
 }

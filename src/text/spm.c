@@ -137,8 +137,8 @@ static enum status emit(struct spm_state *s, const struct symbol *sym, struct to
     return st;
 }
 
-enum status spm_encode(const struct tokenizer *t, const char *text, size_t len, bool prefix,
-                       struct token_list *out, struct error *err)
+static enum status spm_encode(const struct tokenizer *t, const char *text, size_t len, bool prefix,
+                              struct token_list *out, struct error *err)
 {
     enum status st = OK;
     size_t room = len + 1;
@@ -160,3 +160,12 @@ out:
     free(s.heap);
     return st;
 }
+
+const struct vocab_kind vocab_spm = {
+    .name = "llama",
+    .scored = true,
+    .prefixed = true,
+    .defaults = {.bos = 1, .eos = 2, .unk = 0, .pad = TOKEN_NONE, .sep = TOKEN_NONE, .cls = TOKEN_NONE,
+                 .mask = TOKEN_NONE, .add_bos = true, .add_space_prefix = true},
+    .encode = spm_encode,
+};

@@ -10,15 +10,16 @@
 
 enum { MAX_TOKENS = 1 << 24, MAX_MERGES = 1 << 26, MAX_TOKEN_BYTES = 1 << 20 };
 
-static const struct {
-    const char *name;
-    enum vocab_kind kind;
-    const char *pre; /* where the model implies its pre-tokenizer */
-} models[] = {
-    {"gpt2", VOCAB_BYTE_BPE, NULL},
-    {"llama", VOCAB_SPM, NULL},
-    {"gemma4", VOCAB_CHAR_BPE, "gemma4"},
+static const struct vocab_kind *const kinds[] = {
+    &vocab_byte_bpe, &vocab_char_bpe, &vocab_spm, &vocab_wordpiece, &vocab_unigram,
 };
+
+static const struct vocab_kind *find_kind(const char *model)
+{
+    for (size_t i = 0; model && i < sizeof kinds / sizeof kinds[0]; i++)
+        if (strcmp(kinds[i]->name, model) == 0) return kinds[i];
+    return NULL;
+}
 
 /* ---- lists and bytes ---- */
 
@@ -140,7 +141,7 @@ static enum status copy_source(struct tokenizer *t, const struct vocab_source *s
                               ? src->types[i] : TOKEN_NORMAL;
     else
         memset(t->types, TOKEN_NORMAL, n);
-    if (t->kind == VOCAB_SPM) {
+    if (t->kind->scored) {
         t->scores = calloc(n, sizeof *t->scores);
         if (!t->scores) return ERR_NOMEM;
         for (size_t i = 0; src->scores && i < n; i++)
@@ -166,7 +167,7 @@ static void find_byte_tokens(struct tokenizer *t)
 {
     for (unsigned b = 0; b < 256; b++) {
         char text[8];
-        if (t->kind == VOCAB_BYTE_BPE) {
+        if (t->kind->byte_level) {
             t->byte_ids[b] = find_typed(t, text, byte_char((uint8_t)b, text), false);
             continue;
         }
@@ -185,12 +186,12 @@ static void find_byte_tokens(struct tokenizer *t)
 static enum status find_unknown(struct tokenizer *t, struct error *err)
 {
     struct token_list list = {0};
-    bool byte_level = t->kind == VOCAB_BYTE_BPE;
+    bool byte_level = t->kind->byte_level;
     for (size_t i = 0; i < 3; i++)
         if (t->byte_ids[(unsigned char)UTF8_REPLACEMENT[i]] == TOKEN_NONE) byte_level = false;
     enum status st = OK;
     if (byte_level) {
-        st = bpe_encode(t, UTF8_REPLACEMENT, 3, &list, err);
+        st = t->kind->encode(t, UTF8_REPLACEMENT, 3, false, &list, err);
     } else if (t->src.unk != TOKEN_NONE && t->types[t->src.unk] != TOKEN_CONTROL) {
         st = token_list_push(&list, t->src.unk);
         if (st) error_set(err, st, "out of memory");
@@ -206,7 +207,7 @@ static enum status build(struct tokenizer *t, const struct vocab_source *src, co
                          struct error *err)
 {
     const struct pretok_family *family = NULL;
-    if (t->kind != VOCAB_SPM) {
+    if (t->kind->merges) {
         family = pretok_find(pre);
         if (!family)
             return error_set(err, ERR_UNSUPPORTED, "unknown pre-tokenizer '%s'", pre);
@@ -222,6 +223,7 @@ static enum status build(struct tokenizer *t, const struct vocab_source *src, co
         if ((st = merges_build(t, src, err))) return st;
         if ((st = pretok_create(family, true, &t->pretok, err))) return st;
     }
+    if (t->kind->prepare && (st = t->kind->prepare(t, err))) return st;
     return find_unknown(t, err);
 }
 
@@ -231,15 +233,14 @@ enum status tokenizer_create(const struct vocab_source *src, struct tokenizer **
     *out = NULL;
     enum status st = check_source(src, err);
     if (st) return st;
-    const char *model = src->model ? src->model : "";
-    size_t m = 0, n_models = sizeof models / sizeof models[0];
-    while (m < n_models && strcmp(models[m].name, model) != 0) m++;
-    if (m == n_models)
-        return error_set(err, ERR_UNSUPPORTED, "unknown tokenizer model '%s'", model);
+    const struct vocab_kind *kind = find_kind(src->model);
+    if (!kind)
+        return error_set(err, ERR_UNSUPPORTED, "unknown tokenizer model '%s'",
+                         src->model ? src->model : "");
     struct tokenizer *t = calloc(1, sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "out of memory");
-    t->kind = models[m].kind;
-    st = build(t, src, models[m].pre ? models[m].pre : src->pre, err);
+    t->kind = kind;
+    st = build(t, src, kind->pre ? kind->pre : src->pre, err);
     if (st) {
         tokenizer_destroy(t);
         return st;
@@ -251,6 +252,7 @@ enum status tokenizer_create(const struct vocab_source *src, struct tokenizer **
 void tokenizer_destroy(struct tokenizer *t)
 {
     if (!t) return;
+    if (t->kind->release) t->kind->release(t);
     pretok_destroy(t->pretok);
     merge_map_fini(&t->merges);
     token_map_fini(&t->map);
@@ -283,10 +285,7 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t le
             prefix = true;
             continue;
         }
-        if (t->kind == VOCAB_SPM)
-            st = spm_encode(t, text + f.begin, f.len, prefix && t->src.add_space_prefix, out, err);
-        else
-            st = bpe_encode(t, text + f.begin, f.len, out, err);
+        st = t->kind->encode(t, text + f.begin, f.len, prefix && t->src.add_space_prefix, out, err);
         prefix = false;
     }
     free(parts.items);
@@ -308,7 +307,8 @@ enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, si
 
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte)
 {
-    if (byte == ' ' && t->kind != VOCAB_BYTE_BPE && t->space_id != TOKEN_NONE) return true;
+    if (t->kind->lossy) return false;
+    if (byte == ' ' && !t->kind->byte_level && t->space_id != TOKEN_NONE) return true;
     return t->byte_ids[byte] != TOKEN_NONE;
 }
 
@@ -362,7 +362,7 @@ static size_t decode_token(const struct tokenizer *t, int32_t id, bool special, 
         return 1;
     case TOKEN_NORMAL:
     case TOKEN_UNUSED:
-        return t->kind == VOCAB_BYTE_BPE ? decode_byte_level(s, dst) : decode_spaces(s, dst);
+        return t->kind->byte_level ? decode_byte_level(s, dst) : decode_spaces(s, dst);
     }
     if (dst) memcpy(dst, s.data, s.len);
     return s.len;
@@ -383,7 +383,7 @@ enum status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, size
 {
     size_t old_len = out->len;
     enum status st = OK;
-    bool strip = t->kind == VOCAB_SPM && t->src.add_space_prefix;
+    bool strip = t->kind->word_space || (t->kind->prefixed && t->src.add_space_prefix);
     bool after_special = true;
     for (size_t i = 0; i < n; i++) {
         if (ids[i] < 0 || (size_t)ids[i] >= t->src.n_tokens) {
@@ -434,8 +434,32 @@ const struct vocab_source *tokenizer_source(const struct tokenizer *t)
     return &t->src;
 }
 
-bool tokenizer_pre_adds_bos(const char *pre)
+void tokenizer_defaults(struct vocab_source *s)
 {
-    const struct pretok_family *f = pretok_find(pre);
-    return f && f->add_bos;
+    static const struct vocab_defaults none = {TOKEN_NONE, TOKEN_NONE, TOKEN_NONE, TOKEN_NONE,
+                                               TOKEN_NONE, TOKEN_NONE, TOKEN_NONE};
+    const struct vocab_kind *kind = find_kind(s->model);
+    const struct vocab_defaults *d = kind ? &kind->defaults : &none;
+    const struct pretok_family *f = kind && kind->merges ? pretok_find(s->pre) : NULL;
+    s->bos = d->bos;
+    s->eos = d->eos;
+    s->unk = d->unk;
+    s->pad = d->pad;
+    s->sep = d->sep;
+    s->cls = d->cls;
+    s->mask = d->mask;
+    s->eot = TOKEN_NONE;
+    s->fim_pre = s->fim_suf = s->fim_mid = s->fim_pad = s->fim_rep = s->fim_sep = TOKEN_NONE;
+    s->add_bos = d->add_bos || (f && f->add_bos);
+    s->add_eos = d->add_eos;
+    s->add_sep = f && f->add_sep;
+    s->add_space_prefix = d->add_space_prefix;
+    s->remove_extra_spaces = false;
+    s->lowercase = s->strip_accents = d->lowercase;
+}
+
+bool tokenizer_needs_merges(const char *model)
+{
+    const struct vocab_kind *kind = find_kind(model);
+    return kind && kind->merges;
 }

@@ -27,7 +27,8 @@ enum token_type {
 #define TOKEN_NONE (-1)
 
 struct vocab_source {
-    /* tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SPM), "gemma4" (BPE over characters) */
+    /* tokenizer.ggml.model: "gpt2" (byte-level BPE), "llama" (SPM), "gemma4" (BPE over characters),
+     * "bert" (WordPiece), "t5" (Unigram) */
     const char *model;
     const char *pre;              /* tokenizer.ggml.pre: "qwen2", "deepseek-coder", ...; may be NULL */
     size_t n_tokens;
@@ -36,10 +37,14 @@ struct vocab_source {
     const uint8_t *types;         /* enum token_type per token, or NULL: all normal */
     size_t n_merges;
     const struct text_str *merges; /* "left right" */
-    int32_t bos, eos, eot, unk, pad;                       /* TOKEN_NONE where absent */
+    int32_t bos, eos, eot, unk, pad, sep, cls, mask;       /* TOKEN_NONE where absent */
     int32_t fim_pre, fim_suf, fim_mid, fim_pad, fim_rep, fim_sep;
     bool add_bos, add_eos;
-    bool add_space_prefix;        /* SPM */
+    bool add_sep;                 /* between two texts, after EOS: see tokenizer_encode_wrapped */
+    bool add_space_prefix;        /* SPM, Unigram */
+    bool remove_extra_spaces;     /* Unigram: runs of spaces are one, those at the ends are none */
+    struct text_str charsmap;     /* Unigram: precompiled normalisation (charsmap.h), borrowed, or empty */
+    bool lowercase, strip_accents; /* WordPiece */
     bool ignore_merges;           /* llama-3 style: a whole pre-token that is a token wins */
     bool strip_after_special;     /* Phi-3: white space after a parsed special token is part of it */
 };
@@ -70,6 +75,15 @@ enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
 enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
                                  bool parse_special, struct token_list *out, struct error *err);
 
+/* A whole text as the model saw texts in training: BOS in front where add_bos says so, and not a
+ * second one where the text itself begins with it; EOS behind where add_eos does. Embedding models'
+ * CLS and SEP are their BOS and EOS. With `second` not NULL a pair, as rerankers take it: the first
+ * text, EOS, SEP where add_sep says so, the second text, EOS. ERR_NOT_FOUND where the flags ask for a
+ * token that the vocabulary lacks. */
+enum status tokenizer_encode_wrapped(const struct tokenizer *t, struct text_str first,
+                                     const struct text_str *second, bool parse_special,
+                                     struct token_list *out, struct error *err);
+
 /* The bytes a token stands for in running text, written to dst (cap bytes); returns the length,
  * which may exceed cap (nothing is written then). Control tokens give their text only when
  * `special`, else 0. Ids outside the vocabulary give 0. */
@@ -90,13 +104,16 @@ bool tokenizer_is_end(const struct tokenizer *t, int32_t id);
  * are not kept. Borrowed. */
 const struct vocab_source *tokenizer_source(const struct tokenizer *t);
 
-/* Whether some token stands for this byte alone. Byte-level vocabularies may leave out bytes that UTF-8
+/* Whether some token stands for this byte alone; never for the kinds that normalise (WordPiece,
+ * Unigram), whose texts come back changed. Byte-level vocabularies may leave out bytes that UTF-8
  * never holds, and rare control characters; such a byte is encoded as U+FFFD is, or as the unknown
  * token, and comes back as that. Every other text survives encode and decode unchanged. */
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte);
 
-/* Whether models of a byte-level pre-tokenizer (tokenizer.ggml.pre) start with BOS where their file
- * does not say. */
-bool tokenizer_pre_adds_bos(const char *pre);
+/* Fills the ids and flags of `src` with what holds for its model and pre-tokenizer where a file does not
+ * say (llama.cpp's llama-vocab.cpp). A model that is not known gets no ids and no flags. */
+void tokenizer_defaults(struct vocab_source *src);
+/* Whether vocabularies of this model ("gpt2", ...) need their merges. */
+bool tokenizer_needs_merges(const char *model);
 
 #endif

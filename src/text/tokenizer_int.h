@@ -58,22 +58,52 @@ const struct merge_slot *merge_map_find(const struct merge_map *m, int32_t left,
 
 /* ---- the tokenizer ---- */
 
-enum vocab_kind {
-    VOCAB_BYTE_BPE, /* GPT-2: bytes as printable characters, words cut by a pre-tokenizer */
-    VOCAB_CHAR_BPE, /* Gemma 4: merges over characters, U+2581 for a space, <0xXX> for the rest */
-    VOCAB_SPM,      /* SentencePiece BPE: merges ordered by the scores of their results */
+/* What holds where a file does not say. */
+struct vocab_defaults {
+    int32_t bos, eos, unk, pad, sep, cls, mask;
+    bool add_bos, add_eos, add_space_prefix, lowercase;
 };
+
+/* A kind of vocabulary: one descriptor in the file that encodes it, and one line in tokenizer.c. */
+struct vocab_kind {
+    const char *name; /* tokenizer.ggml.model */
+    const char *pre;  /* the pre-tokenizer that the kind implies; NULL: tokenizer.ggml.pre */
+    bool merges;      /* words are cut by a pre-tokenizer and merged within */
+    bool byte_level;  /* texts are in GPT-2's byte alphabet */
+    bool scored;      /* keeps the tokens' scores */
+    bool prefixed;    /* add_space_prefix puts a space in front of a text, and decoding takes it away */
+    bool word_space;  /* decoding takes the first space away always: it is a word's, not the text's */
+    bool lossy;       /* normalises: texts do not come back as they were */
+    struct vocab_defaults defaults;
+    /* Builds what only this kind needs, once tokens, types, map and byte tokens are there; or NULL. */
+    enum status (*prepare)(struct tokenizer *t, struct error *err);
+    /* One fragment of text that holds no special token; `prefix` puts a space in front. */
+    enum status (*encode)(const struct tokenizer *t, const char *text, size_t len, bool prefix,
+                          struct token_list *out, struct error *err);
+    void (*release)(struct tokenizer *t); /* also after a failed prepare; or NULL */
+};
+
+extern const struct vocab_kind vocab_byte_bpe;  /* bpe.c */
+extern const struct vocab_kind vocab_char_bpe;  /* bpe.c */
+extern const struct vocab_kind vocab_spm;       /* spm.c */
+extern const struct vocab_kind vocab_wordpiece; /* wordpiece.c */
+extern const struct vocab_kind vocab_unigram;   /* unigram.c */
+
+struct wordpiece;
+struct unigram;
 
 struct tokenizer {
     struct vocab_source src; /* tokens, types and scores are owned; merges is NULL */
-    enum vocab_kind kind;
+    const struct vocab_kind *kind;
     struct text_str *tokens;
     uint8_t *types;
-    float *scores; /* SPM only */
+    float *scores; /* where the kind is scored */
     char *model, *pre;
     struct token_map map;
     struct merge_map merges;
     struct pretok *pretok;
+    struct wordpiece *wordpiece;
+    struct unigram *unigram;
     int32_t byte_ids[256]; /* the token that stands for one byte, or TOKEN_NONE */
     int32_t space_id;      /* of U+2581 */
     struct token_list unknown; /* what takes the place of a byte that has no token */
@@ -102,14 +132,6 @@ enum status tokenizer_push_byte(const struct tokenizer *t, uint8_t byte, struct 
 
 /* merges.c */
 enum status merges_build(struct tokenizer *t, const struct vocab_source *src, struct error *err);
-
-/* bpe.c: one fragment of text that holds no special token. */
-enum status bpe_encode(const struct tokenizer *t, const char *text, size_t len,
-                       struct token_list *out, struct error *err);
-
-/* spm.c: likewise; `prefix` puts a space in front. */
-enum status spm_encode(const struct tokenizer *t, const char *text, size_t len, bool prefix,
-                       struct token_list *out, struct error *err);
 
 /* special.c: fills the ids that the metadata leaves out, corrects types, collects `specials` and
  * `ends`. Needs tokens, types and map. */

@@ -1,6 +1,8 @@
 /* libFuzzer target: a vocabulary and a text from one input. What is encoded must decode to the text,
  * wherever the vocabulary has all of its bytes.
  *
+ * (Kinds that normalise need not give the text back.)
+ *
  * Input: kind, pre-tokenizer, flags, then records of a length byte, a tag byte and that many bytes:
  * tags with the top bit are merges, others a token's type; a record of length 255 ends the list, and
  * the rest is the text. */
@@ -88,13 +90,30 @@ static void use(const struct tokenizer *t, const char *text, size_t len)
     }
 }
 
+/* The first bytes of the text as a table of replacements, with its length put right. */
+static char *take_charsmap(struct made_vocab *m, const uint8_t **text, const uint8_t *end)
+{
+    if (strcmp(m->src.model, "t5") != 0 || end - *text < 4) return NULL;
+    size_t units = (*text)[0], ends = 1 + (*text)[1], len = 4 + 4 * units + ends;
+    if (units == 0 || len > (size_t)(end - *text)) return NULL;
+    char *map = malloc(len);
+    if (!map) abort();
+    memcpy(map, *text, len);
+    memcpy(map, (uint8_t[]){(uint8_t)(4 * units), (uint8_t)(4 * units >> 8), 0, 0}, 4);
+    map[len - 1] = 0;
+    m->src.charsmap = (struct text_str){map, len};
+    *text += len;
+    return map;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const models[] = {"gpt2", "llama", "gemma4"};
+    static const char *const models[] = {"gpt2", "llama", "gemma4", "bert", "t5"};
+    enum { N_MODELS = sizeof models / sizeof models[0] };
     if (size < 3) return 0;
     uint8_t flags = data[2];
     struct made_vocab m;
-    made_init(&m, models[data[0] % 3], pretok_at(data[1] % n_families())->name);
+    made_init(&m, models[data[0] % N_MODELS], pretok_at(data[1] % n_families())->name);
     m.src.add_space_prefix = flags & FLAG_PREFIX;
     m.src.ignore_merges = flags & FLAG_IGNORE;
     m.src.strip_after_special = flags & FLAG_STRIP;
@@ -102,8 +121,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (flags & FLAG_CHARACTERS) made_characters(&m);
     if (flags & FLAG_JOINS) add_joins(&m);
     if (flags & FLAG_SPECIALS) made_specials(&m);
-    m.src.unk = data[0] / 3 - 10;
+    m.src.unk = data[0] / N_MODELS - 10;
+    m.src.lowercase = flags & FLAG_PREFIX;
+    m.src.strip_accents = flags & FLAG_IGNORE;
+    m.src.remove_extra_spaces = flags & FLAG_STRIP;
     const uint8_t *text = read_records(&m, data + 3, data + size);
+    char *map = take_charsmap(&m, &text, data + size);
     if (flags & FLAG_NO_SCORES) m.src.scores = NULL;
 
     struct tokenizer *t = NULL;
@@ -114,6 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     else if (t || err.code != st || !err.msg[0])
         __builtin_trap();
     tokenizer_destroy(t);
+    free(map);
     made_fini(&m);
     return 0;
 }

@@ -52,17 +52,24 @@ struct real {
     int n, bad;
 };
 
+/* WordPiece and Unigram normalise. */
+static bool keeps_texts(const struct vocab *v)
+{
+    const char *model = tokenizer_source(vocab_tokenizer(v))->model;
+    return strcmp(model, "bert") != 0 && strcmp(model, "t5") != 0;
+}
+
 static bool count(const char *path, const struct vocab *v, void *ctx)
 {
     (void)path;
-    (void)v;
-    ((struct real *)ctx)->n++;
+    if (keeps_texts(v)) ((struct real *)ctx)->n++;
     return true;
 }
 
 static bool run_real(const char *path, const struct vocab *v, void *ctx)
 {
     struct real *r = ctx;
+    if (!keeps_texts(v)) return true;
     r->bad += run(strrchr(path, '/') + 1, vocab_tokenizer(v), N_TEXTS / (size_t)r->n + 1,
                   0xABCDEF + strlen(path));
     return true;

@@ -526,17 +526,24 @@ static void last_duplicate_wins(void **unused)
     made_fini(&m);
 }
 
+static bool default_add_bos(const char *model, const char *pre)
+{
+    struct vocab_source s = {.model = model, .pre = pre};
+    tokenizer_defaults(&s);
+    return s.add_bos;
+}
+
 static void models_and_pre_tokenizers(void **unused)
 {
     (void)unused;
     struct made_vocab m;
     struct tokenizer *t;
     struct error err = {0};
-    made_init(&m, "bert", NULL);
+    made_init(&m, "rwkv", NULL);
     made_all_bytes(&m);
     assert_int_equal(tokenizer_create(&m.src, &t, &err), ERR_UNSUPPORTED);
     assert_null(t);
-    assert_non_null(strstr(err.msg, "'bert'"));
+    assert_non_null(strstr(err.msg, "'rwkv'"));
     m.src.model = "gpt2";
     m.src.pre = "no-such-thing";
     assert_int_equal(tokenizer_create(&m.src, &t, &err), ERR_UNSUPPORTED);
@@ -546,10 +553,15 @@ static void models_and_pre_tokenizers(void **unused)
     m.src.model = "llama"; /* has no pre-tokenizer to get wrong */
     assert_int_equal(tokenizer_create(&m.src, &t, &err), OK);
     tokenizer_destroy(t);
-    assert_true(tokenizer_pre_adds_bos("llama-bpe"));
-    assert_false(tokenizer_pre_adds_bos("qwen2"));
-    assert_false(tokenizer_pre_adds_bos("no-such-thing"));
-    assert_false(tokenizer_pre_adds_bos(NULL));
+    assert_true(default_add_bos("gpt2", "llama-bpe"));
+    assert_false(default_add_bos("gpt2", "qwen2"));
+    assert_false(default_add_bos("gpt2", "no-such-thing"));
+    assert_false(default_add_bos("gpt2", NULL));
+    assert_true(default_add_bos("llama", "default"));
+    assert_true(default_add_bos("gemma4", NULL));
+    assert_true(default_add_bos("bert", NULL));
+    assert_false(default_add_bos("t5", NULL));
+    assert_false(default_add_bos(NULL, "llama-bpe"));
     made_fini(&m);
 }
 

@@ -167,11 +167,13 @@ static void bridge(void **unused)
 
 int main(void)
 {
-    static char gpt2[] = "gpt2", llama[] = "llama", gemma[] = "gemma4";
+    static char gpt2[] = "gpt2", llama[] = "llama", gemma[] = "gemma4", bert[] = "bert", t5[] = "t5";
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(every_allocation, gpt2),
         cmocka_unit_test_prestate(every_allocation, llama),
         cmocka_unit_test_prestate(every_allocation, gemma),
+        cmocka_unit_test_prestate(every_allocation, bert),
+        cmocka_unit_test_prestate(every_allocation, t5),
         cmocka_unit_test(bridge),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

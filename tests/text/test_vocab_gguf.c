@@ -156,9 +156,9 @@ static void missing_parts(void **unused)
     start(&f, "llama", NULL);
     build_strings(&f.b, KEY("tokens"), tokens, 0);
     refused(&f, ERR_FORMAT, "no tokens");
-    start(&f, "bert", NULL);
+    start(&f, "rwkv", NULL);
     build_strings(&f.b, KEY("tokens"), tokens, N);
-    refused(&f, ERR_UNSUPPORTED, "'bert'");
+    refused(&f, ERR_UNSUPPORTED, "'rwkv'");
     start(&f, "gpt2", "klingon");
     build_strings(&f.b, KEY("tokens"), tokens, N);
     build_strings(&f.b, KEY("merges"), tokens, N);

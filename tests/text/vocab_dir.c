@@ -16,7 +16,7 @@ const char *vocab_dir(void)
 
 static bool other_kind(const struct gguf *g)
 {
-    static const char *const ours[] = {"gpt2", "llama", "gemma4"};
+    static const char *const ours[] = {"gpt2", "llama", "gemma4", "bert", "t5"};
     struct gguf_str model;
     if (gguf_get_str(g, "tokenizer.ggml.model", &model, NULL)) return false;
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)

@@ -21,7 +21,7 @@ void made_init(struct made_vocab *m, const char *model, const char *pre)
     struct vocab_source *s = &m->src;
     s->model = model;
     s->pre = pre;
-    s->bos = s->eos = s->eot = s->unk = s->pad = TOKEN_NONE;
+    s->bos = s->eos = s->eot = s->unk = s->pad = s->sep = s->cls = s->mask = TOKEN_NONE;
     s->fim_pre = s->fim_suf = s->fim_mid = s->fim_pad = s->fim_rep = s->fim_sep = TOKEN_NONE;
     s->add_space_prefix = strcmp(model, "llama") == 0;
 }

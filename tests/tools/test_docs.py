@@ -23,3 +23,12 @@ def test_named_files_exist(page):
     for path in re.findall(r"`((?:src|tests|tools|docs|data|examples)/[\w./-]+)`", page.read_text()):
         if not re.search("NAME|MODULE|TARGET|_count", path):
             assert (ROOT / path).exists(), path
+
+
+def test_pre_tokenizers_are_listed():
+    """Whoever is asked for --pre NAME finds the names."""
+    code = (ROOT / "src/text/pretok.c").read_text()
+    names = re.findall(r'^    \{"([^"]+)",\s*LIST', code, flags=re.M)
+    listed = (ROOT / "docs/tokenizers.md").read_text()
+    assert len(names) > 50
+    assert [n for n in names if f"`{n}`" not in listed] == []
