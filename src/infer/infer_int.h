@@ -43,6 +43,10 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
 enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
                            float *logits, const volatile int *cancel, struct error *err);
 
+/* The same with forward_hidden. */
+enum status engine_hidden(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                          float *hidden, const volatile int *cancel, struct error *err);
+
 /* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------
  */
 
