@@ -4,12 +4,18 @@
 #include "cli/cli.h"
 #include "cli/cli_int.h"
 
-extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_generate,
-    cmd_help, cmd_list, cmd_pull, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
+extern const struct command cmd_bench, cmd_complete, cmd_completion, cmd_detokenize, cmd_embed,
+    cmd_generate, cmd_help, cmd_list, cmd_pull, cmd_rerank, cmd_rm, cmd_score, cmd_show, cmd_tokenize;
 
 static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
+    NULL,
+};
+
+static const struct command *const search[] = {
+    &cmd_embed,
+    &cmd_rerank,
     NULL,
 };
 
@@ -37,6 +43,7 @@ static const struct command *const about[] = {
 
 const struct command_group cli_groups[] = {
     {"Code", code},
+    {"Search", search},
     {"Models", models},
     {"A closer look", inspect},
     {"Hearth itself", about},

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 COMMANDS = ["complete", "generate", "score", "bench", "tokenize", "detokenize",
-            "pull", "list", "show", "rm", "help", "completion"]
+            "embed", "rerank", "pull", "list", "show", "rm", "help", "completion"]
 
 
 def test_help_names_every_command(hearth):
