@@ -51,7 +51,8 @@ static bool find_pooling(const char *name, enum embed_pooling *out)
     return !name || *out != EMBED_POOL_MODEL;
 }
 
-/* ---- output ----------------------------------------------------------------------------------- */
+/* ---- output -----------------------------------------------------------------------------------
+ */
 
 /* Nine digits are enough to get the same float back; JSON knows no NaN. */
 static enum status add_vector(struct buf *out, const float *v, size_t n, const char *between)
@@ -75,8 +76,9 @@ static enum status add_lines(struct buf *out, const struct embeddings *v)
 /* A text's vectors are an array where the pooling leaves it several. */
 static enum status add_json(struct buf *out, const struct embeddings *v, bool many)
 {
-    enum status st = buf_printf(out, "{\"dimensions\":%zu,\"tokens\":%zu,\"truncated\":%zu,"
-                                     "\"embeddings\":[",
+    enum status st = buf_printf(out,
+                                "{\"dimensions\":%zu,\"tokens\":%zu,\"truncated\":%zu,"
+                                "\"embeddings\":[",
                                 v->dim, v->n_tokens, v->n_truncated);
     for (size_t t = 0; t < v->n_texts && st == OK; t++) {
         if (t) st = buf_append_str(out, ",");
@@ -159,10 +161,13 @@ const struct command cmd_embed = {
     .summary = "Turn texts into vectors",
     .usage = "embed -m MODEL [TEXT...|-] [options]",
     .description =
-        "Prints a vector for each text, in order: a line of numbers, or with --json one object. Texts\n"
-        "that mean the same have vectors that point the same way: the sum of the products of their\n"
+        "Prints a vector for each text, in order: a line of numbers, or with --json one object. "
+        "Texts\n"
+        "that mean the same have vectors that point the same way: the sum of the products of "
+        "their\n"
         "numbers is their likeness, 1 at most. With - each line of standard input is a text. Many\n"
-        "texts in one call are faster than one by one, and have the same vectors. Embedding models'\n"
+        "texts in one call are faster than one by one, and have the same vectors. Embedding "
+        "models'\n"
         "own pages say which words to put before a text ('query: ', 'search_document: '); nothing\n"
         "is added here.\n"
         "\n"

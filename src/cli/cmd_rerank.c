@@ -132,7 +132,8 @@ static int run(const void *p, int argc, char **argv)
     if (argc == 0) return cli_usage_error(&cmd_rerank, "no QUERY");
     if (argc == 1 && !o->file)
         return cli_usage_error(&cmd_rerank, "no DOCUMENT: give one or more, - or --file FILE");
-    if (argc > 1 && o->file) return cli_usage_error(&cmd_rerank, "either DOCUMENT or --file, not both");
+    if (argc > 1 && o->file)
+        return cli_usage_error(&cmd_rerank, "either DOCUMENT or --file, not both");
     struct error err = {0};
     struct embed_texts docs = {0};
     enum status st = embed_texts_read(&docs, o->file, argc - 1, argv + 1, &err);
@@ -148,9 +149,12 @@ const struct command cmd_rerank = {
     .summary = "Sort documents by how well they answer a query",
     .usage = "rerank -m MODEL QUERY [DOCUMENT...|-] [options]",
     .description =
-        "Prints each document's score, its number from 0 and its beginning, the best first. The model is\n"
-        "a reranker, which reads query and document together. Scores compare documents for one query;\n"
-        "most models mean them as the logit of a probability. With - each line of standard input is a\n"
+        "Prints each document's score, its number from 0 and its beginning, the best first. The "
+        "model is\n"
+        "a reranker, which reads query and document together. Scores compare documents for one "
+        "query;\n"
+        "most models mean them as the logit of a probability. With - each line of standard input "
+        "is a\n"
         "document.\n"
         "\n"
         "Examples:\n"

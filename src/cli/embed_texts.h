@@ -14,8 +14,8 @@ struct embed_texts {
     size_t n;
 };
 
-/* With `file` (may be NULL) each of its lines is a text, with a single argument "-" each line of standard
- * input, otherwise each argument. The arguments are borrowed. */
+/* With `file` (may be NULL) each of its lines is a text, with a single argument "-" each line of
+ * standard input, otherwise each argument. The arguments are borrowed. */
 enum status embed_texts_read(struct embed_texts *t, const char *file, int argc, char **argv,
                              struct error *err);
 void embed_texts_fini(struct embed_texts *t);

@@ -9,7 +9,7 @@
 
 /* One text, or a query and a document, as tokens. */
 struct item {
-    size_t at, n; /* in the list of tokens */
+    size_t at, n;  /* in the list of tokens */
     size_t second; /* tokens before the second text */
     size_t index;  /* in the caller's order */
 };
@@ -39,14 +39,16 @@ struct embedding {
     float *scores;
 };
 
-/* ---- tokens ----------------------------------------------------------------------------------- */
+/* ---- tokens -----------------------------------------------------------------------------------
+ */
 
 static enum status too_long(const struct embedding *c, size_t n, struct error *err)
 {
-    return error_set(err, ERR_LIMIT,
-                     "a text of %zu tokens, but this model takes %zu at most: shorten it or have its "
-                     "end cut off",
-                     n, c->max_tokens);
+    return error_set(
+        err, ERR_LIMIT,
+        "a text of %zu tokens, but this model takes %zu at most: shorten it or have its "
+        "end cut off",
+        n, c->max_tokens);
 }
 
 /* Cuts the end of the last item's text, but not the token that ends it. */
@@ -79,7 +81,8 @@ static enum status add_item(struct embedding *c, struct text_str first,
     return fit(c, it, err);
 }
 
-/* ---- batches ---------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------
+ */
 
 static int by_length(const void *a, const void *b)
 {
@@ -103,11 +106,11 @@ static size_t make_rows(const struct embedding *c, const struct item *it, struct
                         size_t from, size_t to, struct forward_row *rows)
 {
     for (size_t i = from; i < to; i++)
-        rows[i - from] =
-            (struct forward_row){.seq = seq,
-                                 .token = c->tokens.ids[it->at + i],
-                                 .logits = is_wanted(c, i, it->n),
-                                 .segment = it->second && i >= it->second && c->info->n_segments > 1};
+        rows[i - from] = (struct forward_row){.seq = seq,
+                                              .token = c->tokens.ids[it->at + i],
+                                              .logits = is_wanted(c, i, it->n),
+                                              .segment = it->second && i >= it->second &&
+                                                         c->info->n_segments > 1};
     return to - from;
 }
 
@@ -119,7 +122,8 @@ static enum status run_long(struct embedding *c, const struct item *it, struct e
     for (size_t at = 0; at < it->n && st == OK; at += step) {
         size_t end = it->n - at < step ? it->n : at + step;
         size_t n = make_rows(c, it, c->seqs[0], at, end, c->rows);
-        st = engine_hidden(c->e, c->rows, n, c->hidden + got * c->info->n_embd, c->opt->cancel, err);
+        st =
+            engine_hidden(c->e, c->rows, n, c->hidden + got * c->info->n_embd, c->opt->cancel, err);
         for (size_t i = at; i < end; i++) got += is_wanted(c, i, it->n);
     }
     if (st == OK) c->take(c, it, c->hidden);
@@ -188,7 +192,8 @@ static enum status evaluate(struct embedding *c, struct error *err)
     return st;
 }
 
-/* ---- a call ----------------------------------------------------------------------------------- */
+/* ---- a call -----------------------------------------------------------------------------------
+ */
 
 static enum status begin(struct embedding *c, struct engine *e, size_t n,
                          const struct embed_options *opt, struct error *err)
@@ -216,7 +221,8 @@ static void finish(struct embedding *c)
     free(c->hidden);
 }
 
-/* ---- vectors ---------------------------------------------------------------------------------- */
+/* ---- vectors ----------------------------------------------------------------------------------
+ */
 
 static void normalise(float *v, size_t n)
 {
@@ -301,7 +307,8 @@ void embeddings_fini(struct embeddings *v)
     *v = (struct embeddings){0};
 }
 
-/* ---- scores ----------------------------------------------------------------------------------- */
+/* ---- scores -----------------------------------------------------------------------------------
+ */
 
 static void take_score(struct embedding *c, const struct item *it, const float *hidden)
 {

@@ -1,5 +1,6 @@
-/* BERT (Devlin et al. 2018, arXiv:1810.04805), RoBERTa and XLM-RoBERTa: an encoder whose norms stand
- * behind each part, on what is added up. Learned positions; RoBERTa's begin with row 0 in model files. */
+/* BERT (Devlin et al. 2018, arXiv:1810.04805), RoBERTa and XLM-RoBERTa: an encoder whose norms
+ * stand behind each part, on what is added up. Learned positions; RoBERTa's begin with row 0 in
+ * model files. */
 #include "model/arch.h"
 
 static enum status bert_build(struct arch_builder *b)

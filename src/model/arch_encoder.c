@@ -1,5 +1,5 @@
-/* What encoders have in common, and what becomes of a text's hidden states. Names of tensors and keys
- * are llama.cpp's (src/models/bert.cpp, src/llama-graph.cpp). */
+/* What encoders have in common, and what becomes of a text's hidden states. Names of tensors and
+ * keys are llama.cpp's (src/models/bert.cpp, src/llama-graph.cpp). */
 #include "model/arch.h"
 
 #define MAX_SEGMENTS 255u
@@ -81,9 +81,9 @@ void arch_pooling(struct arch_builder *b)
                   b->name, causal ? "true" : "false", b->name);
     score_head(b);
     arch_u32_or(b, "pooling_type", POOLING_NONE, POOLING_RANK,
-                info->n_scores     ? POOLING_RANK
+                info->n_scores  ? POOLING_RANK
                 : info->encoder ? POOLING_MEAN
-                                   : POOLING_LAST,
+                                : POOLING_LAST,
                 &pooling);
     info->pooling = (enum model_pooling)pooling;
     if (pooling == POOLING_RANK && !info->n_scores)

@@ -1,6 +1,6 @@
-/* Jina Embeddings 2 (Günther et al. 2023, arXiv:2310.19923): BERT with ALiBi in both directions instead
- * of positions, and GEGLU. Its models for code also have norms of queries and keys, and a norm of the
- * attention part's result and input added up once more. */
+/* Jina Embeddings 2 (Günther et al. 2023, arXiv:2310.19923): BERT with ALiBi in both directions
+ * instead of positions, and GEGLU. Its models for code also have norms of queries and keys, and a
+ * norm of the attention part's result and input added up once more. */
 #include <stdio.h>
 
 #include "model/arch.h"

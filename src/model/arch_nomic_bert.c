@@ -1,4 +1,5 @@
-/* Nomic's BERT (Nussbaum et al. 2024, arXiv:2402.01613): BERT with rotating positions and SwiGLU. */
+/* Nomic's BERT (Nussbaum et al. 2024, arXiv:2402.01613): BERT with rotating positions and SwiGLU.
+ */
 #include "model/arch.h"
 
 static enum status nomic_bert_build(struct arch_builder *b)

@@ -124,6 +124,17 @@ def test_each_model_says_what_it_cannot_do(hearth):
     ok(hearth("embed", "-m", ranker, "--pooling", "first", "a"))
 
 
+def test_a_causal_encoder_is_refused(hearth, tmp_path):
+    model, _ = golden("bert-mean")
+    data = model.read_bytes()
+    key = b"bert.attention.causal" + struct.pack("<I", 7)
+    assert data.count(key + b"\0") == 1
+    changed = tmp_path / "causal.gguf"
+    changed.write_bytes(data.replace(key + b"\0", key + b"\1"))
+    done = hearth("embed", "-m", changed, "a")
+    assert done.returncode == 1 and "causal" in done.stderr
+
+
 def test_rerank_prints_documents(hearth, tmp_path):
     model, want = golden("bert-rank")
     docs = [d for d in want["documents"] if d]

@@ -1,5 +1,5 @@
-/* Embedding and reranking: the same bits in whatever company, and every way out of a failure. What the
- * numbers are is held to transformers in tests/e2e/test_embed.py. */
+/* Embedding and reranking: the same bits in whatever company, and every way out of a failure. What
+ * the numbers are is held to transformers in tests/e2e/test_embed.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,7 +17,8 @@
 
 #define EMBED(name) GOLDEN_DIR "/embed/" name ".gguf"
 
-/* ---- failures --------------------------------------------------------------------------------- */
+/* ---- failures ---------------------------------------------------------------------------------
+ */
 
 static int until_failure;
 
@@ -49,7 +50,8 @@ void *__wrap_realloc(void *p, size_t n)
     return fails_now() ? NULL : __real_realloc(p, n);
 }
 
-/* ---- texts ------------------------------------------------------------------------------------ */
+/* ---- texts ------------------------------------------------------------------------------------
+ */
 
 enum { N_TEXTS = 150, MAX_TEXT = 400 };
 
@@ -58,7 +60,8 @@ static struct text_str texts[N_TEXTS];
 
 static void make_texts(void)
 {
-    static const char *const words[] = {"sort", "a", "list", "trees", "reading", "x", "value.", "zq"};
+    static const char *const words[] = {"sort",    "a", "list",   "trees",
+                                        "reading", "x", "value.", "zq"};
     uint32_t seed = 7;
     for (size_t t = 0; t < N_TEXTS; t++) {
         size_t n_words = (t * 37 % 41) / (t % 3 + 1), len = 0;
@@ -89,7 +92,8 @@ static struct embeddings embed(struct engine *e, const struct text_str *t, size_
     return v;
 }
 
-static void assert_vectors(const struct embeddings *a, size_t i, const struct embeddings *b, size_t j)
+static void assert_vectors(const struct embeddings *a, size_t i, const struct embeddings *b,
+                           size_t j)
 {
     size_t n = a->first[i + 1] - a->first[i];
     assert_int_equal(a->dim, b->dim);
@@ -98,7 +102,8 @@ static void assert_vectors(const struct embeddings *a, size_t i, const struct em
                         n * a->dim * sizeof(float));
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ------------------------------------------------------------------------------------
+ */
 
 static const char *const models[] = {EMBED("bert-mean"), EMBED("bert-cls"), EMBED("qwen3-last")};
 
@@ -156,6 +161,23 @@ static void test_every_token(void **state)
     engine_close(e);
 }
 
+/* A decoder's text goes in parts where it is longer than a batch. */
+static void test_parts(void **state)
+{
+    (void)state;
+    struct engine *e = engine(EMBED("qwen3-last"), 2);
+    for (size_t batch = 3; batch < 30; batch += 13) {
+        struct embed_options whole = {.pooling = EMBED_POOL_NONE}, parts = whole;
+        parts.batch_tokens = batch;
+        struct embeddings a = embed(e, texts, N_TEXTS, &whole),
+                          b = embed(e, texts, N_TEXTS, &parts);
+        for (size_t t = 0; t < N_TEXTS; t++) assert_vectors(&a, t, &b, t);
+        embeddings_fini(&a);
+        embeddings_fini(&b);
+    }
+    engine_close(e);
+}
+
 static void test_length_one(void **state)
 {
     (void)state;
@@ -190,6 +212,7 @@ static void test_refusals(void **state)
     int cancel = 1;
     opt.cancel = &cancel;
     assert_int_equal(engine_embed(e, t, 2, &opt, &v, &err), ERR_CANCELLED);
+    assert_null(v.data);
     opt.cancel = NULL;
     assert_int_equal(engine_embed(r, t, 1, NULL, &v, &err), ERR_UNSUPPORTED);
     assert_int_equal(engine_rerank(e, t[0], t, 1, NULL, scores, &err), ERR_UNSUPPORTED);
@@ -222,7 +245,8 @@ static void test_ranking(void **state)
     }
 }
 
-/* ---- several callers -------------------------------------------------------------------------- */
+/* ---- several callers --------------------------------------------------------------------------
+ */
 
 struct caller {
     struct engine *e;
@@ -299,9 +323,13 @@ int main(void)
 {
     make_texts();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_company_does_not_matter), cmocka_unit_test(test_every_token),
-        cmocka_unit_test(test_length_one),              cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_ranking),                 cmocka_unit_test(test_callers_share_an_engine),
+        cmocka_unit_test(test_company_does_not_matter),
+        cmocka_unit_test(test_every_token),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_length_one),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_ranking),
+        cmocka_unit_test(test_callers_share_an_engine),
         cmocka_unit_test(test_every_failure),
     };
     return cmocka_run_group_tests_name("embed", tests, NULL, NULL);

@@ -106,7 +106,8 @@ static void test_encoder_refuses(void **state)
     stop(&r);
 }
 
-/* ---- heads ------------------------------------------------------------------------------------ */
+/* ---- heads ------------------------------------------------------------------------------------
+ */
 
 static enum status open_changed(const struct tiny_model *t, struct gguf **g, struct model **m,
                                 struct error *err)
@@ -150,7 +151,8 @@ static void test_score_head(void **state)
     model_score(m, x, scores);
     for (size_t i = 0; i < 3; i++) {
         double bias = (double)((const float *)gguf_tensor_find(g, "cls.bias")->data)[i];
-        assert_true(fabs((double)scores[i] - dot(gguf_tensor_find(g, "cls.weight"), i, x) - bias) < 1e-5);
+        assert_true(fabs((double)scores[i] - dot(gguf_tensor_find(g, "cls.weight"), i, x) - bias) <
+                    1e-5);
     }
     model_close(m);
     gguf_close(g);
@@ -166,7 +168,8 @@ static void test_score_head(void **state)
                            (double)((const float *)gguf_tensor_find(g, "cls.bias")->data)[i]);
     model_score(m, x, scores);
     for (size_t i = 0; i < 2; i++)
-        assert_true(fabs((double)scores[i] - dot(gguf_tensor_find(g, "cls.output.weight"), i, y)) < 1e-4);
+        assert_true(fabs((double)scores[i] - dot(gguf_tensor_find(g, "cls.output.weight"), i, y)) <
+                    1e-4);
     model_close(m);
     gguf_close(g);
 }
@@ -193,7 +196,8 @@ static void test_refused_heads(void **state)
     tiny_drop_key(&t, "llama.pooling_type");
     tiny_tensor(&t, "cls.weight", QUANT_F32, 32, 1);
     refused(&t, ERR_FORMAT, "cls.weight");
-    tiny_tensor(&t, "cls.weight", QUANT_F32, 64, 32); /* below an output it is as wide as the model */
+    tiny_tensor(&t, "cls.weight", QUANT_F32, 64,
+                32); /* below an output it is as wide as the model */
     tiny_tensor(&t, "cls.output.weight", QUANT_F32, 64, 1);
     refused(&t, ERR_FORMAT, "cls.weight");
     tiny_tensor(&t, "cls.weight", QUANT_F32, 64, 64);
