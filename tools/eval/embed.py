@@ -49,7 +49,8 @@ def main():
     print(f"{len(texts)} texts, smallest cosine {cosine.min():.9f} (text {cosine.argmin()}), "
           f"median of 1 - cosine {np.median(1 - cosine):.1e}")
 
-    n = sum(len(ids) for ids in model.tokenizer(texts)["input_ids"])
+    ids = model.tokenizer(texts, truncation=True, max_length=model.max_seq_length)["input_ids"]
+    n = sum(map(len, ids))
     runs = {"sentence-transformers, batches of 32": lambda: model.encode(texts, batch_size=32),
             "hearth embed": lambda: subprocess.run(call, check=True, stdout=subprocess.DEVNULL),
             "sentence-transformers, batches of 128": lambda: model.encode(texts, batch_size=128)}
