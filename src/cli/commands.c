@@ -11,6 +11,7 @@ extern const struct command
     cmd_completion,
     cmd_detokenize,
     cmd_doctor,
+    cmd_embed,
     cmd_generate,
     cmd_help,
     cmd_imatrix,
@@ -19,6 +20,7 @@ extern const struct command
     cmd_perplexity,
     cmd_pull,
     cmd_quantize,
+    cmd_rerank,
     cmd_rm,
     cmd_score,
     cmd_show,
@@ -28,6 +30,12 @@ extern const struct command
 static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
+    NULL,
+};
+
+static const struct command *const search[] = {
+    &cmd_embed,
+    &cmd_rerank,
     NULL,
 };
 
@@ -60,6 +68,7 @@ static const struct command *const about[] = {
 
 const struct command_group cli_groups[] = {
     {"Code", code},
+    {"Search", search},
     {"Models", models},
     {"A closer look", inspect},
     {"Hearth itself", about},

@@ -90,6 +90,13 @@ static void place_mla(struct forward *f, struct layout *l)
     }
 }
 
+static bool keeps(const struct model *m)
+{
+    for (size_t s = 0; s < m->n_stages; s++)
+        if (m->stages[s].keep) return true;
+    return false;
+}
+
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
@@ -104,6 +111,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->gate = place(l, rows, f->max_ff * 4ull);
     f->up = place(l, rows, f->max_ff * 4ull);
     f->tmp = place(l, rows, i->n_embd * 4ull);
+    if (keeps(f->m)) f->kept = place(l, rows, i->n_embd * 4ull);
     for (uint32_t r = 0; r < f->m->n_ropes; r++)
         f->cs[r] = place(l, rows, f->m->ropes[r].n_dims * 4ull);
     place_act(l, &f->act, rows, cols);
@@ -206,6 +214,9 @@ static enum status plan_spans(struct forward *f, struct error *err)
         if (row->token < 0 || (uint32_t)row->token >= f->m->info.n_vocab)
             return error_set(err, ERR_INVALID, "token %d is outside the vocabulary of %u",
                              row->token, f->m->info.n_vocab);
+        if (row->segment && row->segment >= f->m->info.n_segments)
+            return error_set(err, ERR_INVALID, "segment %u of a model that knows %u",
+                             (unsigned)row->segment, f->m->info.n_segments);
         struct span *last = f->n_spans ? &f->spans[f->n_spans - 1] : NULL;
         if (last && last->seq == row->seq) {
             last->n_rows++;
@@ -215,6 +226,8 @@ static enum status plan_spans(struct forward *f, struct error *err)
             if (f->spans[s].seq == row->seq)
                 return error_set(err, ERR_INVALID, "rows of one sequence must follow each other");
         f->spans[f->n_spans++] = (struct span){row->seq, r, 1, kv_seq_len(row->seq)};
+        if (f->m->info.encoder && kv_seq_len(row->seq))
+            return error_set(err, ERR_INVALID, "an encoder's text cannot be continued");
     }
     const struct gguf_tensor *learned = f->m->stages[0].positions;
     for (size_t s = 0; learned && s < f->n_spans; s++)
@@ -245,8 +258,8 @@ static void release_reserved(struct forward *f)
     for (size_t s = 0; s < f->n_spans; s++) kv_seq_truncate(f->spans[s].seq, f->spans[s].pos0);
 }
 
-enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
-                        float *logits, const volatile int *cancel, struct error *err)
+static enum status run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                       float *logits, const volatile int *cancel, struct error *err)
 {
     if (n_rows == 0) return OK;
     if (n_rows > f->max_rows)
@@ -280,4 +293,20 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
     }
     for (size_t s = 0; s < f->n_spans; s++) kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
     return OK;
+}
+
+enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                        float *logits, const volatile int *cancel, struct error *err)
+{
+    if (f->m->info.encoder)
+        return error_set(err, ERR_UNSUPPORTED, "%s models have no logits", f->m->info.arch);
+    f->hidden = false;
+    return run(f, rows, n_rows, logits, cancel, err);
+}
+
+enum status forward_hidden(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                           float *hidden, const volatile int *cancel, struct error *err)
+{
+    f->hidden = true;
+    return run(f, rows, n_rows, hidden, cancel, err);
 }

@@ -89,6 +89,7 @@ struct forward {
     float *q, *k;               /* [rows][heads * head_dim] */
     float *v, *att;             /* [rows][heads * v_dim] */
     float *gate, *up;           /* [rows][max_ff] */
+    float *kept;                /* [rows][n_embd], or NULL: x as a layer found it */
     float *tmp;                 /* [rows][n_embd]: a product before it is added to x */
     float *cs[MODEL_MAX_ROPES]; /* [rows][n_dims] of each rope: cosines and sines */
     struct kern_act act;        /* buffers for max_rows x max_cols */
@@ -105,6 +106,7 @@ struct forward {
     const struct forward_row *rows;
     size_t n_rows, n_spans, n_units, n_logits;
     float *logits;
+    bool hidden; /* logits is for hidden states */
     const volatile int *cancel;
     atomic_size_t stop_after; /* stage after whose last barrier all threads return */
 };

@@ -243,3 +243,11 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
     __atomic_store_n(&f->m->busy, 0, __ATOMIC_RELEASE);
     return st;
 }
+
+/* Nobody asks a made-up model for hidden states. */
+enum status forward_hidden(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                           float *hidden, const volatile int *cancel, struct error *err)
+{
+    (void)f, (void)rows, (void)n_rows, (void)hidden, (void)cancel;
+    return error_set(err, ERR_UNSUPPORTED, "no hidden states");
+}
