@@ -9,11 +9,11 @@
 enum { SYNTHETIC_LABEL_SIZE = 64 };
 
 enum synthetic_part {
-    SYNTHETIC_QKV_BIAS = 1,   /* queries, keys and values have biases */
-    SYNTHETIC_ALL_BIAS = 2,   /* so do all other matrices but the output */
-    SYNTHETIC_LAYER_NORM = 4, /* norms are layer norms with biases, not RMS norms */
-    SYNTHETIC_GATED = 8,      /* the feed-forward layer has a gate */
-    SYNTHETIC_TIED = 16,      /* the table of tokens is the output too */
+    SYNTHETIC_QKV_BIAS = 1,    /* queries, keys and values have biases */
+    SYNTHETIC_ALL_BIAS = 2,    /* so do all other matrices but the output */
+    SYNTHETIC_LAYER_NORM = 4,  /* norms are layer norms with biases, not RMS norms */
+    SYNTHETIC_GATED = 8,       /* the feed-forward layer has a gate */
+    SYNTHETIC_TIED = 16,       /* the table of tokens is the output too */
     SYNTHETIC_HEAD_NORMS = 32, /* each query and key head has a norm */
     SYNTHETIC_SINKS = 64,      /* each head has a learned sink */
 };

@@ -57,9 +57,10 @@ static void add_item(struct job *j, const char *name, struct item item)
 
 static void add_plain(struct job *j, const char *name, enum fill fill, uint32_t n, uint32_t rows)
 {
-    add_item(j, name,
-             (struct item){
-                 .fill = fill, .form = synthetic_form_find(QUANT_F32), .n_cols = n, .n_rows = rows});
+    add_item(
+        j, name,
+        (struct item){
+            .fill = fill, .form = synthetic_form_find(QUANT_F32), .n_cols = n, .n_rows = rows});
 }
 
 /* "blk.7.ffn_norm.weight"; returns dst. */
@@ -281,8 +282,7 @@ static void add_rope_keys(struct job *j)
                     m->yarn_context ? "yarn" : "linear");
     add_f32(j, "rope.scaling.factor", m->rope_scale);
     if (m->yarn_context) add_u32(j, "rope.scaling.original_context_length", m->yarn_context);
-    if (m->yarn_multiplier > 0)
-        add_f32(j, "rope.scaling.yarn_log_multiplier", m->yarn_multiplier);
+    if (m->yarn_multiplier > 0) add_f32(j, "rope.scaling.yarn_log_multiplier", m->yarn_multiplier);
 }
 
 static void add_keys(struct job *j)
