@@ -50,15 +50,22 @@ static size_t widest_ff(const struct model *m)
     return w;
 }
 
+/* The most experts of a layer, and the widest; zero where there are none. */
+static void widest_moe(const struct model *m, size_t *experts, size_t *ff)
+{
+    *experts = *ff = 0;
+    for (size_t s = 0; s < m->n_stages; s++) {
+        const struct moe *e = m->stages[s].moe;
+        if (e && e->n_expert > *experts) *experts = e->n_expert;
+        if (e && e->n_ff > *ff) *ff = e->n_ff;
+    }
+}
+
 static void place_moe(struct forward *f, struct layout *l)
 {
     const struct model *m = f->m;
-    size_t slots = f->max_rows * m->max_used, experts = 0, ff = 0;
-    for (size_t s = 0; s < m->n_stages; s++) {
-        const struct moe *e = m->stages[s].moe;
-        if (e && e->n_expert > experts) experts = e->n_expert;
-        if (e && e->n_ff > ff) ff = e->n_ff;
-    }
+    size_t slots = f->max_rows * m->max_used, experts, ff;
+    widest_moe(m, &experts, &ff);
     struct forward_moe *o = &f->moe;
     o->scores = place(l, f->max_rows, experts * sizeof *o->scores);
     o->choices = place(l, slots, sizeof *o->choices);
@@ -97,6 +104,28 @@ static bool keeps(const struct model *m)
     return false;
 }
 
+static void place_thread(const struct forward *f, struct layout *l, struct forward_thread *th)
+{
+    const struct model *m = f->m;
+    size_t cols = f->max_cols, hd = m->info.head_dim, vd = m->info.v_dim, experts, ff;
+    th->matmul = place(l, 1, KERN_MATMUL_SCRATCH);
+    th->q = place(l, KERN_ATTN_MAX_Q, hd * 4);
+    th->out = place(l, KERN_ATTN_MAX_Q, vd * 4);
+    th->n_kv = place(l, KERN_ATTN_MAX_Q, 4);
+    th->kv0 = place(l, KERN_ATTN_MAX_Q, 4);
+    th->pos = place(l, KERN_ATTN_MAX_Q, 4);
+    th->slope = place(l, KERN_ATTN_MAX_Q, 4);
+    th->sink = place(l, KERN_ATTN_MAX_Q, 4);
+    th->attn = place(l, 1, kern_attn_scratch_bytes(hd, vd));
+    th->norm = place(l, cols, 4);
+    place_act(l, &th->act, 1, cols);
+    if (!m->max_used) return;
+    widest_moe(m, &experts, &ff);
+    th->scores = place(l, experts, sizeof *th->scores);
+    th->choices = place(l, m->max_used, sizeof *th->choices);
+    place_act(l, &th->slots, m->max_used, ff + 31);
+}
+
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
@@ -123,17 +152,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->logit_rows = place(l, rows, sizeof *f->logit_rows);
     for (int t = 0; t < n; t++) {
         struct forward_thread th = {0};
-        th.matmul = place(l, 1, KERN_MATMUL_SCRATCH);
-        th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
-        th.out = place(l, KERN_ATTN_MAX_Q, vd * 4);
-        th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);
-        th.kv0 = place(l, KERN_ATTN_MAX_Q, 4);
-        th.pos = place(l, KERN_ATTN_MAX_Q, 4);
-        th.slope = place(l, KERN_ATTN_MAX_Q, 4);
-        th.sink = place(l, KERN_ATTN_MAX_Q, 4);
-        th.attn = place(l, 1, kern_attn_scratch_bytes(hd, vd));
-        th.norm = place(l, cols, 4);
-        place_act(l, &th.act, 1, cols);
+        place_thread(f, l, &th);
         if (l->base) f->threads[t] = th;
     }
 }

@@ -79,6 +79,8 @@ enum moe_score {
     MOE_SIGMOID,      /* each expert's sigmoid */
 };
 
+#define MODEL_MAX_EXPERTS 1024u /* of a layer */
+
 struct moe {
     uint32_t n_expert, n_used, n_ff; /* n_ff: of each expert */
     uint32_t n_group,
