@@ -18,6 +18,12 @@ static struct jinja_args rest(const struct jinja_args *args, size_t from)
     return r;
 }
 
+/* None, 0 and false have no items here, although they cannot be walked elsewhere. */
+static struct jinja_list *items_of(struct jinja *in, struct jinja_value x)
+{
+    return jinja_truth(in, x) ? jinja_iter(in, x) : NULL;
+}
+
 static struct jinja_value f_map(JINJA_FUNCTION_ARGS)
 {
     JINJA_UNUSED;
@@ -32,7 +38,7 @@ static struct jinja_value f_map(JINJA_FUNCTION_ARGS)
         if (!f) return jinja_fail(in, ERR_UNSUPPORTED, "no filter named '%.*s'", (int)raw->pos[0].len, raw->pos[0].s);
     }
     struct jinja_args more = raw->n_pos ? rest(raw, 1) : (struct jinja_args){0};
-    struct jinja_list *l = jinja_iter(in, x);
+    struct jinja_list *l = items_of(in, x);
     for (uint32_t i = 0; l && i < l->len && jinja_step(in, 1); i++) {
         struct jinja_value v;
         if (f) {
@@ -62,7 +68,7 @@ static struct jinja_value pick(struct jinja *in, struct jinja_value x, const str
         if (!test) return jinja_fail(in, ERR_UNSUPPORTED, "no test named '%.*s'", (int)name.len, name.s);
         more = rest(raw, at + 1);
     }
-    struct jinja_list *l = jinja_iter(in, x);
+    struct jinja_list *l = items_of(in, x);
     for (uint32_t i = 0; l && i < l->len && jinja_step(in, 1); i++) {
         struct jinja_value v = attribute ? jinja_attr_path(in, l->items[i], raw->pos[0]) : l->items[i];
         if (test) v = jinja_call_function(in, test, v, &more);

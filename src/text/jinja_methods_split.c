@@ -77,8 +77,7 @@ static struct jinja_value rsplit_space(struct jinja *in, struct jinja_value x, i
     if (in->st != OK || max < 0 || (int64_t)all.list->len <= max + 1) return all;
     uint32_t keep = all.list->len - (uint32_t)max;
     struct jinja_value last = all.list->items[keep - 1];
-    struct jinja_value head = jinja_strip(x, jinja_none(), true, false);
-    add_part(in, out, head.s, last.s + last.len);
+    add_part(in, out, x.s, last.s + last.len); /* the white space in front stays */
     for (uint32_t i = keep; i < all.list->len; i++) jinja_list_add(in, out, all.list->items[i]);
     return out;
 }

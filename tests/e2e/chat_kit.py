@@ -128,6 +128,43 @@ def variables():
             yield label + ", None", {**base, "tools": tools, "documents": None}
             yield label + ", no prompt", {**base, "add_generation_prompt": False}
             yield label + ", no thinking", {**base, "enable_thinking": False, "thinking": False,
-                                             "reasoning_effort": "low"}
+                                             "reasoning_effort": "low", "datetime": "today",
+                                             "functions": json.dumps(tools)}
             yield label + ", thinking", {**base, "enable_thinking": True, "thinking": True,
                                           "reasoning_effort": "high", "builtin_tools": ["browser", "python"]}
+
+
+def template_of(path):
+    """The chat template of a GGUF file, or None. Reads its keys only; format: ggml's docs/gguf.md."""
+    import mmap
+    import struct
+
+    sizes = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as m:
+        if m[:4] != b"GGUF":
+            return None
+
+        def text(at):
+            n = struct.unpack_from("<Q", m, at)[0]
+            return m[at + 8:at + 8 + n], at + 8 + n
+
+        at = 24
+        for _ in range(struct.unpack_from("<Q", m, 16)[0]):
+            key, at = text(at)
+            kind = struct.unpack_from("<I", m, at)[0]
+            at += 4
+            if kind == 8:
+                value, at = text(at)
+                if key == b"tokenizer.chat_template":
+                    return value.decode()
+            elif kind == 9:
+                element, count = struct.unpack_from("<IQ", m, at)
+                at += 12
+                if element == 8:
+                    for _ in range(count):
+                        _, at = text(at)
+                else:
+                    at += count * sizes[element]
+            else:
+                at += sizes[kind]
+    return None
