@@ -22,6 +22,7 @@ extern const struct command
     cmd_quantize,
     cmd_rerank,
     cmd_rm,
+    cmd_run,
     cmd_score,
     cmd_show,
     cmd_tokenize;
@@ -30,6 +31,7 @@ extern const struct command
 static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
+    &cmd_run,
     NULL,
 };
 
@@ -147,8 +149,7 @@ size_t cli_edit_distance(const char *a, const char *b)
 static const struct {
     const char *name, *advice;
 } elsewhere[] = {
-    {"run", "'complete FILE --at LINE:COL' fills in code, 'generate PROMPT' continues a text"},
-    {"chat", "there is no chat yet, 'generate PROMPT' continues a text"},
+    {"chat", "did you mean 'run'?"},
     {"serve", "there is no server, each command loads the model itself"},
     {"ps", "no model stays in memory; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
