@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize",
+COMMANDS = ["complete", "generate", "run", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize",
             "detokenize",
             "pull", "list", "show", "rm", "help", "completion"]
 
@@ -71,7 +71,7 @@ def test_version(hearth):
     (["plul"], "no command 'plul'; did you mean 'pull'?"),
     (["comp"], "did you mean 'complete'?"),
     (["xyzzy"], "no command 'xyzzy'"),
-    (["run", "qwen2.5-coder"], "'generate PROMPT'"),
+    (["chat", "qwen2.5-coder"], "did you mean 'run'?"),
     (["ls"], "no command 'ls'; did you mean 'list'?"),
     (["help", "remove"], "did you mean 'rm'?"),
     (["help", "xyzzy"], "no command 'xyzzy'"),
