@@ -78,7 +78,10 @@ static enum status read_message(int argc, char **argv, struct buf *out, struct e
     if (out->len && (st = buf_append_str(out, "\n\n")) != OK) return error_set(err, st, "the prompt is too long");
     size_t before = out->len;
     st = cli_read_text("-", out, err);
-    if (st == OK && out->len == before && before) out->len -= 2;
+    if (st == OK && out->len == before && before) {
+        out->len -= 2; /* nothing was piped in */
+        out->data[out->len] = 0;
+    }
     if (st == OK && out->len && memchr(out->data, 0, out->len))
         return error_set(err, ERR_FORMAT, "standard input is no text");
     return st;
