@@ -133,10 +133,13 @@ static bool step_text(struct chat_parser *p, enum status *st)
             p->opened = 0;
             return true;
         }
+        if (where) { /* the answer goes on, and other tags count */
+            p->mode = CHAT_IN_TEXT;
+            return true;
+        }
     }
     *st = plain(p, where);
     if (*st != OK || !t) return false;
-    if (p->mode == CHAT_IN_TEXT && !(t->modes & CHAT_TEXT_BIT)) return true; /* looked for in between only */
     *st = take_tag(p, t);
     return *st == OK;
 }
