@@ -14,7 +14,8 @@ const char *finish_reason_name(enum finish_reason r)
                                         [FINISH_LENGTH] = "length",
                                         [FINISH_CALLBACK] = "callback",
                                         [FINISH_DEADLINE] = "deadline",
-                                        [FINISH_CANCELLED] = "cancelled"};
+                                        [FINISH_CANCELLED] = "cancelled",
+                                        [FINISH_SUPERSEDED] = "superseded"};
     return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
 }
 
