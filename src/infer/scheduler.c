@@ -21,7 +21,7 @@ enum {
     SPARE_LOGITS = 64, /* rows for drafts and prompts beside a row of each text */
 };
 #define DEFAULT_STEP_MS   100.0
-#define DEFAULT_AGEING_MS 3000.0
+#define DEFAULT_AGEING_MS 1000.0
 
 /* ---- requests that end ----------------------------------------------------------------------- */
 

@@ -127,7 +127,7 @@ struct scheduler {
     struct sched_stats published;
 
     struct client *clients;             /* ring, where the next turn begins; NULL: none */
-    struct client *turn[SCHED_CLASSES]; /* whose turn it is at each level; NULL: any */
+    struct client *turn[SCHED_CLASSES]; /* whose turn it is in each class; NULL: any */
     size_t n_running;                   /* lanes with a sequence */
     uint64_t admissions;
     uint64_t step;                     /* counts from 1 */
