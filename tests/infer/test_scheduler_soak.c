@@ -79,7 +79,7 @@ static void start(struct soak *k, struct slot *t)
     assert_int_equal(scheduler_submit(k->s, &r, &t->g.ticket, &err), OK);
     if (kind == 9) scheduler_cancel(k->s, t->g.ticket);
     if (kind == 10) scheduler_drop_cache(k->s);
-    if (kind == 11) fake_model_set_fail(k->m, fake_model_seen(k->m).calls + 5);
+    if (kind == 11) fake_model_set_fail(k->m, fake_model_calls(k->m) + 5);
 }
 
 static void soak(uint64_t seed, size_t n_requests, struct sched_options opt)
