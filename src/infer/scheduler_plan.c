@@ -9,7 +9,7 @@ enum {
     QUANTUM = 1024,     /* rows that a client takes before it is the next one's turn */
     DEBT = 4 * QUANTUM, /* of which a client is not reminded any more */
     PATIENCE = 3,       /* steps that a row may be left out for lack of time */
-    DRAFT_LEAST = 4,    /* rows that a draft may always have */
+    HOLD = 5,           /* ageing times after which nothing overtakes a request for pages */
 };
 /* A step in which nobody's text grows may take so much longer. */
 #define IDLE_FACTOR  2.5
@@ -215,6 +215,24 @@ static bool waits_for_other(struct scheduler *s, struct lane *l, size_t max, siz
     return true;
 }
 
+/* A long prompt would wait for ever where short ones take each page that comes free. */
+static bool begin_lane(struct scheduler *s, struct lane *l)
+{
+    struct request *r = l->req;
+    struct error err;
+    enum status st = OK;
+    bool later = s->held && s->held != r && r->r.cls >= s->held->r.cls;
+    if (!later && lane_admit(s, l, &st, &err)) {
+        if (s->held == r) s->held = NULL;
+        return true;
+    }
+    r->blocked = s->step;
+    if (st != OK) request_fail(s, r, st, &err);
+    double waited = 1e3 * (clock_now() - r->submitted);
+    if (!later && st == OK && !s->held && waited > HOLD * s->opt.ageing_ms) s->held = r;
+    return false;
+}
+
 /* Rows of the lane's text, at most `max`; 0: it can have none in this step. */
 static size_t give_rows(struct scheduler *s, struct lane *l, size_t max)
 {
@@ -228,15 +246,7 @@ static size_t give_rows(struct scheduler *s, struct lane *l, size_t max)
         r->blocked = s->step;
         return given;
     }
-    if (!l->seq) {
-        struct error err;
-        enum status st;
-        if (!lane_admit(s, l, &st, &err)) {
-            r->blocked = s->step;
-            if (st != OK) request_fail(s, r, st, &err);
-            return 0;
-        }
-    }
+    if (!l->seq && !begin_lane(s, l)) return 0;
     size_t n = lane_pending(l) - l->take;
     if (n > max) n = max;
     size_t room = s->max_logits - s->plan_logits, logits = logit_rows(l, n);

@@ -504,6 +504,38 @@ static void test_what_waits_long_gets_its_turn(void **state)
     close_world(&w);
 }
 
+/* Short prompts leave no room for the long one, until it has waited long. */
+static void test_long_prompts_get_their_pages(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    struct world w;
+    struct got big, g[N];
+    int32_t prompt[N][100], own[490];
+    open_world(&w, (struct fake_options){.pass_us = 300},
+               (struct sched_options){.kv_tokens = N_CTX + 32, .ageing_ms = 5, .no_cache = true});
+    for (size_t i = 0; i < N; i++) {
+        kit_tokens(prompt[i], 100, i + 10, N_VOCAB);
+        struct sched_request r = kit_request(prompt[i], 100, 20 + 7 * (i % 5));
+        if (i == 3) {
+            kit_tokens(own, 490, 1, N_VOCAB);
+            struct sched_request b = kit_request(own, 490, 1);
+            submit(&w, &b, &big);
+        }
+        submit(&w, &r, &g[i]);
+    }
+    got_wait(&big);
+    size_t after = 0;
+    for (size_t i = 0; i < N; i++) {
+        got_wait(&g[i]);
+        after += g[i].done_at > big.done_at;
+        got_fini(&g[i]);
+    }
+    assert_true(after > N / 4);
+    got_fini(&big);
+    close_world(&w);
+}
+
 /* ---- ends ------------------------------------------------------------------------------------ */
 
 static void test_supersede(void **state)
@@ -891,6 +923,7 @@ int main(void)
         cmocka_unit_test(test_clients_take_turns),
         cmocka_unit_test(test_completions_go_first),
         cmocka_unit_test(test_what_waits_long_gets_its_turn),
+        cmocka_unit_test(test_long_prompts_get_their_pages),
         cmocka_unit_test(test_supersede),
         cmocka_unit_test(test_cancel_in_every_phase),
         cmocka_unit_test(test_deadlines),
