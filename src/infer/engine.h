@@ -43,7 +43,15 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
 void session_destroy(struct session *s);
 size_t session_n_ctx(const struct session *s);
 
-enum finish_reason { FINISH_STOP, FINISH_LENGTH, FINISH_CALLBACK, FINISH_DEADLINE, FINISH_CANCELLED };
+enum finish_reason {
+    FINISH_STOP,
+    FINISH_LENGTH,
+    FINISH_CALLBACK,
+    FINISH_DEADLINE,
+    FINISH_CANCELLED,
+    FINISH_SUPERSEDED, /* a newer request took its place (scheduler.h) */
+    FINISH_REASONS
+};
 const char *finish_reason_name(enum finish_reason r); /* "stop", "length", ... */
 
 struct token_span {
