@@ -44,10 +44,11 @@ enum grammar_kind {
 /* 0 takes the default. Past a limit compiling fails with ERR_LIMIT. */
 struct grammar_limits {
     size_t max_text;   /* bytes of the grammar; 1 MiB */
-    size_t max_states; /* of all its automata together; 200,000 */
+    size_t max_states; /* of all its automata together, with the work on the way; 2,000,000 */
     size_t max_depth;  /* of parentheses, and of nested schemas; 256 */
     size_t max_cache;  /* bytes of masks kept; 64 MiB */
     double max_ms;     /* of compiling; 800 */
+    bool ignore_format; /* JSON schema: `format` says nothing, as the specification has it by default */
 };
 
 struct grammar;
