@@ -305,25 +305,29 @@ static void type_fails(struct branch *b, const json_t *schema, const json_t *val
 /* A schema that says what an array or object is, member by member. */
 static const json_t *as_schema(struct schema *x, const json_t *value)
 {
-    json_t *s = json_object(), *parts = json_is_array(value) ? json_array() : json_object();
-    json_t *required = json_array(), *item;
+    bool list = json_is_array(value);
+    json_t *s = json_object(), *parts = list ? json_array() : json_object(), *required = json_array();
+    json_t *item;
     const char *key;
     size_t i;
-    if (json_is_array(value)) {
-        json_array_foreach((json_t *)value, i, item) json_array_append_new(parts, json_pack("{s:O}", "const", item));
-        json_object_set_new(s, "minItems", json_integer((json_int_t)json_array_size(value)));
-        json_object_set_new(s, "items", json_false());
-    } else {
-        json_object_foreach((json_t *)value, key, item) {
-            json_object_set_new(parts, key, json_pack("{s:O}", "const", item));
-            json_array_append_new(required, json_string(key));
-        }
-        json_object_set(s, "required", required);
-        json_object_set_new(s, "additionalProperties", json_false());
+    int failed = 0;
+    json_array_foreach((json_t *)value, i, item)
+        failed |= json_array_append_new(parts, json_pack("{s:O}", "const", item));
+    json_object_foreach((json_t *)value, key, item) {
+        failed |= json_object_set_new(parts, key, json_pack("{s:O}", "const", item));
+        failed |= json_array_append_new(required, json_string(key));
     }
-    json_object_set_new(s, "type", json_string(json_is_array(value) ? "array" : "object"));
-    json_object_set_new(s, json_is_array(value) ? "prefixItems" : "properties", parts);
+    failed |= json_object_set_new(s, "type", json_string(list ? "array" : "object"));
+    failed |= json_object_set(s, list ? "prefixItems" : "properties", parts);
+    failed |= json_object_set(s, "required", required); /* says nothing of arrays */
+    failed |= json_object_set_new(s, "minItems", json_integer((json_int_t)json_array_size(value)));
+    failed |= json_object_set_new(s, list ? "items" : "additionalProperties", json_false());
+    json_decref(parts);
     json_decref(required);
+    if (failed) {
+        json_decref(s);
+        s = NULL;
+    }
     return schema_keep(x, s);
 }
 
@@ -841,22 +845,22 @@ static void dependent_holds(struct branch *b, const json_t *schema, const json_t
     const char *keyword = names ? "dependentRequired" : "dependentSchemas", *key = NULL, *k;
     const json_t *v, *on = NULL;
     json_t *rest = json_object();
+    int failed = rest == NULL;
     json_object_foreach((json_t *)value, k, v) {
         if (names && !strings(b, schema, keyword, v)) break;
         if (key) {
-            json_object_set(rest, k, (json_t *)v);
+            failed |= json_object_set(rest, k, (json_t *)v);
         } else {
             key = k;
             on = v;
         }
     }
-    if (json_object_size(rest) > 0) {
-        json_t *s = json_object();
-        json_object_set(s, keyword, rest);
+    if (failed || json_object_size(rest) > 0) {
+        json_t *s = failed ? NULL : json_pack("{s:O}", keyword, rest);
         claim(b, schema_keep(b->e->x, s), false);
     }
     json_decref(rest);
-    if (!key) return;
+    if (!key || !schema_good(b->e->x)) return;
     struct depends d = {key, on, NULL};
     alternative(b, depends_absent, &d);
     /* Where it is absent the value may be anything else than an object too: that fork has it. */
