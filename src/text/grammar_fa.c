@@ -211,6 +211,7 @@ static bool rehash(struct sets *s)
 /* The number of a set, a new one where it is new; FA_NONE on failure. */
 static uint32_t sets_put(struct sets *s, const uint32_t *v, size_t n)
 {
+    if (!fa_grow(s->budget, &s->items, s->n_items, &s->cap_items, sizeof *s->items)) return FA_NONE;
     if (2 * s->n >= s->size && !rehash(s)) return FA_NONE;
     size_t at = hash_of(v, n) & (s->size - 1);
     for (; s->table[at]; at = (at + 1) & (s->size - 1)) {
