@@ -1,5 +1,5 @@
 /* JSON schemas as grammars: instances that each must take or refuse, and what cannot be compiled. The
- * specification's own suite is run by tests/tools/test_json_schema.py. */
+ * specification's own suite is run by tests/tools/json_schema_suite.py. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
