@@ -170,7 +170,9 @@ static enum status write_tokens(const struct draft *d, const struct arrays *a,
     gguf_writer_array(w, KEY("token_type"), GGUF_I32, d->n_tokens, types);
     for (size_t i = 0; i < d->n_merges; i++)
         strings[i] = (struct gguf_str){d->merges[i].data, d->merges[i].len};
-    if (d->n_merges) gguf_writer_strings(w, KEY("merges"), strings, d->n_merges);
+    /* Readers tell a vocabulary without merges from a file that lost them. */
+    if (d->n_merges || tokenizer_needs_merges(d->model))
+        gguf_writer_strings(w, KEY("merges"), strings, d->n_merges);
     free(strings);
     free(types);
     return OK;

@@ -652,6 +652,10 @@ static void vocab_and_merges(void **unused)
     has_string_at(g, K("merges"), 1, "# b"); /* no comment behind the first line */
     encodes(g, "abb", IDS(2, 1));
     gguf_close(g);
+    folder_text(&f, "merges.txt", "#version: 0.2\n"); /* none is no mistake, and the file says so */
+    g = import(&f, "qwen2", NULL);
+    encodes(g, "ab", IDS(0, 1));
+    gguf_close(g);
     folder_text(&f, "vocab.json", "{\"a\": \"0\"}");
     refused(&f, "qwen2", ERR_FORMAT, "vocab.json");
     folder_fini(&f);
