@@ -106,7 +106,7 @@ struct sched_result {
     const struct error *error;
     enum finish_reason finish;          /* of the whole request: that of sample 0 */
     const struct sched_sample *samples; /* [n_samples], the order of sched_chunk.sample */
-    size_t n_samples;
+    size_t n_samples; /* 0 where it ended before it began */
     size_t n_prompt, n_cached;    /* tokens of the prompt; of them found computed */
     size_t n_generated;           /* of all samples, those that best_of dropped too */
     size_t n_drafted, n_accepted; /* tokens checked ahead; of them right ones */
