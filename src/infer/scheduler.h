@@ -106,16 +106,16 @@ struct sched_result {
     const struct error *error;
     enum finish_reason finish;          /* of the whole request: that of sample 0 */
     const struct sched_sample *samples; /* [n_samples], the order of sched_chunk.sample */
-    size_t n_samples;
-    size_t n_prompt, n_cached;    /* tokens of the prompt; of them found computed */
-    size_t n_generated;           /* of all samples, those that best_of dropped too */
-    size_t n_drafted, n_accepted; /* tokens checked ahead; of them right ones */
-    size_t n_preempted;           /* how often pages were taken away and recomputed */
-    double queue_ms;              /* from the submission to the first step with a row of it */
-    double prefill_ms;            /* from there to the prompt's end */
-    double first_token_ms;        /* from the submission; 0: no token came */
-    double decode_ms;             /* from the first token to the last */
-    double total_ms;              /* from the submission to the end */
+    size_t n_samples;                   /* 0 where it ended before it began */
+    size_t n_prompt, n_cached;          /* tokens of the prompt; of them found computed */
+    size_t n_generated;                 /* of all samples, those that best_of dropped too */
+    size_t n_drafted, n_accepted;       /* tokens checked ahead; of them right ones */
+    size_t n_preempted;                 /* how often pages were taken away and recomputed */
+    double queue_ms;                    /* from the submission to the first step with a row of it */
+    double prefill_ms;                  /* from there to the prompt's end */
+    double first_token_ms;              /* from the submission; 0: no token came */
+    double decode_ms;                   /* from the first token to the last */
+    double total_ms;                    /* from the submission to the end */
 };
 
 /* Zeroed but for the prompt, max_tokens and `sample`: one greedy completion. Everything is copied.

@@ -20,7 +20,8 @@ struct request;
 /* Who asks: takes turns with others (deficit round robin). */
 struct client {
     char name[SCHED_MAX_CLIENT + 1];
-    long long deficit;            /* rows that it may still take; negative: it took more */
+    /* Rows that it may still take, by class; negative: it took more. */
+    long long deficit[SCHED_CLASSES];
     struct request *first, *last; /* its requests, oldest first */
     struct client *prev, *next;   /* ring of all */
 };

@@ -67,10 +67,11 @@ static int compare_ready(const void *a, const void *b)
     return x->admitted < y->admitted ? -1 : x->admitted > y->admitted;
 }
 
-static void charge(struct client *c, size_t rows)
+static void charge(const struct request *r, size_t rows)
 {
-    c->deficit -= (long long)rows;
-    if (c->deficit < -DEBT) c->deficit = -DEBT;
+    long long *d = &r->client->deficit[r->r.cls];
+    *d -= (long long)rows;
+    if (*d < -DEBT) *d = -DEBT;
 }
 
 /* A lane and the rows that it takes. */
@@ -79,7 +80,7 @@ static void plan_add(struct scheduler *s, struct lane *l, size_t n)
     if (l->take == 0) s->plan[s->n_plan++] = l;
     l->take += n;
     s->plan_rows += n;
-    charge(l->req->client, n);
+    charge(l->req, n);
 }
 
 static void plan_ready(struct scheduler *s)
@@ -294,14 +295,14 @@ static void read_class(struct scheduler *s, int cls, size_t end)
     if (!c) c = s->clients;
     while (s->plan_rows < end && idle < n_clients) {
         struct request *r = next_request(s, c, cls);
-        if (r && !goes_on) c->deficit += QUANTUM;
-        if (!r && c->deficit > 0) c->deficit = 0;
+        if (r && !goes_on) c->deficit[cls] += QUANTUM;
+        if (!r && c->deficit[cls] > 0) c->deficit[cls] = 0;
         idle = r ? 0 : idle + 1;
-        while (r && c->deficit > 0 && s->plan_rows < end) {
+        while (r && c->deficit[cls] > 0 && s->plan_rows < end) {
             read_request(s, r, end - s->plan_rows);
             r = next_request(s, c, cls);
         }
-        goes_on = r && c->deficit > 0;
+        goes_on = r && c->deficit[cls] > 0;
         if (goes_on) break;
         c = c->next;
     }

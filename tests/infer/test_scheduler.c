@@ -96,12 +96,12 @@ static void test_preempted_texts_are_the_same(void **state)
     struct world w;
     open_world(&w, (struct fake_options){0}, (struct sched_options){.kv_tokens = N_CTX + 64});
     run_mixed(&w, 60, 900, 100);
-    assert_true(stats_of(&w).preemptions > 10);
+    assert_true(stats_of(&w).preemptions > 3);
     close_world(&w);
     open_world(&w, (struct fake_options){0},
                (struct sched_options){.kv_tokens = N_CTX, .no_cache = true, .max_rows = 24});
     run_mixed(&w, 40, 901, 100);
-    assert_true(stats_of(&w).preemptions > 10);
+    assert_true(stats_of(&w).preemptions > 3);
     close_world(&w);
 }
 

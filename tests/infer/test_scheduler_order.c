@@ -20,7 +20,7 @@ static void test_clients_take_turns(void **state)
     struct got greedy[N], modest;
     int32_t prompt[N][400], small[40];
     open_world(&w, (struct fake_options){.row_us = 50},
-               (struct sched_options){.kv_tokens = 32768, .max_rows = 64, .max_running = 4});
+               (struct sched_options){.kv_tokens = 32768, .max_rows = 64});
     for (size_t i = 0; i < N; i++) {
         kit_tokens(prompt[i], 400, i + 50, N_VOCAB);
         struct sched_request r = kit_request(prompt[i], 400, 2);
@@ -38,7 +38,7 @@ static void test_clients_take_turns(void **state)
         before += greedy[i].done_at < modest.done_at;
         got_fini(&greedy[i]);
     }
-    assert_true(before <= 4); /* a turn's rows, of a queue of 12 */
+    assert_true(before >= 1 && before <= 4); /* a turn's rows, of a queue of 12 */
     got_fini(&modest);
     close_world(&w);
 }
