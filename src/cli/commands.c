@@ -19,6 +19,7 @@ extern const struct command
     cmd_pull,
     cmd_rm,
     cmd_score,
+    cmd_serve,
     cmd_show,
     cmd_tokenize;
 /* clang-format on */
@@ -26,6 +27,7 @@ extern const struct command
 static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
+    &cmd_serve,
     NULL,
 };
 
@@ -136,8 +138,7 @@ static const struct {
 } elsewhere[] = {
     {"run", "'complete FILE --at LINE:COL' fills in code, 'generate PROMPT' continues a text"},
     {"chat", "there is no chat yet, 'generate PROMPT' continues a text"},
-    {"serve", "there is no server, each command loads the model itself"},
-    {"ps", "no model stays in memory; 'list' shows the installed ones"},
+    {"ps", "'serve' keeps models in memory and tells which at /api/ps; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
     {"models", "did you mean 'list'?"},
     {"download", "did you mean 'pull'?"},
