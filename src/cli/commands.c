@@ -14,9 +14,11 @@ extern const struct command
     cmd_generate,
     cmd_help,
     cmd_imatrix,
+    cmd_import,
     cmd_list,
     cmd_perplexity,
     cmd_pull,
+    cmd_quantize,
     cmd_rm,
     cmd_score,
     cmd_serve,
@@ -33,8 +35,10 @@ static const struct command *const code[] = {
 
 static const struct command *const models[] = {
     &cmd_pull,
+    &cmd_import,
     &cmd_list,
     &cmd_show,
+    &cmd_quantize,
     &cmd_rm,
     NULL,
 };

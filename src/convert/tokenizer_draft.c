@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "convert/json_text.h"
 
 const char *const draft_role_names[ROLE_COUNT] = {
     "bos", "eos", "unk", "sep", "pad", "cls", "mask", "eot", "eom",
@@ -82,7 +83,7 @@ enum status draft_read_json(const struct draft *d, const char *name, json_t **ou
     json_error_t why;
     buf_init(&text, (size_t)DRAFT_MAX_FILE_MIB << 20);
     enum status st = read_into(d, name, &text, err);
-    json_t *root = st == OK ? json_loadb(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why) : NULL;
+    json_t *root = st == OK ? json_text_parse(text.data ? text.data : "", text.len, JSON_ALLOW_NUL, &why) : NULL;
     if (st == OK && !root) {
         bool memory = !why.text[0]; /* of memory that runs out jansson says nothing */
         st = memory ? error_set(err, ERR_NOMEM, "out of memory")

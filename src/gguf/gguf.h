@@ -76,6 +76,7 @@ enum gguf_type gguf_key_type(const struct gguf *g, size_t i);
  * fits; get_f64 accepts integers and floats. */
 enum status gguf_get_u64(const struct gguf *g, const char *key, uint64_t *out, struct error *err);
 enum status gguf_get_u32(const struct gguf *g, const char *key, uint32_t *out, struct error *err);
+enum status gguf_get_i64(const struct gguf *g, const char *key, int64_t *out, struct error *err);
 enum status gguf_get_f64(const struct gguf *g, const char *key, double *out, struct error *err);
 enum status gguf_get_bool(const struct gguf *g, const char *key, bool *out, struct error *err);
 enum status gguf_get_str(const struct gguf *g, const char *key, struct gguf_str *out,

@@ -133,6 +133,18 @@ enum status gguf_get_u32(const struct gguf *g, const char *key, uint32_t *out, s
     return st;
 }
 
+enum status gguf_get_i64(const struct gguf *g, const char *key, int64_t *out, struct error *err)
+{
+    const struct gguf_key *k = gguf_keys_find(&g->keys, key);
+    uint64_t v;
+    bool negative;
+    if (!k) return missing(gguf_path(g), key, err);
+    if (!load_integer(k->type, k->data, &v, &negative) || (!negative && v > INT64_MAX))
+        return wrong_type(gguf_path(g), k, "a whole number of 63 bits", err);
+    *out = (int64_t)(negative ? 0 - v : v);
+    return OK;
+}
+
 enum status gguf_get_f64(const struct gguf *g, const char *key, double *out, struct error *err)
 {
     const struct gguf_key *k = gguf_keys_find(&g->keys, key);

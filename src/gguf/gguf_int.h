@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/sha256.h"
 #include "gguf/gguf.h"
+#include "gguf/gguf_names.h"
 
 enum {
     GGUF_MAX_KEYS = 1 << 16,
@@ -64,13 +65,6 @@ enum status gguf_open_memory(const void *data, size_t size, const char *name, st
 enum status gguf_parse(struct gguf_shard *shard, struct gguf_key_list *keys,
                        struct gguf_tensor_list *tensors, struct error *err);
 void gguf_keys_fini(struct gguf_key_list *keys);
-
-/* Sorts pointers to `n` names, the first members of structs `stride` bytes apart, into a new array.
- * *duplicate is the second of two equal names or NULL. ERR_NOMEM without memory. */
-enum status gguf_index(const void *names, size_t n, size_t stride, const struct gguf_str ***index,
-                       const struct gguf_str **duplicate);
-/* The indexed struct with that name, or NULL. */
-const void *gguf_index_find(const struct gguf_str *const *index, size_t n, const char *name);
 
 /* As the public getters, on a list of keys; `path` is for messages. */
 const struct gguf_key *gguf_keys_find(const struct gguf_key_list *keys, const char *key);

@@ -48,6 +48,22 @@ void gguf_writer_strings(struct gguf_writer *w, const char *key, const struct gg
 void gguf_writer_tensor(struct gguf_writer *w, const char *name, uint32_t type, uint32_t n_dims,
                         const uint64_t *ne);
 
+/* ---- going on after an interruption, optional
+ * ----------------------------------------------------
+ */
+
+/* Before the start: the data goes to `part`, which must be on the same file system as the result,
+ * and stays when the writer is abandoned. */
+enum status gguf_writer_keep(struct gguf_writer *w, const char *part, struct error *err);
+/* After the start: whether `part` was there, of the same size and with the same description. What
+ * it holds is the caller's to check. */
+bool gguf_writer_resumed(const struct gguf_writer *w);
+/* Reads bytes of tensor i back. */
+enum status gguf_writer_get(struct gguf_writer *w, size_t i, uint64_t offset, void *data,
+                            size_t len, struct error *err);
+/* Counts tensor i as complete: its bytes are there from before. */
+void gguf_writer_have(struct gguf_writer *w, size_t i);
+
 /* ---- data -------------------------------------------------------------------------------------
  */
 
@@ -59,7 +75,8 @@ uint64_t gguf_writer_file_bytes(const struct gguf_writer *w);
 
 /* Ends the description, and makes the file in its full size, with mode 0600, in a folder that must
  * exist. ERR_INVALID for the first mistake in
- * the description, ERR_LIMIT past the reader's limits, ERR_IO where the disk is full. */
+ * the description, ERR_LIMIT past the reader's limits, ERR_IO where the disk is full, ERR_BUSY
+ * where another process writes the part. */
 enum status gguf_writer_start(struct gguf_writer *w, struct error *err);
 
 /* Writes bytes of tensor i at an offset in it. Any thread, each byte once. ERR_INVALID past the

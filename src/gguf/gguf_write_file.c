@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,13 +23,19 @@ static enum status os_error(const struct gguf_writer *w, const char *verb, struc
                      full ? "; free some space or choose another place" : "");
 }
 
-static enum status write_header(const struct gguf_writer *w, struct error *err)
+static void describe_header(const struct gguf_writer *w, uint8_t head[GGUF_HEADER_BYTES])
 {
-    uint8_t head[GGUF_HEADER_BYTES] = {'G', 'G', 'U', 'F', VERSION};
+    memcpy(head, (const uint8_t[8]){'G', 'G', 'U', 'F', VERSION}, 8);
     for (int i = 0; i < 8; i++) {
         head[8 + i] = (uint8_t)((uint64_t)w->n_tensors >> 8 * i);
         head[16 + i] = (uint8_t)((uint64_t)w->n_keys >> 8 * i);
     }
+}
+
+static enum status write_header(const struct gguf_writer *w, struct error *err)
+{
+    uint8_t head[GGUF_HEADER_BYTES];
+    describe_header(w, head);
     uint64_t at = sizeof head;
     enum status st = file_write_at(w->fd, w->path, 0, head, sizeof head, err);
     if (!st) st = file_write_at(w->fd, w->path, at, w->keys.data, w->keys.len, err);
@@ -70,6 +77,72 @@ static enum status check_names(const struct gguf_writer *w, struct error *err)
     return st;
 }
 
+static enum status open_temporary(struct gguf_writer *w, struct error *err)
+{
+    if (asprintf(&w->tmp, "%s.tmp-XXXXXX", w->path) < 0) {
+        w->tmp = NULL;
+        return error_set(err, ERR_NOMEM, "out of memory");
+    }
+    w->fd = mkostemp(w->tmp, O_CLOEXEC);
+    if (w->fd >= 0) return OK;
+    free(w->tmp);
+    w->tmp = NULL;
+    return os_error(w, "create", err);
+}
+
+/* The lock ends with the process. The name is looked up again under it: another process may have
+ * given the file its final name between our opening and our locking. */
+static enum status open_part(struct gguf_writer *w, struct error *err)
+{
+    struct stat mine, named;
+    w->fd = open(w->tmp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (w->fd < 0) return os_error(w, "create", err);
+    if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 || fstat(w->fd, &mine) != 0 ||
+        stat(w->tmp, &named) != 0 || mine.st_ino != named.st_ino || mine.st_dev != named.st_dev) {
+        close(w->fd);
+        w->fd = -1;
+        return error_set(err, ERR_BUSY, "another process is writing %s; wait for it", w->tmp);
+    }
+    return S_ISREG(mine.st_mode) ? OK : error_set(err, ERR_INVALID, "%s is not a file", w->tmp);
+}
+
+static bool read_at(const struct gguf_writer *w, uint64_t offset, void *data, size_t len)
+{
+    char *p = data;
+    while (len) {
+        ssize_t n = pread(w->fd, p, len, (off_t)offset);
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = EIO;
+        if (n <= 0) return false;
+        p += n;
+        offset += (uint64_t)n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static bool same_bytes(const struct gguf_writer *w, uint64_t at, const void *want, size_t len)
+{
+    char chunk[4096];
+    for (size_t i = 0; i < len; i += sizeof chunk) {
+        size_t n = len - i < sizeof chunk ? len - i : sizeof chunk;
+        if (!read_at(w, at + i, chunk, n) || memcmp(chunk, (const char *)want + i, n) != 0)
+            return false;
+    }
+    return true;
+}
+
+static bool same_description(const struct gguf_writer *w)
+{
+    struct stat sb;
+    uint8_t head[GGUF_HEADER_BYTES];
+    describe_header(w, head);
+    return fstat(w->fd, &sb) == 0 && (uint64_t)sb.st_size == w->file_bytes &&
+           same_bytes(w, 0, head, sizeof head) &&
+           same_bytes(w, sizeof head, w->keys.data, w->keys.len) &&
+           same_bytes(w, sizeof head + w->keys.len, w->tensors.data, w->tensors.len);
+}
+
 enum status gguf_writer_start(struct gguf_writer *w, struct error *err)
 {
     if (w->mistake.code) return error_set(err, w->mistake.code, "%s", w->mistake.msg);
@@ -80,20 +153,52 @@ enum status gguf_writer_start(struct gguf_writer *w, struct error *err)
         return error_set(err, ERR_LIMIT, "cannot write %s: no file is that large", w->path);
     enum status st = check_names(w, err);
     if (st) return st;
-    if (asprintf(&w->tmp, "%s.tmp-XXXXXX", w->path) < 0) {
-        w->tmp = NULL;
-        return error_set(err, ERR_NOMEM, "out of memory");
-    }
-    w->fd = mkostemp(w->tmp, O_CLOEXEC);
-    if (w->fd < 0) {
-        free(w->tmp);
-        w->tmp = NULL;
-        return os_error(w, "create", err);
-    }
+    st = w->keep ? open_part(w, err) : open_temporary(w, err);
+    if (st) return st;
     w->file_bytes = bytes;
     checked_align(GGUF_HEADER_BYTES + w->keys.len + w->tensors.len, w->alignment, &w->data_start);
+    if (w->keep && same_description(w)) {
+        w->resumed = true;
+        return OK;
+    }
+    if (w->keep && ftruncate(w->fd, 0) != 0) return os_error(w, "write", err);
     st = file_set_size(w->fd, w->path, w->file_bytes, err);
-    return st ? st : write_header(w, err);
+    if (!st) st = write_header(w, err);
+    if (st && w->keep) unlink(w->tmp);
+    return st;
+}
+
+enum status gguf_writer_keep(struct gguf_writer *w, const char *part, struct error *err)
+{
+    if (w->file_bytes || w->tmp)
+        return error_set(err, ERR_INVALID, "cannot write %s: it was started already", w->path);
+    w->tmp = strdup(part);
+    w->keep = true;
+    return w->tmp ? OK : error_set(err, ERR_NOMEM, "out of memory");
+}
+
+bool gguf_writer_resumed(const struct gguf_writer *w)
+{
+    return w->resumed;
+}
+
+enum status gguf_writer_get(struct gguf_writer *w, size_t i, uint64_t offset, void *data,
+                            size_t len, struct error *err)
+{
+    uint64_t end;
+    if (w->fd < 0 || i >= w->n_tensors || !checked_add(offset, len, &end) ||
+        end > w->places[i].bytes)
+        return error_set(err, ERR_INVALID,
+                         "cannot read %s: %zu bytes of tensor %zu are not part of it", w->path, len,
+                         i);
+    return read_at(w, w->data_start + w->places[i].offset + offset, data, len)
+               ? OK
+               : os_error(w, "read", err);
+}
+
+void gguf_writer_have(struct gguf_writer *w, size_t i)
+{
+    if (i < w->n_tensors) w->places[i].written = w->places[i].bytes;
 }
 
 enum status gguf_writer_put(struct gguf_writer *w, size_t i, uint64_t offset, const void *data,
@@ -141,7 +246,7 @@ enum status gguf_writer_commit(struct gguf_writer *w, struct error *err)
 void gguf_writer_abandon(struct gguf_writer *w)
 {
     if (!w) return;
-    if (w->tmp) unlink(w->tmp);
+    if (w->tmp && !w->keep) unlink(w->tmp);
     if (w->fd >= 0) close(w->fd);
     buf_fini(&w->keys);
     buf_fini(&w->tensors);

@@ -3,6 +3,7 @@
 #define HEARTH_GGUF_GGUF_WRITE_INT_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "gguf/gguf_int.h"
@@ -19,6 +20,8 @@ struct gguf_place {
 
 struct gguf_writer {
     char *path, *tmp; /* owned; tmp is NULL where there is no file of that name */
+    bool keep;        /* tmp stays when the writer is abandoned */
+    bool resumed;     /* tmp was there before */
     int fd;
     uint64_t alignment;
     struct error mistake; /* the first one of the description */

@@ -1,4 +1,5 @@
-/* MXFP4 and NVFP4: 4-bit floats (E2M1) under a power of two, or under an 8-bit float for each 16. */
+/* MXFP4 and NVFP4: 4-bit floats (E2M1) under a power of two, or under an 8-bit float for each 16.
+ */
 #include "quant/blocks.h"
 #include "quant/quant_int.h"
 
@@ -29,7 +30,8 @@ static void decode_nvfp4(const void *src, float *dst, size_t n_blocks)
         }
 }
 
-const struct quant_traits quant_mxfp4 = {QUANT_MXFP4, "MXFP4", QUANT_SMALL_BLOCK,
-                                         sizeof(struct block_mxfp4), decode_mxfp4};
+const struct quant_traits quant_mxfp4 = {QUANT_MXFP4,       "MXFP4",
+                                         QUANT_SMALL_BLOCK, sizeof(struct block_mxfp4),
+                                         decode_mxfp4,      quant_encode_mxfp4};
 const struct quant_traits quant_nvfp4 = {QUANT_NVFP4, "NVFP4", 64, sizeof(struct block_nvfp4),
                                          decode_nvfp4};

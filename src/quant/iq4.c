@@ -30,7 +30,9 @@ static void decode_iq4_xs(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_iq4_nl = {QUANT_IQ4_NL, "IQ4_NL", QUANT_SMALL_BLOCK,
-                                          sizeof(struct block_iq4_nl), decode_iq4_nl};
-const struct quant_traits quant_iq4_xs = {QUANT_IQ4_XS, "IQ4_XS", QUANT_SUPER_BLOCK,
-                                          sizeof(struct block_iq4_xs), decode_iq4_xs};
+const struct quant_traits quant_iq4_nl = {QUANT_IQ4_NL,      "IQ4_NL",
+                                          QUANT_SMALL_BLOCK, sizeof(struct block_iq4_nl),
+                                          decode_iq4_nl,     quant_encode_iq4_nl};
+const struct quant_traits quant_iq4_xs = {QUANT_IQ4_XS,      "IQ4_XS",
+                                          QUANT_SUPER_BLOCK, sizeof(struct block_iq4_xs),
+                                          decode_iq4_xs,     quant_encode_iq4_xs};

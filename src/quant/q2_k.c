@@ -16,5 +16,6 @@ static void decode_q2_k(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q2_k = {QUANT_Q2_K, "Q2_K", QUANT_SUPER_BLOCK,
-                                        sizeof(struct block_q2_k), decode_q2_k};
+const struct quant_traits quant_q2_k = {QUANT_Q2_K,        "Q2_K",
+                                        QUANT_SUPER_BLOCK, sizeof(struct block_q2_k),
+                                        decode_q2_k,       quant_encode_q2_k};

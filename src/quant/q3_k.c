@@ -22,5 +22,6 @@ static void decode_q3_k(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q3_k = {QUANT_Q3_K, "Q3_K", QUANT_SUPER_BLOCK,
-                                        sizeof(struct block_q3_k), decode_q3_k};
+const struct quant_traits quant_q3_k = {QUANT_Q3_K,        "Q3_K",
+                                        QUANT_SUPER_BLOCK, sizeof(struct block_q3_k),
+                                        decode_q3_k,       quant_encode_q3_k};

@@ -26,7 +26,9 @@ static void decode_q4_1(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q4_0 = {QUANT_Q4_0, "Q4_0", QUANT_SMALL_BLOCK,
-                                        sizeof(struct block_q4_0), decode_q4_0};
-const struct quant_traits quant_q4_1 = {QUANT_Q4_1, "Q4_1", QUANT_SMALL_BLOCK,
-                                        sizeof(struct block_q4_1), decode_q4_1};
+const struct quant_traits quant_q4_0 = {QUANT_Q4_0,        "Q4_0",
+                                        QUANT_SMALL_BLOCK, sizeof(struct block_q4_0),
+                                        decode_q4_0,       quant_encode_q4_0};
+const struct quant_traits quant_q4_1 = {QUANT_Q4_1,        "Q4_1",
+                                        QUANT_SMALL_BLOCK, sizeof(struct block_q4_1),
+                                        decode_q4_1,       quant_encode_q4_1};

@@ -18,5 +18,6 @@ static void decode_q4_k(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q4_k = {QUANT_Q4_K, "Q4_K", QUANT_SUPER_BLOCK,
-                                        sizeof(struct block_q4_k), decode_q4_k};
+const struct quant_traits quant_q4_k = {QUANT_Q4_K,        "Q4_K",
+                                        QUANT_SUPER_BLOCK, sizeof(struct block_q4_k),
+                                        decode_q4_k,       quant_encode_q4_k};

@@ -31,7 +31,9 @@ static void decode_q5_1(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q5_0 = {QUANT_Q5_0, "Q5_0", QUANT_SMALL_BLOCK,
-                                        sizeof(struct block_q5_0), decode_q5_0};
-const struct quant_traits quant_q5_1 = {QUANT_Q5_1, "Q5_1", QUANT_SMALL_BLOCK,
-                                        sizeof(struct block_q5_1), decode_q5_1};
+const struct quant_traits quant_q5_0 = {QUANT_Q5_0,        "Q5_0",
+                                        QUANT_SMALL_BLOCK, sizeof(struct block_q5_0),
+                                        decode_q5_0,       quant_encode_q5_0};
+const struct quant_traits quant_q5_1 = {QUANT_Q5_1,        "Q5_1",
+                                        QUANT_SMALL_BLOCK, sizeof(struct block_q5_1),
+                                        decode_q5_1,       quant_encode_q5_1};

@@ -21,5 +21,6 @@ static void decode_q5_k(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q5_k = {QUANT_Q5_K, "Q5_K", QUANT_SUPER_BLOCK,
-                                        sizeof(struct block_q5_k), decode_q5_k};
+const struct quant_traits quant_q5_k = {QUANT_Q5_K,        "Q5_K",
+                                        QUANT_SUPER_BLOCK, sizeof(struct block_q5_k),
+                                        decode_q5_k,       quant_encode_q5_k};

@@ -21,5 +21,6 @@ static void decode_q6_k(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q6_k = {QUANT_Q6_K, "Q6_K", QUANT_SUPER_BLOCK,
-                                        sizeof(struct block_q6_k), decode_q6_k};
+const struct quant_traits quant_q6_k = {QUANT_Q6_K,        "Q6_K",
+                                        QUANT_SUPER_BLOCK, sizeof(struct block_q6_k),
+                                        decode_q6_k,       quant_encode_q6_k};

@@ -11,5 +11,6 @@ static void decode_q8_0(const void *src, float *dst, size_t n_blocks)
     }
 }
 
-const struct quant_traits quant_q8_0 = {QUANT_Q8_0, "Q8_0", QUANT_SMALL_BLOCK,
-                                        sizeof(struct block_q8_0), decode_q8_0};
+const struct quant_traits quant_q8_0 = {QUANT_Q8_0,        "Q8_0",
+                                        QUANT_SMALL_BLOCK, sizeof(struct block_q8_0),
+                                        decode_q8_0,       quant_encode_q8_0};

@@ -5,6 +5,7 @@
 #ifndef HEARTH_QUANT_QUANT_H
 #define HEARTH_QUANT_QUANT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,12 @@ struct quant_traits {
     /* Writes n_blocks * block_elems floats. src has any alignment. Values are those of llama.cpp's
      * dequantize_row_* bit for bit. */
     void (*decode)(const void *src, float *dst, size_t n_blocks);
+    /* Writes n_blocks * block_bytes bytes that decode to values near those of src, or NULL where
+     * Hearth does not write the type. Minimises the squared error, each element's times its weight:
+     * weights has n_blocks * block_elems non-negative finite numbers; NULL weighs larger elements
+     * somewhat more. The result depends on nothing else. False where a value is not finite or
+     * larger than the type holds; dst is then of no use. */
+    bool (*encode)(const float *src, const float *weights, void *dst, size_t n_blocks);
 };
 
 /* NULL for an id that Hearth does not know. */
@@ -60,9 +67,9 @@ uint16_t quant_f32_to_f16(float f);
 float quant_bf16_to_f32(uint16_t b);
 uint16_t quant_f32_to_bf16(float f);
 
-/* Half of the eight-bit scales of the FP4 types, so that values of E2M1 can stand doubled, as integers.
- * E8M0: 2^(e - 128), for e of 255 as well. E4M3: seven bits of exponent (bias 7) and mantissa, the
- * eighth without a meaning; the byte 0x7f is 0 as ggml has it (0xff is not). */
+/* Half of the eight-bit scales of the FP4 types, so that values of E2M1 can stand doubled, as
+ * integers. E8M0: 2^(e - 128), for e of 255 as well. E4M3: seven bits of exponent (bias 7) and
+ * mantissa, the eighth without a meaning; the byte 0x7f is 0 as ggml has it (0xff is not). */
 float quant_e8m0_half_to_f32(uint8_t e);
 float quant_e4m3_half_to_f32(uint8_t e);
 

@@ -17,4 +17,19 @@ extern const struct quant_traits quant_mxfp4, quant_nvfp4;
 extern const struct quant_traits quant_tq1_0, quant_tq2_0;
 extern const struct quant_traits quant_q1_0, quant_q2_0;
 
+/* The encoders, as quant_traits.encode has them. */
+bool quant_encode_q4_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q4_1(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_1(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q8_0(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q2_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q3_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q4_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q5_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_q6_k(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_iq4_nl(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_iq4_xs(const float *src, const float *weights, void *dst, size_t n_blocks);
+bool quant_encode_mxfp4(const float *src, const float *weights, void *dst, size_t n_blocks);
+
 #endif

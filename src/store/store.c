@@ -101,6 +101,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_BLOBS] = {0, "blobs"},
         [STORE_MANIFESTS] = {0, "manifests"},
         [STORE_PARTIALS] = {0, "partial"},
+        [STORE_IMPORTS] = {0, "imports"},
         [STORE_CATALOGUE] = {0, "catalogue.json"},
         [STORE_LOCK_COMMIT] = {0, "locks/commit"},
         [STORE_BLOB] = {'d', "blobs/sha256-"},
@@ -111,6 +112,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_MANIFEST] = {'n', "manifests/"},
         [STORE_PIN] = {'n', "pins/"},
         [STORE_LOCK_NAME] = {'n', "locks/"},
+        [STORE_IMPORT] = {'n', "imports/"},
     };
     char family[STORE_PART_SIZE], tag[STORE_PART_SIZE];
     const char *prefix = places[place].format;
@@ -131,6 +133,8 @@ enum status store_path(const struct store *s, enum store_place place, const char
         /* '@' cannot occur in a name, so that a:b-c and a-b:c have different locks. */
         if (place == STORE_LOCK_NAME)
             n = asprintf(out, "%s/%s%s@%s", s->root, prefix, family, tag);
+        else if (place == STORE_IMPORT)
+            n = asprintf(out, "%s/%s%s@%s.gguf", s->root, prefix, family, tag);
         else
             n = asprintf(out, "%s/%s%s/%s.json", s->root, prefix, family, tag);
     } else {

@@ -5,6 +5,7 @@
  *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half
  * there pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has
  * none partial/HEX                 downloads under way or interrupted, and HEX.json beside them
+ *   imports/FAMILY@TAG.gguf     models being made from other files, see convert/import.h
  *   locks/                      flock files: one per name, one per digest, one for short commits
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
@@ -85,7 +86,7 @@ enum status store_verify(const struct store *s, const char *name, const struct s
 enum status store_remove(const struct store *s, const char *name, bool forget_pin, uint64_t *freed,
                          const struct store_events *ev, struct error *err);
 
-/* Unfinished downloads: how many, and their bytes. */
+/* Unfinished downloads and imports: how many, and their bytes. */
 enum status store_unfinished(const struct store *s, size_t *count, uint64_t *bytes,
                              struct error *err);
 /* Deletes those that no other process is working on. */
@@ -108,5 +109,14 @@ enum pull_outcome { PULL_FETCHED, PULL_PRESENT /* was installed already */ };
 enum status store_pull(const struct store *s, const struct pull_request *rq,
                        const struct store_events *ev, enum pull_outcome *outcome,
                        struct store_model *out, struct error *err);
+
+/* Where a model file that is to be called `name` (a full name) is made: a path in the store that
+ * belongs to that name; its folder is there afterwards. *out is malloc'd. */
+enum status store_import_path(const struct store *s, const char *name, char **out, struct error *err);
+
+/* Takes a finished file from that path into the store under its name, instead of what had the name
+ * before. source: where it is from, in words. The digest is the file's own. */
+enum status store_adopt(const struct store *s, const char *name, const char *path, const char *source,
+                        const struct store_events *ev, struct store_model *out, struct error *err);
 
 #endif

@@ -14,6 +14,7 @@ enum store_place {
     STORE_BLOBS, /* folders: no key */
     STORE_MANIFESTS,
     STORE_PARTIALS,
+    STORE_IMPORTS,
     STORE_CATALOGUE,
     STORE_LOCK_COMMIT,
     STORE_BLOB, /* key: a digest */
@@ -24,6 +25,7 @@ enum store_place {
     STORE_MANIFEST, /* key: a full name */
     STORE_PIN,
     STORE_LOCK_NAME,
+    STORE_IMPORT,
 };
 
 /* The only function that builds paths inside the store: the key is checked to be exactly a digest

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -171,12 +172,60 @@ static enum status each_leftover(struct leftover *l, enum store_place place, str
     return st;
 }
 
+/* "FAMILY@TAG.gguf.part" and its ".log": an import that was interrupted, or one under way, which
+ * holds a lock on the first. */
+static enum status leftover_import(struct leftover *l, const char *dir, const char *entry,
+                                   struct error *err)
+{
+    char *part = NULL, *log = NULL;
+    int fd = -1;
+    enum status st = OK;
+    if (asprintf(&part, "%s/%s", dir, entry) < 0) part = NULL;
+    if (part && asprintf(&log, "%s.log", part) < 0) log = NULL;
+    if (!log) {
+        st = error_set(err, ERR_NOMEM, "out of memory");
+        goto out;
+    }
+    uint64_t size = size_of(part);
+    if (l->remove) {
+        fd = open(part, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) goto out;
+        if (unlink(part) != 0 && errno != ENOENT)
+            st = error_set(err, ERR_IO, "cannot remove %s: %s", part, strerror(errno));
+        unlink(log);
+    }
+    l->count++;
+    l->bytes += size;
+out:
+    if (fd >= 0) close(fd);
+    free(part);
+    free(log);
+    return st;
+}
+
+static enum status each_import(struct leftover *l, struct error *err)
+{
+    char *dir;
+    enum status st = store_path(l->s, STORE_IMPORTS, NULL, &dir, err);
+    if (st) return st;
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d && st == OK && (e = readdir(d));) {
+        size_t n = strlen(e->d_name);
+        if (n > 10 && strcmp(e->d_name + n - 10, ".gguf.part") == 0)
+            st = leftover_import(l, dir, e->d_name, err);
+    }
+    if (d) closedir(d);
+    free(dir);
+    return st;
+}
+
 enum status store_unfinished(const struct store *s, size_t *count, uint64_t *bytes,
                              struct error *err)
 {
     struct leftover l = {.s = s};
     enum status st = each_leftover(&l, STORE_PARTIALS, err);
     if (st == OK) st = each_leftover(&l, STORE_BLOBS, err);
+    if (st == OK) st = each_import(&l, err);
     *count = l.count;
     *bytes = l.bytes;
     return st;
@@ -188,6 +237,7 @@ enum status store_remove_unfinished(const struct store *s, size_t *count, uint64
     struct leftover l = {.s = s, .remove = true};
     struct store_lock commit = {-1};
     enum status st = each_leftover(&l, STORE_PARTIALS, err);
+    if (st == OK) st = each_import(&l, err);
     if (st == OK) st = store_lock_take(s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, err);
     if (st == OK) st = each_leftover(&l, STORE_BLOBS, err);
     store_lock_drop(&commit);

@@ -9,9 +9,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize",
-            "detokenize",
-            "pull", "list", "show", "rm", "help", "completion"]
+COMMANDS = ["complete", "generate", "pull", "import", "list", "show", "quantize", "rm", "doctor", "bench",
+            "score", "perplexity", "imatrix", "tokenize", "detokenize", "help", "completion"]
 
 
 def test_help_names_every_command(hearth):
