@@ -16,6 +16,12 @@ void job_set_schema(struct job *j, struct reader *rd, const json_t *schema)
     refuse(rd, "json_schema");
 }
 
+void job_set_json(struct job *j, struct reader *rd)
+{
+    (void)j;
+    refuse(rd, "json_object");
+}
+
 void job_read_response_format(struct job *j, struct reader *rd)
 {
     (void)j;

@@ -10,6 +10,8 @@ void job_read_response_format(struct job *j, struct reader *rd);
 void job_read_format(struct job *j, struct reader *rd);
 /* llama.cpp's `grammar` and `json_schema`. */
 void job_read_grammar(struct job *j, struct reader *rd);
+/* Any JSON object. */
+void job_set_json(struct job *j, struct reader *rd);
 /* A JSON schema for the whole answer. */
 void job_set_schema(struct job *j, struct reader *rd, const json_t *schema);
 

@@ -71,7 +71,10 @@ void job_unref(struct job *j)
     free(j->choices);
     free(j->stops);
     free(j->bias);
-    free(j->state);
+    if (j->state_free)
+        j->state_free(j->state);
+    else
+        free(j->state);
     pthread_mutex_destroy(&j->lock);
     http_request_unref(j->r);
     free(j);

@@ -83,7 +83,8 @@ struct job {
     struct http_request *r; /* a reference */
     struct loaded_model *m; /* held */
     const struct job_format *format;
-    void *state; /* the format's, freed with free() */
+    void *state;                     /* the format's */
+    void (*state_free)(void *state); /* NULL: free() */
     char id[64];
     int64_t created; /* seconds since 1970 */
     double started;  /* clock_now() */
