@@ -50,6 +50,17 @@ extern const struct drafter_type *const drafter_types[];
 extern const struct drafter_type draft_ngram;
 extern const struct drafter_type draft_model;
 
+/* The pass that a draft would join: its rows, and the tokens that it gives without the draft. */
+struct draft_step {
+    size_t rows;
+    double tokens;
+};
+struct pass_times;
+/* How much of a draft, `max` tokens at most, to check for most tokens a millisecond; 0 where that
+ * is hardly more than without. *rate, that of the pass without it, becomes what is expected. */
+size_t draft_best_length(const struct pass_times *times, const struct draft *d, size_t max,
+                         struct draft_step step, double *rate);
+
 /* How often something came true lately: an average that begins with a guess and forgets. */
 struct chance {
     float hits, seen;

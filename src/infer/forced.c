@@ -12,19 +12,20 @@ enum {
     NO_BYTE = 256,
 };
 
-void forced_init(struct forced *f, struct session *s, const char *begin, size_t n)
+void forced_init(struct forced *f, const struct tokenizer *tok, size_t n_vocab,
+                 uint16_t **first_bytes, const char *begin, size_t n)
 {
-    *f = (struct forced){.tok = s->e->tok, .left = begin, .n_left = n};
+    *f = (struct forced){.tok = tok, .left = begin, .n_left = n};
     if (n == 0) return;
-    if (!s->first_bytes) {
-        s->first_bytes = malloc(s->n_vocab * sizeof *s->first_bytes);
-        for (size_t i = 0; s->first_bytes && i < s->n_vocab; i++) {
+    if (!*first_bytes) {
+        uint16_t *first = *first_bytes = malloc(n_vocab * sizeof *first);
+        for (size_t i = 0; first && i < n_vocab; i++) {
             unsigned char piece[MAX_PIECE];
             size_t len = tokenizer_piece(f->tok, (int32_t)i, false, (char *)piece, sizeof piece);
-            s->first_bytes[i] = len > 0 && len <= sizeof piece ? *piece : NO_BYTE;
+            first[i] = len > 0 && len <= sizeof piece ? *piece : NO_BYTE;
         }
     }
-    f->first = s->first_bytes; /* where there is no memory, every piece is looked at */
+    f->first = *first_bytes; /* where there is no memory, every piece is looked at */
 }
 
 static bool agrees(const struct forced *f, int32_t token)

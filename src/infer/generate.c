@@ -10,12 +10,10 @@
 
 const char *finish_reason_name(enum finish_reason r)
 {
-    static const char *const names[] = {[FINISH_STOP] = "stop",
-                                        [FINISH_LENGTH] = "length",
-                                        [FINISH_CALLBACK] = "callback",
-                                        [FINISH_DEADLINE] = "deadline",
-                                        [FINISH_CANCELLED] = "cancelled",
-                                        [FINISH_SUPERSEDED] = "superseded"};
+    static const char *const names[] = {
+        [FINISH_STOP] = "stop",           [FINISH_LENGTH] = "length",
+        [FINISH_CALLBACK] = "callback",   [FINISH_DEADLINE] = "deadline",
+        [FINISH_CANCELLED] = "cancelled", [FINISH_SUPERSEDED] = "superseded"};
     return (size_t)r < sizeof names / sizeof *names ? names[r] : "unknown";
 }
 
@@ -57,7 +55,7 @@ static enum status decode(struct session *s, const struct generate_request *req,
     size_t max = req->max_tokens < room ? req->max_tokens : room;
     double first = 0;
     struct forced forced;
-    forced_init(&forced, s, req->begin, req->n_begin);
+    forced_init(&forced, s->e->tok, s->n_vocab, &s->first_bytes, req->begin, req->n_begin);
     float *logits = s->logits;
     res->finish = FINISH_LENGTH;
     while (res->n_generated < max) {
@@ -117,8 +115,8 @@ enum status session_generate(struct session *s, const struct generate_request *r
     double t = clock_now();
     struct session_shifted shifted = {0};
     if (req->approximate) st = session_shift(s, req->prompt, req->n_prompt, &w, &shifted, err);
-    size_t keep = shifted.n_shifted ? kv_seq_len(s->seq)
-                                    : session_rewind(s, req->prompt, req->n_prompt);
+    size_t keep =
+        shifted.n_shifted ? kv_seq_len(s->seq) : session_rewind(s, req->prompt, req->n_prompt);
     res->n_shifted = shifted.n_shifted;
     res->n_cached = shifted.n_shifted ? keep - shifted.n_read : keep;
     if (st == OK) st = session_extend(s, req->prompt + keep, req->n_prompt - keep, &w, err);

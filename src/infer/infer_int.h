@@ -129,8 +129,10 @@ struct forced {
     const uint16_t *first; /* [n_vocab]: each token's first byte, 256 where it has none; or NULL */
 };
 
-/* `begin` is borrowed. The session keeps the table of first bytes once it was needed. */
-void forced_init(struct forced *f, struct session *s, const char *begin, size_t n);
+/* `begin` is borrowed. *first_bytes is made when it is first needed, for later calls with the same
+ * vocabulary, and is the caller's to free. */
+void forced_init(struct forced *f, const struct tokenizer *tok, size_t n_vocab,
+                 uint16_t **first_bytes, const char *begin, size_t n);
 /* Bans every token that does not agree with the bytes left: one that is a beginning of them, or that
  * they are a beginning of, stays. Does nothing once no byte is left. */
 void forced_mask(const struct forced *f, float *logits, size_t n_vocab);

@@ -19,8 +19,6 @@ enum {
 };
 #define FOR_GOOD SIZE_MAX
 
-/* What drafting has to gain, since what is expected of it is uncertain. */
-#define MIN_GAIN 1.08
 /* Share of one pass in the averages of a drafter that runs a model. */
 #define NEW_SHARE 0.15
 
@@ -117,25 +115,6 @@ enum status speculation_create(struct session *s, const struct generate_request 
 /* ---- what to draft -----------------------------------------------------------------------------
  */
 
-/* How much of a draft to check for most tokens a millisecond, and that rate. */
-static size_t best_length(const struct pass_times *times, const struct draft *d, size_t max,
-                          double *rate)
-{
-    double all = 1, tokens = 1;
-    size_t best = 0;
-    *rate = 1 / pass_times_get(times, 1);
-    double bar = *rate * MIN_GAIN;
-    for (size_t k = 1; k <= d->n && k <= max; k++) {
-        all *= (double)d->p[k - 1];
-        tokens += all;
-        double r = tokens / pass_times_get(times, k + 1);
-        if (r <= bar || r <= *rate) continue;
-        *rate = r;
-        best = k;
-    }
-    return best;
-}
-
 /* Whether to leave a drafter out that runs a model: for a while where it gave fewer tokens a
  * millisecond than there are without any draft, each time longer and at last for good, since coming
  * back costs it the tokens that it missed; for this pass where `best` is more than it gives. */
@@ -204,7 +183,7 @@ static enum status choose(struct speculation *sp, size_t max, const struct watch
         sp->draft_ms += ms;
         note_own_time(h, ms, d.n);
         if (h->type->runs_model) sp->asked = h;
-        d.n = best_length(times, &d, max, &rate);
+        d.n = draft_best_length(times, &d, max, (struct draft_step){1, 1}, &rate);
         if (rate <= best) continue;
         best = rate;
         sp->draft = d;

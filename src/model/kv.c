@@ -253,3 +253,49 @@ enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out
     *out = s;
     return OK;
 }
+
+/* ---- pages held beyond a sequence ------------------------------------------------------------ */
+
+uint32_t kv_seq_page(const struct kv_seq *s, size_t i)
+{
+    assert((i + 1) * KERN_KV_PAGE <= s->len);
+    return page_index(s->pool, s->pages[i]);
+}
+
+void kv_page_ref(struct kv_pool *p, uint32_t page)
+{
+    assert(page < p->n_pages && p->refs[page] > 0);
+    p->refs[page]++;
+}
+
+void kv_page_unref(struct kv_pool *p, uint32_t page)
+{
+    page_unref(p, p->base + (size_t)page * p->page_bytes);
+}
+
+uint32_t kv_page_refs(const struct kv_pool *p, uint32_t page)
+{
+    return p->refs[page];
+}
+
+enum status kv_seq_append_page(struct kv_seq *s, uint32_t page, struct error *err)
+{
+    struct kv_pool *p = s->pool;
+    assert(s->len % KERN_KV_PAGE == 0);
+    kv_seq_truncate(s, s->len);
+    if (!grow_array(s, s->n_pages + 1))
+        return error_set(err, ERR_NOMEM, "out of memory for a sequence");
+    kv_page_ref(p, page);
+    s->pages[s->n_pages++] = p->base + (size_t)page * p->page_bytes;
+    s->len += KERN_KV_PAGE;
+    return OK;
+}
+
+void kv_seq_replace_page(struct kv_seq *s, size_t i, uint32_t page)
+{
+    struct kv_pool *p = s->pool;
+    assert((i + 1) * KERN_KV_PAGE <= s->len);
+    kv_page_ref(p, page);
+    page_unref(p, s->pages[i]);
+    s->pages[i] = p->base + (size_t)page * p->page_bytes;
+}

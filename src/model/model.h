@@ -89,6 +89,22 @@ void kv_seq_truncate(struct kv_seq *s, size_t n);
 enum status kv_seq_fork(const struct kv_seq *from, size_t n, struct kv_seq **out,
                         struct error *err);
 
+/* Whole pages can be held beyond the sequence that computed them, and given to sequences that begin
+ * with the same tokens. A page is named by its place in the pool, and goes back to it when neither
+ * a sequence nor a reference holds it; references must end before the pool. */
+
+/* Page i of a sequence that holds all positions of it. */
+uint32_t kv_seq_page(const struct kv_seq *s, size_t i);
+void kv_page_ref(struct kv_pool *p, uint32_t page);
+void kv_page_unref(struct kv_pool *p, uint32_t page);
+/* How many sequences and references hold it. */
+uint32_t kv_page_refs(const struct kv_pool *p, uint32_t page);
+/* Appends a held page to a sequence whose length is a multiple of KERN_KV_PAGE, and which grows by
+ * so many positions. ERR_NOMEM. */
+enum status kv_seq_append_page(struct kv_seq *s, uint32_t page, struct error *err);
+/* The sequence gives its own page i up for another one with the same content. */
+void kv_seq_replace_page(struct kv_seq *s, size_t i, uint32_t page);
+
 struct forward_row {
     struct kv_seq *seq; /* rows of one sequence follow each other, positions ascending */
     int32_t token;
