@@ -98,26 +98,29 @@ struct completion_state {
     json_t *prompts; /* borrowed from the call's body, for echo */
 };
 
-static json_t *logprobs_of(const struct job *j, const struct job_token *t, size_t n, size_t shift)
+/* `offset`: where the first token's text begins in the choice's text. */
+static json_t *logprobs_of(const struct job *j, const struct job_token *t, size_t n, size_t offset)
 {
     const struct completion_state *s = j->state;
     if (!s->logprobs) return json_null();
     json_t *tokens = json_array(), *values = json_array(), *tops = json_array(),
            *offsets = json_array();
     for (size_t i = 0; i < n; i++) {
-        json_array_append_new(tokens, job_token_text(j, t[i].id));
+        json_t *text = job_token_text(j, t[i].id);
+        json_array_append_new(offsets, json_integer((json_int_t)offset));
+        offset += json_string_length(text);
+        json_array_append_new(tokens, text);
         json_array_append_new(values,
                               isnan(t[i].logprob) ? json_null() : json_real((double)t[i].logprob));
         json_t *top = json_object();
         for (size_t k = 0; k < t[i].n_top; k++) {
-            json_t *text = job_token_text(j, t[i].top[k].id);
+            text = job_token_text(j, t[i].top[k].id);
             json_object_set_new(top, text ? json_string_value(text) : "",
                                 json_real((double)t[i].top[k].logprob));
             json_decref(text);
         }
         json_array_append_new(tops, t[i].n_top ? top : json_null());
         if (!t[i].n_top) json_decref(top);
-        json_array_append_new(offsets, json_integer((json_int_t)(t[i].offset + shift)));
     }
     return json_pack("{s:o, s:o, s:o, s:o}", "tokens", tokens, "token_logprobs", values,
                      "top_logprobs", tops, "text_offset", offsets);
@@ -162,7 +165,9 @@ static void completion_piece(struct job *j, const struct job_piece *p)
     struct job_choice *ch = &j->choices[p->choice];
     bool first = j->echo && ch->said++ == 0;
     json_t *text = first ? echo_text(j, p->choice, p->text, p->len) : json_stringn(p->text, p->len);
-    completion_event(j, p->choice, text, logprobs_of(j, p->tokens, p->n_tokens, 0), NULL);
+    completion_event(j, p->choice, text,
+                     logprobs_of(j, p->tokens, p->n_tokens, p->n_tokens ? p->tokens[0].offset : 0),
+                     NULL);
 }
 
 static void completion_part_done(struct job *j, size_t first, size_t n)
