@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "infer/text_io.h"
 #include "net/sse.h"
+#include "text/grammar.h"
 
 enum { MAX_TEXT = 64 << 20 };
 
@@ -71,6 +72,7 @@ void job_unref(struct job *j)
     free(j->choices);
     free(j->stops);
     free(j->bias);
+    grammar_unref(j->grammar);
     if (j->state_free)
         j->state_free(j->state);
     else

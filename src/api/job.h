@@ -96,6 +96,7 @@ struct job {
     struct text_str *stops; /* owned texts */
     size_t n_stops;
     struct logit_bias *bias; /* owned */
+    struct grammar *grammar; /* a reference, or NULL */
     bool explicit_max;
     bool keep_tokens;
     bool echo;

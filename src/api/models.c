@@ -13,6 +13,7 @@
 #include "infer/scheduler.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "text/grammar.h"
 
 enum { MAX_LOADED = 64, DEFAULT_CTX = 16384 };
 
@@ -49,6 +50,7 @@ enum status models_create(const struct api_options *opt, struct models **out, st
 static void entry_destroy(struct entry *e)
 {
     scheduler_destroy(e->m.scheduler);
+    grammar_vocab_destroy(e->m.grammar_vocab);
     engine_close(e->m.engine);
     free(e->m.path);
     free(e);
@@ -183,6 +185,7 @@ static void unload(struct models *p, struct entry *e)
     e->state = UNLOADING;
     pthread_mutex_unlock(&p->lock);
     scheduler_destroy(e->m.scheduler);
+    grammar_vocab_destroy(e->m.grammar_vocab);
     engine_close(e->m.engine);
     e->m.scheduler = NULL;
     e->m.engine = NULL;
@@ -267,6 +270,8 @@ static enum status open_model(struct models *p, struct loaded_model *m, struct e
     if (!m->tok)
         return error_set(err, ERR_UNSUPPORTED, "model %s has no vocabulary and cannot serve texts",
                          m->name);
+    /* Without memory for it the model still serves; structured output is then refused. */
+    grammar_vocab_create(m->tok, info->n_vocab, &m->grammar_vocab, NULL);
     return OK;
 }
 

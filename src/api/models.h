@@ -10,6 +10,7 @@
 
 #include "assist/fim.h"
 #include "base/status.h"
+#include "gguf/gguf.h"
 
 struct models;
 struct api_options;
@@ -17,6 +18,7 @@ struct engine;
 struct scheduler;
 struct tokenizer;
 struct grammar_vocab;
+struct jinja_template;
 
 /* A loaded model, as long as it is held. */
 struct loaded_model {
@@ -26,6 +28,9 @@ struct loaded_model {
     struct scheduler *scheduler;
     const struct tokenizer *tok;
     size_t n_ctx;
+    struct grammar_vocab *grammar_vocab; /* for structured output; or NULL */
+    struct jinja_template *chat_template; /* or NULL where the model has none */
+    struct gguf_str template_source;
     uint64_t bytes; /* of the weights in memory */
     bool has_fim;
     struct fim_template fim;
