@@ -36,6 +36,7 @@ static bool split_host(struct http_str h, char *name, size_t cap)
     memcpy(name, from, n);
     name[n] = 0;
     /* What no name holds: a proxy might read it otherwise than we do. */
+    if (*h.data == '[' && !strchr(name, ':')) return false; /* brackets are for IPv6 */
     return strcspn(name, "@/\\?#%<> \t\"',;") == n && strlen(name) == n;
 }
 
