@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/chat.h"
+#include "api/talk.h"
 #include "net/sse.h"
 
 enum { MAX_TEXT = 64 << 20 };
@@ -39,7 +39,7 @@ static void content_text(const json_t *content, struct buf *out, struct reader *
     }
 }
 
-static void add_results(struct chat *c, const json_t *content, struct reader *rd)
+static void add_results(struct talk *c, const json_t *content, struct reader *rd)
 {
     size_t i;
     json_t *b;
@@ -49,7 +49,7 @@ static void add_results(struct chat *c, const json_t *content, struct reader *rd
         struct buf text;
         buf_init(&text, MAX_TEXT);
         content_text(json_object_get(b, "content"), &text, rd);
-        chat_add(c, "tool", text.data ? text.data : "", text.len);
+        talk_add(c, "tool", text.data ? text.data : "", text.len);
         json_t *last = json_array_get(c->messages, json_array_size(c->messages) - 1),
                *id = json_object_get(b, "tool_use_id");
         if (json_is_string(id)) json_object_set(last, "tool_call_id", id);
@@ -79,7 +79,7 @@ static json_t *calls_of(const json_t *content, struct reader *rd)
     return calls;
 }
 
-static void add_message(struct chat *c, const json_t *m, struct reader *rd)
+static void add_message(struct talk *c, const json_t *m, struct reader *rd)
 {
     const char *role = json_string_value(json_object_get(m, "role"));
     const json_t *content = json_object_get(m, "content");
@@ -95,7 +95,7 @@ static void add_message(struct chat *c, const json_t *m, struct reader *rd)
     if (user) add_results(c, content, rd);
     json_t *calls = assistant ? calls_of(content, rd) : NULL;
     if (text.len || json_is_string(content) || json_array_size(calls)) {
-        chat_add(c, role, text.data ? text.data : "", text.len);
+        talk_add(c, role, text.data ? text.data : "", text.len);
         if (json_array_size(calls))
             json_object_set(json_array_get(c->messages, json_array_size(c->messages) - 1),
                             "tool_calls", calls);
@@ -104,9 +104,9 @@ static void add_message(struct chat *c, const json_t *m, struct reader *rd)
     buf_fini(&text);
 }
 
-static void read_tools(struct chat *c, struct reader *rd)
+static void read_tools(struct talk *c, struct reader *rd)
 {
-    const json_t *tools = read_array(rd, "tools", CHAT_MAX_TOOLS),
+    const json_t *tools = read_array(rd, "tools", TALK_MAX_TOOLS),
                  *choice = read_object(rd, "tool_choice");
     size_t i;
     json_t *t;
@@ -139,15 +139,15 @@ static void read_tools(struct chat *c, struct reader *rd)
         read_fail(rd, "'tool_choice' asks for a tool, and there are no 'tools'");
 }
 
-static void read_conversation(struct chat *c, struct reader *rd)
+static void read_conversation(struct talk *c, struct reader *rd)
 {
     const json_t *system = read_any(rd, "system"),
-                 *list = read_array(rd, "messages", CHAT_MAX_MESSAGES);
+                 *list = read_array(rd, "messages", TALK_MAX_MESSAGES);
     if (system) {
         struct buf text;
         buf_init(&text, MAX_TEXT);
         content_text(system, &text, rd);
-        if (text.len) chat_add(c, "system", text.data, text.len);
+        if (text.len) talk_add(c, "system", text.data, text.len);
         buf_fini(&text);
     }
     if (json_array_size(list) == 0) read_fail(rd, "'messages' must be an array with a message");
@@ -313,7 +313,7 @@ static void post_messages(struct call *c)
     struct reader rd = {.obj = c->body};
     struct job *j = begin_job(c, &rd);
     if (!j) return;
-    struct chat chat = {0};
+    struct talk chat = {0};
     int64_t most = -1;
     j->state = calloc(1, sizeof(struct message_state));
     if (!j->state) error_set(&rd.err, ERR_NOMEM, "no memory for the request");
@@ -328,7 +328,7 @@ static void post_messages(struct call *c)
     job_read_stops(j, &rd, "stop_sequences");
     read_conversation(&chat, &rd);
     if (!rd.err.code) job_add_chat(j, &chat, &rd.err);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (rd.err.code)
         job_fail(j, &rd.err);
     else
@@ -340,10 +340,10 @@ static void post_count(struct call *c)
     struct reader rd = {.obj = c->body};
     struct job *j = begin_job(c, &rd);
     if (!j) return;
-    struct chat chat = {0};
+    struct talk chat = {0};
     read_conversation(&chat, &rd);
     if (!rd.err.code) job_add_chat(j, &chat, &rd.err);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (rd.err.code) {
         job_fail(j, &rd.err);
         return;

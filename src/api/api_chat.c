@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/chat.h"
 #include "api/constrain.h"
 #include "api/openai.h"
+#include "api/talk.h"
 #include "net/sse.h"
 
 struct chat_state {
@@ -140,7 +140,7 @@ static void chat_end(struct job *j)
 
 static const struct job_format chat_format = {chat_begin, chat_piece, chat_part_done, chat_end};
 
-static void read_chat(struct job *j, struct reader *rd, struct chat_state *s, struct chat *chat)
+static void read_chat(struct job *j, struct reader *rd, struct chat_state *s, struct talk *chat)
 {
     int64_t n = 1, top = 0;
     j->q.sample.temperature = 1;
@@ -156,8 +156,8 @@ static void read_chat(struct job *j, struct reader *rd, struct chat_state *s, st
     j->n = (size_t)n;
     j->q.logprobs = j->keep_tokens = s->logprobs;
     j->q.n_top = (size_t)top;
-    chat_read_messages(chat, rd, "messages");
-    chat_read_tools(chat, rd);
+    talk_read_messages(chat, rd, "messages");
+    talk_read_tools(chat, rd);
     const json_t *kwargs = read_object(rd, "chat_template_kwargs");
     if (kwargs) chat->kwargs = json_deep_copy(kwargs);
     if (read_any(rd, "chat_template"))
@@ -177,7 +177,7 @@ static void post_chat(struct call *c)
     }
     struct job *j = job_create(c, model, &chat_format);
     if (!j) return;
-    struct chat chat = {0};
+    struct talk chat = {0};
     struct chat_state *s = j->state = calloc(1, sizeof *s);
     api_make_id("chatcmpl-", j->id, sizeof j->id);
     if (s)
@@ -185,7 +185,7 @@ static void post_chat(struct call *c)
     else
         error_set(&rd.err, ERR_NOMEM, "no memory for the request");
     if (!rd.err.code) job_add_chat(j, &chat, &rd.err);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (rd.err.code)
         job_fail(j, &rd.err);
     else

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/chat.h"
 #include "api/constrain.h"
 #include "api/llama.h"
+#include "api/talk.h"
 #include "gguf/gguf.h"
 #include "infer/engine.h"
 #include "infer/text_io.h"
@@ -174,20 +174,20 @@ static void post_detokenize(struct call *c)
 static void post_template(struct call *c)
 {
     struct reader rd = {.obj = c->body};
-    struct chat chat = {0};
-    chat_read_messages(&chat, &rd, "messages");
-    chat_read_tools(&chat, &rd);
+    struct talk chat = {0};
+    talk_read_messages(&chat, &rd, "messages");
+    talk_read_tools(&chat, &rd);
     struct loaded_model *m = rd.err.code ? NULL : hold(c);
     struct buf text;
     buf_init(&text, (size_t)64 << 20);
-    if (m) chat_render(m, &chat, &text, &rd.err);
+    if (m) talk_render(m, &chat, &text, &rd.err);
     if (rd.err.code)
         call_error(c, &rd.err);
     else if (m)
         call_json(c, 200,
                   json_pack("{s:o}", "prompt", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (m) models_release(c->api->models, m, NAN);
 }
 

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "api/chat.h"
 #include "api/constrain.h"
 #include "api/fill.h"
 #include "api/ollama.h"
+#include "api/talk.h"
 #include "net/sse.h"
 
 void ollama_time(int64_t when, char dst[40])
@@ -290,11 +290,11 @@ static void add_generate_prompt(struct job *j, struct reader *rd, const struct g
         job_add_prompt(j, g->prompt, g->n_prompt, true, &rd->err);
         return;
     }
-    struct chat chat = {0};
-    if (g->n_system) chat_add(&chat, "system", g->system, g->n_system);
-    chat_add(&chat, "user", g->prompt, g->n_prompt);
+    struct talk chat = {0};
+    if (g->n_system) talk_add(&chat, "system", g->system, g->n_system);
+    talk_add(&chat, "user", g->prompt, g->n_prompt);
     job_add_chat(j, &chat, &rd->err);
-    chat_fini(&chat);
+    talk_fini(&chat);
 }
 
 static void post_generate(struct call *c)
@@ -337,12 +337,12 @@ static void post_chat(struct call *c)
     struct reader rd = {.obj = c->body};
     struct job *j = begin_job(c, &rd, true);
     if (!j) return;
-    if (!rd.err.code && json_array_size(read_array(&rd, "messages", CHAT_MAX_MESSAGES)) == 0 &&
+    if (!rd.err.code && json_array_size(read_array(&rd, "messages", TALK_MAX_MESSAGES)) == 0 &&
         !rd.err.code) {
         only_load(j);
         return;
     }
-    struct chat chat = {0};
+    struct talk chat = {0};
     bool think = false;
     const json_t *wish = read_any(&rd, "think");
     if (json_is_boolean(wish)) {
@@ -352,10 +352,10 @@ static void post_chat(struct call *c)
         chat.kwargs = json_pack("{s:s, s:b}", "reasoning_effort", json_string_value(wish),
                                 "enable_thinking", 1);
     }
-    chat_read_messages(&chat, &rd, "messages");
-    chat_read_tools(&chat, &rd);
+    talk_read_messages(&chat, &rd, "messages");
+    talk_read_tools(&chat, &rd);
     if (!rd.err.code) job_add_chat(j, &chat, &rd.err);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (rd.err.code)
         job_fail(j, &rd.err);
     else

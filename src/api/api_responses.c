@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/chat.h"
 #include "api/constrain.h"
 #include "api/openai.h"
+#include "api/talk.h"
 #include "net/sse.h"
 
 enum { MAX_TEXT = 64 << 20 };
@@ -29,7 +29,7 @@ static bool has_type(const json_t *item, const char *type)
     return t && strcmp(t, type) == 0;
 }
 
-static void add_call(struct chat *c, const json_t *item, struct reader *rd)
+static void add_call(struct talk *c, const json_t *item, struct reader *rd)
 {
     json_t *name = json_object_get(item, "name"), *args = json_object_get(item, "arguments");
     json_t *id = json_object_get(item, "call_id");
@@ -46,7 +46,7 @@ static void add_call(struct chat *c, const json_t *item, struct reader *rd)
     json_t *last = json_array_get(c->messages, json_array_size(c->messages) - 1);
     json_t *calls = json_object_get(last, "tool_calls");
     if (!calls) {
-        chat_add(c, "assistant", "", 0);
+        talk_add(c, "assistant", "", 0);
         last = json_array_get(c->messages, json_array_size(c->messages) - 1);
         json_object_set_new(last, "tool_calls", json_array());
         calls = json_object_get(last, "tool_calls");
@@ -54,7 +54,7 @@ static void add_call(struct chat *c, const json_t *item, struct reader *rd)
     json_array_append_new(calls, one);
 }
 
-static void add_item(struct chat *c, const json_t *item, struct reader *rd)
+static void add_item(struct talk *c, const json_t *item, struct reader *rd)
 {
     if (has_type(item, "reasoning")) return;
     if (has_type(item, "function_call")) {
@@ -72,10 +72,10 @@ static void add_item(struct chat *c, const json_t *item, struct reader *rd)
     struct buf text;
     buf_init(&text, MAX_TEXT);
     struct error err = {0};
-    if (!chat_content_text(json_object_get(item, result ? "output" : "content"), &text, &err)) {
+    if (!talk_content_text(json_object_get(item, result ? "output" : "content"), &text, &err)) {
         if (!rd->err.code) rd->err = err;
     } else
-        chat_add(c, role, text.data ? text.data : "", text.len);
+        talk_add(c, role, text.data ? text.data : "", text.len);
     buf_fini(&text);
     json_t *id = json_object_get(item, "call_id");
     if (result && json_is_string(id) && !rd->err.code)
@@ -84,9 +84,9 @@ static void add_item(struct chat *c, const json_t *item, struct reader *rd)
 }
 
 /* Flat here: {type, name, description, parameters}. */
-static void read_tools(struct chat *c, struct reader *rd)
+static void read_tools(struct talk *c, struct reader *rd)
 {
-    const json_t *tools = read_array(rd, "tools", CHAT_MAX_TOOLS),
+    const json_t *tools = read_array(rd, "tools", TALK_MAX_TOOLS),
                  *choice = read_any(rd, "tool_choice");
     size_t i;
     json_t *t;
@@ -112,12 +112,12 @@ static void read_tools(struct chat *c, struct reader *rd)
         read_fail(rd, "'tool_choice' asks for a tool, and there are no 'tools'");
 }
 
-static void read_input(struct chat *c, struct reader *rd)
+static void read_input(struct talk *c, struct reader *rd)
 {
     const char *instructions = NULL, *text = NULL;
     size_t n_instructions = 0, n_text = 0, i;
     read_string(rd, "instructions", &instructions, &n_instructions);
-    if (n_instructions) chat_add(c, "system", instructions, n_instructions);
+    if (n_instructions) talk_add(c, "system", instructions, n_instructions);
     const json_t *input = read_any(rd, "input");
     if (read_any(rd, "previous_response_id"))
         read_fail(
@@ -125,9 +125,9 @@ static void read_input(struct chat *c, struct reader *rd)
             "'previous_response_id': responses are not stored here; send the whole conversation");
     if (json_is_string(input)) {
         read_string(rd, "input", &text, &n_text);
-        chat_add(c, "user", text, n_text);
+        talk_add(c, "user", text, n_text);
     } else if (json_is_array(input) && json_array_size(input) &&
-               json_array_size(input) <= CHAT_MAX_MESSAGES) {
+               json_array_size(input) <= TALK_MAX_MESSAGES) {
         json_t *item;
         json_array_foreach(input, i, item)
         {
@@ -136,7 +136,7 @@ static void read_input(struct chat *c, struct reader *rd)
         }
     } else
         read_fail(rd, "'input' must be a string or an array of at most %d items",
-                  CHAT_MAX_MESSAGES);
+                  TALK_MAX_MESSAGES);
     read_tools(c, rd);
 }
 
@@ -345,7 +345,7 @@ static const struct job_format response_format = {response_begin, response_piece
                                                   response_end};
 
 static void read_response(struct job *j, struct reader *rd, struct response_state *s,
-                          struct chat *chat)
+                          struct talk *chat)
 {
     int64_t most = -1;
     j->q.sample.temperature = 1;
@@ -381,7 +381,7 @@ static void post_responses(struct call *c)
     struct job *j = rd.err.code ? NULL : job_create(c, model, &response_format);
     if (rd.err.code) call_error(c, &rd.err);
     if (!j) return;
-    struct chat chat = {0};
+    struct talk chat = {0};
     struct response_state *s = j->state = calloc(1, sizeof *s);
     api_make_id("resp_", j->id, sizeof j->id);
     if (s) {
@@ -391,7 +391,7 @@ static void post_responses(struct call *c)
     } else
         error_set(&rd.err, ERR_NOMEM, "no memory for the request");
     if (!rd.err.code) job_add_chat(j, &chat, &rd.err);
-    chat_fini(&chat);
+    talk_fini(&chat);
     if (rd.err.code)
         job_fail(j, &rd.err);
     else

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "infer/text_io.h"
 #include "net/sse.h"
+#include "text/chat_parse.h"
 #include "text/grammar.h"
 
 enum { MAX_TEXT = 64 << 20 };
@@ -50,6 +51,7 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
 
 static void choice_fini(struct job_choice *ch)
 {
+    chat_parser_destroy(ch->parser);
     buf_fini(&ch->text);
     buf_fini(&ch->reasoning);
     for (size_t i = 0; i < ch->n_tools; i++) {
@@ -73,6 +75,7 @@ void job_unref(struct job *j)
     free(j->stops);
     free(j->bias);
     grammar_unref(j->grammar);
+    buf_fini(&j->prompt_end);
     if (j->state_free)
         j->state_free(j->state);
     else
@@ -207,24 +210,14 @@ static bool on_text(void *ctx, const struct sched_chunk *c)
     struct job_part *p = ctx;
     struct job *j = p->job;
     if (atomic_load(&j->gone) || j->failed) return false;
-    size_t index = p->first + c->sample;
-    struct job_choice *ch = &j->choices[index];
-    size_t at = ch->text.len, first_token = ch->n_tokens;
-    if (text_append_valid(&ch->text, c->text, c->n_text) != OK)
-        return broken(j, ERR_NOMEM, "the answer is too long");
+    struct job_choice *ch = &j->choices[p->first + c->sample];
     if (j->keep_tokens)
         for (size_t i = 0; i < c->n_tokens; i++)
             if (keep_token(ch, &c->tokens[i], c->tokens[i].text_offset) != OK)
                 return broken(j, ERR_NOMEM, "no memory for the answer");
     begin(j);
-    if (!j->stream || (ch->text.len == at && ch->n_tokens == first_token)) return true;
-    struct job_piece piece = {.choice = index,
-                              .kind = PIECE_TEXT,
-                              .text = ch->text.len > at ? ch->text.data + at : "",
-                              .len = ch->text.len - at,
-                              .tokens = ch->tokens + first_token,
-                              .n_tokens = ch->n_tokens - first_token};
-    j->format->piece(j, &piece);
+    enum status st = job_take_text(j, ch, c->text, c->n_text);
+    if (st != OK) return broken(j, st, "the answer is too long, or there is no memory for it");
     return true;
 }
 
@@ -254,6 +247,7 @@ static void take_result(struct job *j, struct job_part *p, const struct sched_re
         struct job_choice *ch = &j->choices[p->first + s];
         ch->finish = res->samples[s].finish;
         ch->stop_text = res->samples[s].stop_text;
+        if (ch->stop_text >= (int)j->n_own_stops) ch->stop_text = -1;
         ch->stop_token = res->samples[s].stop_token;
         ch->n_generated = res->samples[s].n_generated;
     }
@@ -293,8 +287,12 @@ static void on_done(void *ctx, const struct sched_result *res)
 {
     struct job_part *p = ctx;
     take_result(p->job, p, res);
-    if (!p->job->failed) begin(p->job);
-    part_over(p->job, p);
+    struct job *j = p->job;
+    if (!j->failed) begin(j);
+    for (size_t i = 0; i < j->n && !j->failed; i++)
+        if (job_end_text(j, &j->choices[p->first + i]) != OK)
+            broken(j, ERR_NOMEM, "no memory for the answer");
+    part_over(j, p);
 }
 
 static void cancel_parts(struct job *j)
@@ -365,10 +363,25 @@ static bool make_choices(struct job *j)
     for (size_t i = 0; i < j->n_choices; i++) {
         buf_init(&j->choices[i].text, MAX_TEXT);
         buf_init(&j->choices[i].reasoning, MAX_TEXT);
+        j->choices[i].job = j;
         j->choices[i].stop_text = -1;
         j->choices[i].stop_token = TOKEN_NONE;
     }
     for (size_t i = 0; i < j->n_parts; i++) j->parts[i].first = i * j->n;
+    return job_make_parsers(j) == OK;
+}
+
+/* The model's own stop text behind the request's. */
+static bool add_chat_stop(struct job *j)
+{
+    j->n_own_stops = j->n_stops;
+    if (!j->chat_stop || !*j->chat_stop || j->n_stops == SCHED_MAX_STOPS) return true;
+    struct text_str *p = realloc(j->stops, (j->n_stops + 1) * sizeof *p);
+    if (!p) return false;
+    j->stops = p;
+    char *copy = strdup(j->chat_stop);
+    if (!copy) return false;
+    p[j->n_stops++] = (struct text_str){copy, strlen(copy)};
     return true;
 }
 
@@ -394,7 +407,7 @@ void job_start(struct job *j)
         job_unref(j);
         return;
     }
-    if (!make_choices(j)) {
+    if (!add_chat_stop(j) || !make_choices(j)) {
         call_failf(j->c, 503, "out_of_memory", "no memory for the request");
         job_unref(j);
         return;

@@ -34,6 +34,8 @@ struct job_tool {
     struct buf arguments; /* JSON text */
 };
 
+enum piece_kind { PIECE_TEXT, PIECE_REASONING, PIECE_TOOL_BEGIN, PIECE_TOOL_ARGS };
+
 struct job_choice {
     struct buf text, reasoning; /* whole so far; without tool calls */
     struct job_tool *tools;
@@ -45,9 +47,14 @@ struct job_choice {
     int32_t stop_token; /* or TOKEN_NONE */
     size_t n_generated;
     size_t said; /* the format's own: bytes or events so far */
+    /* Where the text is taken apart: */
+    struct chat_parser *parser;
+    struct job *job;
+    size_t given_tokens; /* of `tokens`, those that pieces had */
+    char held[8];        /* the beginning of a character */
+    size_t n_held;
+    enum piece_kind held_kind;
 };
-
-enum piece_kind { PIECE_TEXT, PIECE_REASONING, PIECE_TOOL_BEGIN, PIECE_TOOL_ARGS };
 
 /* News of one choice, for streams. */
 struct job_piece {
@@ -93,10 +100,15 @@ struct job {
 
     /* What is asked for; prompts are in the parts. `q` is completed by job_start. */
     struct sched_request q;
-    struct text_str *stops; /* owned texts */
-    size_t n_stops;
-    struct logit_bias *bias; /* owned */
-    struct grammar *grammar; /* a reference, or NULL */
+    struct text_str *stops;      /* owned texts */
+    size_t n_stops, n_own_stops; /* the last ones are not the request's, but the model's */
+    struct logit_bias *bias;     /* owned */
+    struct grammar *grammar;     /* a reference, or NULL */
+    /* Answers are taken apart where this is not NULL; calls of tools only with `tools`. */
+    const struct chat_syntax *syntax;
+    bool tools;
+    const char *chat_stop; /* ends the answer besides the stops; borrowed; or NULL */
+    struct buf prompt_end; /* of the rendered conversation */
     bool explicit_max;
     bool keep_tokens;
     bool echo;
@@ -140,6 +152,11 @@ enum status job_add_prompts(struct job *j, const json_t *prompt, struct error *e
 void job_start(struct job *j);
 /* Answers with an error and drops the caller's reference. */
 void job_fail(struct job *j, const struct error *err);
+
+/* ---- job_text.c: from a choice's text to pieces; for job.c */
+enum status job_make_parsers(struct job *j);
+enum status job_take_text(struct job *j, struct job_choice *ch, const char *text, size_t len);
+enum status job_end_text(struct job *j, struct job_choice *ch);
 
 /* "stop", "length": OpenAI's words. */
 const char *job_finish_word(const struct job_choice *ch);

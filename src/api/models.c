@@ -13,8 +13,8 @@
 #include "infer/scheduler.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "text/chat.h"
 #include "text/grammar.h"
-#include "text/jinja.h"
 
 enum { MAX_LOADED = 64, DEFAULT_CTX = 16384 };
 
@@ -52,7 +52,7 @@ static void entry_destroy(struct entry *e)
 {
     scheduler_destroy(e->m.scheduler);
     grammar_vocab_destroy(e->m.grammar_vocab);
-    jinja_destroy(e->m.chat_template);
+    chat_destroy(e->m.chat);
     engine_close(e->m.engine);
     free(e->m.path);
     free(e);
@@ -188,7 +188,7 @@ static void unload(struct models *p, struct entry *e)
     pthread_mutex_unlock(&p->lock);
     scheduler_destroy(e->m.scheduler);
     grammar_vocab_destroy(e->m.grammar_vocab);
-    jinja_destroy(e->m.chat_template);
+    chat_destroy(e->m.chat);
     engine_close(e->m.engine);
     e->m.scheduler = NULL;
     e->m.engine = NULL;
@@ -247,6 +247,20 @@ static enum status make_room(struct models *p, uint64_t bytes, struct error *err
     }
 }
 
+/* A model without a usable template completes text and has no conversations. */
+static void open_chat(struct loaded_model *m)
+{
+    const struct gguf *g = engine_gguf(m->engine);
+    struct gguf_str tools = {0};
+    gguf_get_str(g, "tokenizer.chat_template", &m->template_source, NULL);
+    gguf_get_str(g, "tokenizer.chat_template.tool_use", &tools, NULL);
+    struct chat_source src = {.plain = {m->template_source.data, m->template_source.len},
+                              .with_tools = {tools.data, tools.len},
+                              .vocab = m->tok,
+                              .architecture = engine_model_info(m->engine)->arch};
+    chat_create(&src, &m->chat, NULL);
+}
+
 static enum status open_model(struct models *p, struct loaded_model *m, struct error *err)
 {
     const struct api_options *o = p->opt;
@@ -275,8 +289,7 @@ static enum status open_model(struct models *p, struct loaded_model *m, struct e
                          m->name);
     /* Without memory for it the model still serves; structured output is then refused. */
     grammar_vocab_create(m->tok, info->n_vocab, &m->grammar_vocab, NULL);
-    if (gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &m->template_source, NULL) == OK)
-        jinja_compile(m->template_source.data, m->template_source.len, &m->chat_template, NULL);
+    open_chat(m);
     return OK;
 }
 

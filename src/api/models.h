@@ -18,7 +18,7 @@ struct engine;
 struct scheduler;
 struct tokenizer;
 struct grammar_vocab;
-struct jinja_template;
+struct chat;
 
 /* A loaded model, as long as it is held. */
 struct loaded_model {
@@ -29,7 +29,7 @@ struct loaded_model {
     const struct tokenizer *tok;
     size_t n_ctx;
     struct grammar_vocab *grammar_vocab; /* for structured output; or NULL */
-    struct jinja_template *chat_template; /* or NULL where the model has none */
+    struct chat *chat;                   /* its template; or NULL */
     struct gguf_str template_source;
     uint64_t bytes; /* of the weights in memory */
     bool has_fim;

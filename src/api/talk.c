@@ -1,30 +1,32 @@
-#include "api/chat.h"
+#include "api/talk.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/constrain.h"
 #include "base/buf.h"
 #include "infer/text_io.h"
-#include "text/jinja.h"
+#include "text/chat.h"
+#include "text/chat_parse.h"
 
 enum { MAX_PROMPT = 64 << 20 };
 
-void chat_fini(struct chat *c)
+void talk_fini(struct talk *c)
 {
     json_decref(c->messages);
     json_decref(c->tools);
     json_decref(c->kwargs);
-    *c = (struct chat){0};
+    *c = (struct talk){0};
 }
 
-bool chat_add(struct chat *c, const char *role, const char *text, size_t len)
+bool talk_add(struct talk *c, const char *role, const char *text, size_t len)
 {
     if (!c->messages) c->messages = json_array();
     json_t *m = json_pack("{s:s, s:o}", "role", role, "content", api_string(text, len));
     return json_array_append_new(c->messages, m) == 0;
 }
 
-bool chat_content_text(const json_t *content, struct buf *out, struct error *err)
+bool talk_content_text(const json_t *content, struct buf *out, struct error *err)
 {
     enum status st = OK;
     if (json_is_string(content)) {
@@ -92,7 +94,7 @@ static void add_calls(struct reader *rd, json_t *to, const json_t *calls)
     json_decref(list);
 }
 
-static void add_message(struct chat *c, struct reader *rd, const json_t *m, size_t i)
+static void add_message(struct talk *c, struct reader *rd, const json_t *m, size_t i)
 {
     static const char *const roles[] = {"system", "user", "assistant", "tool"};
     const char *role = json_string_value(json_object_get(m, "role")), *known = NULL;
@@ -110,9 +112,9 @@ static void add_message(struct chat *c, struct reader *rd, const json_t *m, size
     if (json_array_size(images))
         read_fail(rd, "message %zu has images; only text is understood here", i);
     struct error err = {0};
-    if (!chat_content_text(json_object_get(m, "content"), &text, &err)) {
+    if (!talk_content_text(json_object_get(m, "content"), &text, &err)) {
         if (!rd->err.code) rd->err = err;
-    } else if (!chat_add(c, known, text.data ? text.data : "", text.len)) {
+    } else if (!talk_add(c, known, text.data ? text.data : "", text.len)) {
         read_fail(rd, "no memory for the messages");
     }
     buf_fini(&text);
@@ -126,9 +128,9 @@ static void add_message(struct chat *c, struct reader *rd, const json_t *m, size
     }
 }
 
-void chat_read_messages(struct chat *c, struct reader *rd, const char *key)
+void talk_read_messages(struct talk *c, struct reader *rd, const char *key)
 {
-    const json_t *list = read_array(rd, key, CHAT_MAX_MESSAGES);
+    const json_t *list = read_array(rd, key, TALK_MAX_MESSAGES);
     if (!rd->err.code && json_array_size(list) == 0)
         read_fail(rd, "'%s' must be an array with a message", key);
     size_t i;
@@ -140,9 +142,9 @@ void chat_read_messages(struct chat *c, struct reader *rd, const char *key)
     }
 }
 
-void chat_read_tools(struct chat *c, struct reader *rd)
+void talk_read_tools(struct talk *c, struct reader *rd)
 {
-    const json_t *tools = read_array(rd, "tools", CHAT_MAX_TOOLS);
+    const json_t *tools = read_array(rd, "tools", TALK_MAX_TOOLS);
     const json_t *choice = read_any(rd, "tool_choice");
     size_t i;
     json_t *t;
@@ -179,42 +181,102 @@ void chat_read_tools(struct chat *c, struct reader *rd)
 /* ---- the prompt -------------------------------------------------------------------------------
  */
 
-static void set_token(json_t *vars, const char *key, const struct tokenizer *t, int32_t id)
+static json_t *template_request(const struct talk *c)
 {
-    char piece[256];
-    size_t n = id == TOKEN_NONE ? 0 : tokenizer_piece(t, id, true, piece, sizeof piece);
-    json_object_set_new(vars, key, api_string(piece, n <= sizeof piece ? n : 0));
-}
-
-enum status chat_render(const struct loaded_model *m, const struct chat *c, struct buf *out,
-                        struct error *err)
-{
-    if (!m->chat_template)
-        return error_set(err, ERR_UNSUPPORTED,
-                         "%s has no usable chat template; it completes text (/v1/completions), or choose an "
-                         "instruct model",
-                         m->name);
-    const struct vocab_source *v = tokenizer_source(m->tok);
     json_t *vars = json_pack("{s:O, s:b}", "messages", c->messages, "add_generation_prompt",
                              !c->no_generation_prompt);
+    if (vars && c->tools) json_object_set(vars, "tools", c->tools);
+    if (vars && c->kwargs) json_object_update_missing(vars, c->kwargs);
+    return vars;
+}
+
+/* The last message is the answer's beginning: what the template puts behind it is taken off. */
+static void cut_behind_last(const struct talk *c, struct buf *out, size_t from)
+{
+    const json_t *last = json_array_get(c->messages, json_array_size(c->messages) - 1);
+    const json_t *text = json_object_get(last, "content");
+    const char *s = json_string_value(text);
+    size_t n = json_string_length(text);
+    while (n && strchr(" \t\r\n", s[n - 1])) n--; /* templates trim */
+    if (!n) return;
+    for (size_t at = out->len; at-- > from;) {
+        if (out->len - at < n || memcmp(out->data + at, s, n) != 0) continue;
+        out->len = at + n;
+        out->data[out->len] = 0;
+        return;
+    }
+}
+
+enum status talk_render(const struct loaded_model *m, const struct talk *c, struct buf *out,
+                        struct error *err)
+{
+    if (!m->chat)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s has no usable chat template; it completes text (/v1/completions), or "
+                         "choose an instruct model",
+                         m->name);
+    json_t *vars = template_request(c);
     if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
-    set_token(vars, "bos_token", m->tok, v->bos);
-    set_token(vars, "eos_token", m->tok, v->eos);
-    if (c->no_generation_prompt) json_object_set_new(vars, "continue_final_message", json_true());
-    if (c->tools) json_object_set(vars, "tools", c->tools);
-    if (c->kwargs) json_object_update_missing(vars, c->kwargs);
-    enum status st = jinja_render(m->chat_template, vars, NULL, out, NULL, err);
+    size_t from = out->len;
+    enum status st = chat_render(m->chat, vars, out, err);
     json_decref(vars);
-    if (st != OK) error_prefix(err, "the chat template of %s", m->name);
+    if (st == OK && c->no_generation_prompt) cut_behind_last(c, out, from);
     return st;
 }
 
-enum status job_add_chat(struct job *j, const struct chat *c, struct error *err)
+/* ---- answers that must be calls ---------------------------------------------------------------
+ */
+
+/* {"name": NAME, "arguments": PARAMETERS} of one of the tools, as a JSON schema. */
+static json_t *schema_of_calls(const struct talk *c)
 {
+    json_t *any = json_array(), *t;
+    size_t i;
+    json_array_foreach(c->tools, i, t)
+    {
+        json_t *f = json_object_get(t, "function"), *name = json_object_get(f, "name");
+        json_t *parameters = json_object_get(f, "parameters");
+        if (c->must_call_name && strcmp(c->must_call_name, json_string_value(name)) != 0) continue;
+        json_array_append_new(
+            any, json_pack("{s:s, s:{s:{s:O}, s:o}, s:[s, s], s:b}", "type", "object", "properties",
+                           "name", "const", name, "arguments",
+                           json_is_object(parameters) && json_object_size(parameters)
+                               ? json_deep_copy(parameters)
+                               : json_pack("{s:s}", "type", "object"),
+                           "required", "name", "arguments", "additionalProperties", 0));
+    }
+    return json_pack("{s:o}", "anyOf", any);
+}
+
+static enum status must_call(struct job *j, const struct talk *c, struct error *err)
+{
+    struct reader rd = {0};
+    json_t *schema = schema_of_calls(c);
+    if (json_array_size(json_object_get(schema, "anyOf")) == 0)
+        read_fail(&rd, "'tool_choice' names a tool that is not among the 'tools'");
+    job_set_schema(j, &rd, schema);
+    json_decref(schema);
+    if (rd.err.code) *err = rd.err;
+    j->syntax = chat_syntax_find("json");
+    return rd.err.code;
+}
+
+enum status job_add_chat(struct job *j, const struct talk *c, struct error *err)
+{
+    enum { END = 256 };
     struct buf text;
     buf_init(&text, MAX_PROMPT);
-    enum status st = chat_render(j->m, c, &text, err);
+    enum status st = talk_render(j->m, c, &text, err);
+    if (st == OK) {
+        j->syntax = chat_syntax_of(j->m->chat);
+        j->tools = c->tools != NULL;
+        size_t n = text.len < END ? text.len : END;
+        buf_init(&j->prompt_end, END);
+        st = buf_append(&j->prompt_end, text.data + text.len - n, n);
+    }
     if (st == OK) st = job_add_prompt(j, text.data ? text.data : "", text.len, true, err);
+    if (st == OK) j->chat_stop = chat_stop(j->m->chat);
+    if (st == OK && c->must_call) st = must_call(j, c, err);
     buf_fini(&text);
     return st;
 }
