@@ -11,8 +11,14 @@
 static enum status mask_create(void *ctx, size_t sample, void **state, struct error *err)
 {
     (void)sample;
+    const struct job *j = ctx;
     struct grammar_state *s = NULL;
-    enum status st = grammar_state_create(ctx, &s, err);
+    enum status st = grammar_state_create(j->grammar, &s, err);
+    if (st == OK && j->lead.len) st = grammar_accept_bytes(s, j->lead.data, j->lead.len, err);
+    if (st != OK) {
+        grammar_state_destroy(s);
+        s = NULL;
+    }
     *state = s;
     return st;
 }
@@ -52,7 +58,7 @@ static void set_grammar(struct job *j, struct reader *rd, enum grammar_kind kind
     if (grammar_compile(kind, text, len, j->m->grammar_vocab, NULL, &j->grammar, &rd->err) != OK)
         return;
     j->q.mask = &masks;
-    j->q.mask_ctx = j->grammar;
+    j->q.mask_ctx = j;
 }
 
 /* ---- the ways to ask for it -------------------------------------------------------------------

@@ -76,6 +76,7 @@ void job_unref(struct job *j)
     free(j->bias);
     grammar_unref(j->grammar);
     buf_fini(&j->prompt_end);
+    buf_fini(&j->lead);
     if (j->state_free)
         j->state_free(j->state);
     else

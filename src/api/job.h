@@ -49,6 +49,7 @@ struct job_choice {
     size_t said; /* the format's own: bytes or events so far */
     /* Where the text is taken apart: */
     struct chat_parser *parser;
+    bool led; /* the job's lead went in */
     struct job *job;
     size_t given_tokens; /* of `tokens`, those that pieces had */
     char held[8];        /* the beginning of a character */
@@ -108,6 +109,7 @@ struct job {
     const struct chat_syntax *syntax;
     bool tools;
     const char *chat_stop; /* ends the answer besides the stops; borrowed; or NULL */
+    struct buf lead;       /* what the answer begins with, at the prompt's end */
     struct buf prompt_end; /* of the rendered conversation */
     bool explicit_max;
     bool keep_tokens;

@@ -136,16 +136,24 @@ enum status job_make_parsers(struct job *j)
     return st;
 }
 
+static enum status lead(struct job *j, struct job_choice *ch)
+{
+    if (ch->led || !j->lead.len) return OK;
+    ch->led = true;
+    return chat_parser_feed(ch->parser, j->lead.data, j->lead.len);
+}
+
 enum status job_take_text(struct job *j, struct job_choice *ch, const char *text, size_t len)
 {
     if (!ch->parser) return put(j, ch, PIECE_TEXT, text, len);
-    enum status st = len ? chat_parser_feed(ch->parser, text, len) : OK;
-    return st;
+    enum status st = lead(j, ch);
+    return st == OK && len ? chat_parser_feed(ch->parser, text, len) : st;
 }
 
 enum status job_end_text(struct job *j, struct job_choice *ch)
 {
-    enum status st = ch->parser ? chat_parser_end(ch->parser) : OK;
+    enum status st = ch->parser ? lead(j, ch) : OK;
+    if (st == OK && ch->parser) st = chat_parser_end(ch->parser);
     if (st == OK) st = flush_held(j, ch);
     if (st == OK && j->keep_tokens && ch->given_tokens < ch->n_tokens && j->q.logprobs)
         st = give(j, ch, PIECE_TEXT, "", 0);

@@ -215,6 +215,8 @@ enum status talk_render(const struct loaded_model *m, const struct talk *c, stru
                          "%s has no usable chat template; it completes text (/v1/completions), or "
                          "choose an instruct model",
                          m->name);
+    if (json_array_size(c->messages) == 0)
+        return error_set(err, ERR_INVALID, "the conversation has no message with a text");
     json_t *vars = template_request(c);
     if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
     size_t from = out->len;
@@ -248,13 +250,28 @@ static json_t *schema_of_calls(const struct talk *c)
     return json_pack("{s:o}", "anyOf", any);
 }
 
+/* What such an answer has to begin with: all up to the arguments where there is one tool to choose.
+ */
+static enum status lead_of(struct job *j, const json_t *any, struct error *err)
+{
+    buf_init(&j->lead, 4096);
+    const json_t *name = json_object_get(
+        json_object_get(json_object_get(json_array_get(any, 0), "properties"), "name"), "const");
+    char *quoted = json_array_size(any) == 1 ? json_dumps(name, JSON_ENCODE_ANY) : NULL;
+    enum status st = quoted ? buf_printf(&j->lead, "{\"name\": %s, \"arguments\": ", quoted)
+                            : buf_append_str(&j->lead, "{\"name\": \"");
+    free(quoted);
+    return st ? error_set(err, st, "a tool's name is too long") : OK;
+}
+
 static enum status must_call(struct job *j, const struct talk *c, struct error *err)
 {
     struct reader rd = {0};
-    json_t *schema = schema_of_calls(c);
-    if (json_array_size(json_object_get(schema, "anyOf")) == 0)
+    json_t *schema = schema_of_calls(c), *any = json_object_get(schema, "anyOf");
+    if (json_array_size(any) == 0)
         read_fail(&rd, "'tool_choice' names a tool that is not among the 'tools'");
     job_set_schema(j, &rd, schema);
+    if (!rd.err.code) lead_of(j, any, &rd.err);
     json_decref(schema);
     if (rd.err.code) *err = rd.err;
     j->syntax = chat_syntax_find("json");
@@ -274,9 +291,10 @@ enum status job_add_chat(struct job *j, const struct talk *c, struct error *err)
         buf_init(&j->prompt_end, END);
         st = buf_append(&j->prompt_end, text.data + text.len - n, n);
     }
+    if (st == OK && c->must_call) st = must_call(j, c, err);
+    if (st == OK && j->lead.len) st = buf_append(&text, j->lead.data, j->lead.len);
     if (st == OK) st = job_add_prompt(j, text.data ? text.data : "", text.len, true, err);
     if (st == OK) j->chat_stop = chat_stop(j->m->chat);
-    if (st == OK && c->must_call) st = must_call(j, c, err);
     buf_fini(&text);
     return st;
 }

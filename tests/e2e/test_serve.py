@@ -10,7 +10,7 @@ import time
 
 import pytest
 from conftest import ROOT
-from serve_kit import Server, read_all
+from serve_kit import Server
 
 MODEL = ROOT / "tests/golden/tiny/qwen2.gguf"
 
@@ -130,7 +130,7 @@ def test_listed_origins_get_cors(hearth_bin, tmp_path):
 
 def test_needs_a_key_off_this_machine(hearth, hearth_bin, tmp_path):
     done = hearth("serve", "--host", "0.0.0.0", "--port", "0", "-m", MODEL, timeout=20)
-    assert done.returncode == 1 and "--make-key" in done.stderr
+    assert done.returncode == 2 and "--make-key" in done.stderr
     env = {"HEARTH_HOME": str(tmp_path)}
     key = hearth("serve", "--make-key", "laptop", env=env).stdout.strip()
     assert key not in (tmp_path / "keys").read_text() and len(key) > 60
@@ -160,7 +160,7 @@ def test_reads_options_from_file_and_environment(hearth, hearth_bin, tmp_path):
         assert '"msg":"request"' in s.stop()  # the command line's word
     (tmp_path / "serve.conf").write_text("port = 0\nfoo = 1\n")
     done = hearth("serve", env={"HEARTH_HOME": str(tmp_path)})
-    assert done.returncode == 1 and "line 2" in done.stderr and "foo" in done.stderr
+    assert done.returncode == 2 and "line 2" in done.stderr and "foo" in done.stderr
 
 
 def test_logs_no_texts(hearth_bin, real_home):
@@ -289,6 +289,14 @@ def test_echo_and_logprobs(server):
         assert choice["text"][at:at + len(token)] == token
 
 
+def wait_for_data(s):
+    got = b""
+    while b"data:" not in got:
+        piece = s.recv(4096)
+        assert piece, got
+        got += piece
+
+
 def test_a_client_that_leaves_ends_its_request(server):
     body = json.dumps({"prompt": "Once upon a time", "max_tokens": 500, "stream": True, "ignore_eos": True}).encode()
     head = f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode()
@@ -296,7 +304,7 @@ def test_a_client_that_leaves_ends_its_request(server):
         s = socket.create_connection((server.host, server.port))
         s.sendall(head + body)
         if phase == "streaming":
-            assert b"data:" in s.recv(4096)
+            wait_for_data(s)
         s.close()
         for _ in range(100):
             text = server.get("/metrics")[2].decode()
@@ -330,7 +338,7 @@ def test_a_second_signal_ends_at_once_and_kill_leaves_nothing(hearth_bin, real_h
         body = json.dumps({"prompt": "Once", "max_tokens": 2000, "stream": True, "ignore_eos": True}).encode()
         c = socket.create_connection((s.host, s.port))
         c.sendall(f"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
-        assert b"data:" in c.recv(4096)
+        wait_for_data(c)
         began = time.monotonic()
         for sig in signals:
             s.process.send_signal(sig)
@@ -387,7 +395,7 @@ def places(value, path=()):
 
 def mutate(rng, seed):
     body = json.loads(json.dumps(seed))
-    for _ in range(rng.randint(1, 3)):
+    for _ in range(rng.choice([1, 1, 1, 2, 3])):
         path = rng.choice([p for p in places(body) if p] or [()])
         if not path:
             return rng.choice(ODD)
@@ -397,13 +405,13 @@ def mutate(rng, seed):
         if rng.random() < 0.2:
             del at[path[-1]]
         else:
-            at[path[-1]] = rng.choice(ODD)
+            at[path[-1]] = json.loads(json.dumps(rng.choice(ODD)))
     return body
 
 
 def damage(rng, body):
     data = bytearray(json.dumps(body).encode())
-    for _ in range(rng.choice([0, 0, 0, 1, 2])):
+    for _ in range(rng.choice([0, 0, 0, 0, 0, 1, 2])):
         at = rng.randrange(len(data) + 1)
         how = rng.randrange(3)
         if how == 0:
@@ -415,7 +423,17 @@ def damage(rng, body):
     return bytes(data)
 
 
-def test_a_thousand_mutated_requests_get_2xx_or_4xx(server):
+def test_a_thousand_mutated_requests_get_2xx_or_4xx(hearth_bin, real_home):
+    # Short answers, for the mutations ask for all that there may be.
+    server = Server(hearth_bin, real_home, "--max-tokens", "8", "--ctx", "512", "--log", "none", model="smollm2:135m")
+    try:
+        send_mutations(server)
+    finally:
+        server.stop()
+    assert server.process.returncode == 0
+
+
+def send_mutations(server):
     rng = random.Random(20)
     codes = {}
     for i in range(1000):
@@ -428,5 +446,5 @@ def test_a_thousand_mutated_requests_get_2xx_or_4xx(server):
         if status >= 400:
             assert json.loads(answer).get("error"), (path, data, answer)
         codes[status // 100] = codes.get(status // 100, 0) + 1
-    assert codes[2] > 100 and codes[4] > 300, codes  # both kinds were tried
+    assert codes[2] > 100 and codes[4] > 200, codes  # both kinds were tried
     assert server.get("/health")[0] == 200
