@@ -15,23 +15,39 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
-enum status bench_parse_rows(const char *list, struct bench *b, struct error *err)
+static enum status parse_list(const char *name, const char *list, int *out, size_t *count,
+                              struct error *err)
 {
     const char *p = list;
-    b->n_steps = 0;
+    *count = 0;
     do {
         char *end;
         long n = strtol(p, &end, 10);
         if (end == p || (*end && *end != ',') || n < 1 || n > BENCH_MAX_BATCH ||
-            b->n_steps == BENCH_MAX_ROWS)
-            return error_set(
-                err, ERR_INVALID,
-                "--rows takes up to %d numbers from 1 to %d, such as 1,2,4,8, not '%.80s'",
-                BENCH_MAX_ROWS, BENCH_MAX_BATCH, list);
-        b->steps[b->n_steps++].n_rows = (int)n;
+            *count == BENCH_MAX_ROWS)
+            return error_set(err, ERR_INVALID,
+                             "%s takes up to %d numbers from 1 to %d, such as 1,2,4,8, not '%.80s'",
+                             name, BENCH_MAX_ROWS, BENCH_MAX_BATCH, list);
+        out[(*count)++] = (int)n;
         p = *end ? end + 1 : end;
     } while (*p);
     return OK;
+}
+
+enum status bench_parse_rows(const char *list, struct bench *b, struct error *err)
+{
+    int n[BENCH_MAX_ROWS];
+    enum status st = parse_list("--rows", list, n, &b->n_steps, err);
+    for (size_t i = 0; i < b->n_steps; i++) b->steps[i].n_rows = n[i];
+    return st;
+}
+
+enum status bench_parse_parallel(const char *list, struct bench *b, struct error *err)
+{
+    int n[BENCH_MAX_ROWS];
+    enum status st = parse_list("--parallel", list, n, &b->n_loads, err);
+    for (size_t i = 0; i < b->n_loads; i++) b->loads[i].n_clients = n[i];
+    return st;
 }
 
 static int compare(const void *a, const void *b)
@@ -52,7 +68,7 @@ static void summarize(struct bench_rates *r)
 }
 
 /* Any token that is no control token: a model may treat those in its own way. */
-static void random_tokens(struct bench *b, int32_t *dst, size_t n)
+void bench_random_tokens(struct bench *b, int32_t *dst, size_t n)
 {
     const struct tokenizer *tok = engine_tokenizer(b->engine);
     size_t n_vocab = tokenizer_n_tokens(tok);
@@ -82,7 +98,7 @@ static enum status generate(struct bench *b, size_t n_prompt, size_t max_tokens,
     enum status st = OK;
     if (context == 0) st = session_score(b->session, NULL, 0, NULL, err); /* forget everything */
     if (st != OK) return st;
-    random_tokens(b, b->prompt + context, n_prompt);
+    bench_random_tokens(b, b->prompt + context, n_prompt);
     struct sample_params sample = sample_params_default();
     sample.bias = b->bias;
     sample.n_bias = b->n_bias;
@@ -198,7 +214,7 @@ static enum status open_session(struct bench *b, struct error *err)
     b->prompt = calloc(context + (size_t)o->n_prompt + 1, sizeof *b->prompt);
     if (!b->prompt) return error_set(err, ERR_NOMEM, "out of memory");
     if ((st = ban_ends(b, err)) != OK) return st;
-    random_tokens(b, b->prompt, context);
+    bench_random_tokens(b, b->prompt, context);
     return measure(b, false, err); /* warm-up */
 }
 
@@ -223,6 +239,7 @@ enum status bench_run(struct bench *b, struct error *err)
     summarize(&b->decode);
     b->resident = machine_resident_bytes();
     if (st == OK) st = measure_steps(b, err);
+    for (size_t i = 0; i < b->n_loads && st == OK; i++) st = bench_load(b, &b->loads[i], err);
     if (st != OK) return st;
     int threads = engine_n_threads(b->engine);
     b->bandwidth = machine_read_bandwidth(threads);

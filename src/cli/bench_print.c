@@ -55,20 +55,36 @@ static json_t *json_steps(const struct bench *b)
     return list;
 }
 
+static json_t *json_parallel(const struct bench *b)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < b->n_loads; i++) {
+        const struct bench_load *l = &b->loads[i];
+        json_array_append_new(list, json_pack("{s:i, s:i, s:f, s:f, s:f, s:f}", "clients",
+                                              l->n_clients, "requests", l->n_requests,
+                                              "tokens_per_second", l->tokens_per_second, "seconds",
+                                              l->seconds, "first_token_ms", l->first_ms_median,
+                                              "first_token_p95_ms", l->first_ms_p95));
+    }
+    return list;
+}
+
 enum status bench_print_json(const struct bench *b, struct error *err)
 {
     const struct model_info *info = engine_model_info(b->engine);
     char cpu[128];
     json_t *root = json_pack(
-        "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:f, s:f}, s:{s:f, s:f}, "
+        "{s:s, s:s, s:s, s:i, s:I, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:{s:f, s:f}, s:{s:f, "
+        "s:f}, "
         "s:f, s:f, s:o}",
         "model", model_label(b), "architecture", info->arch, "cpu",
         machine_cpu_name(cpu, sizeof cpu), "threads", engine_n_threads(b->engine), "context",
         (json_int_t)b->o->context, "prefill", json_rates(&b->prefill, b->o->n_prompt), "decode",
-        json_rates(&b->decode, b->o->n_gen), "steps", json_steps(b), "resident_bytes",
-        (json_int_t)b->resident, "file_bytes", (json_int_t)gguf_file_bytes(engine_gguf(b->engine)),
-        "bytes_per_token", (json_int_t)info->bytes_per_token, "params", (json_int_t)info->n_params,
-        "bandwidth", "measured_bytes_per_second", b->bandwidth, "share",
+        json_rates(&b->decode, b->o->n_gen), "steps", json_steps(b), "parallel", json_parallel(b),
+        "resident_bytes", (json_int_t)b->resident, "file_bytes",
+        (json_int_t)gguf_file_bytes(engine_gguf(b->engine)), "bytes_per_token",
+        (json_int_t)info->bytes_per_token, "params", (json_int_t)info->n_params, "bandwidth",
+        "measured_bytes_per_second", b->bandwidth, "share",
         share(bench_decode_bytes(b), b->bandwidth), "int8_peak", "ops_per_second", b->int8_peak,
         "share", share(bench_prefill_ops(b), b->int8_peak), "load_ms", cli_round(b->load_ms),
         "start_to_prefill_ms", cli_round(b->start_to_prefill_ms), "machine", bench_machine_json());
@@ -120,6 +136,19 @@ static void print_steps(const struct bench *b)
     printf("\n");
 }
 
+static void print_loads(const struct bench *b)
+{
+    if (b->n_loads == 0) return;
+    printf("%-8s %6s %10s %10s   %s\n", "clients", "reqs", "tokens/s", "seconds",
+           "first token, ms: median, 95th percentile");
+    for (size_t i = 0; i < b->n_loads; i++) {
+        const struct bench_load *l = &b->loads[i];
+        printf("%-8d %6d %10.1f %10.1f   %.0f, %.0f\n", l->n_clients, l->n_requests,
+               l->tokens_per_second, l->seconds, l->first_ms_median, l->first_ms_p95);
+    }
+    printf("\n");
+}
+
 void bench_print_table(const struct bench *b)
 {
     const struct model_info *info = engine_model_info(b->engine);
@@ -131,6 +160,7 @@ void bench_print_table(const struct bench *b)
            engine_n_threads(b->engine), engine_n_threads(b->engine) == 1 ? "" : "s");
     print_rates(b);
     print_steps(b);
+    print_loads(b);
     if (b->start_to_prefill_ms > 0)
         printf("start    %.0f ms from process start to prefill, %.0f of them loading\n",
                b->start_to_prefill_ms, b->load_ms);

@@ -25,6 +25,9 @@ static const struct option options[] = {
     {"rows", 0, OPTION_STRING, "LIST",
      "Time decode steps of so many rows at once too, such as 1,2,4,8",
      offsetof(struct bench_options, rows)},
+    {"parallel", 0, OPTION_STRING, "LIST",
+     "Measure so many clients at once too, such as 1,8,32: requests of -p tokens, answers of -n",
+     offsetof(struct bench_options, parallel)},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct bench_options, threads), 1, 1024},
     OPTION_KV_TYPE(struct bench_options),
@@ -74,6 +77,8 @@ static int run(const void *p, int argc, char **argv)
         return cli_usage_error(&cmd_bench, "--model and --synthetic name two models; choose one");
     if (o->keep && !o->synthetic)
         return cli_usage_error(&cmd_bench, "--keep is for the file of a --synthetic model");
+    if (o->parallel && (o->n_prompt == 0 || o->n_gen == 0))
+        return cli_usage_error(&cmd_bench, "--parallel needs tokens to read and to write");
     struct error err = {0};
     struct bench *b = calloc(1, sizeof *b);
     enum status st = b ? OK : error_set(&err, ERR_NOMEM, "out of memory");
@@ -81,6 +86,7 @@ static int run(const void *p, int argc, char **argv)
         b->o = o;
         b->cancel = cli_catch_interrupt();
         if (o->rows) st = bench_parse_rows(o->rows, b, &err);
+        if (st == OK && o->parallel) st = bench_parse_parallel(o->parallel, b, &err);
     }
     if (st == OK) st = nothing ? make_only(b, &err) : measure_and_print(b, &err);
     int code = st == OK ? EXIT_OK : cli_fail(&err);
@@ -105,7 +111,9 @@ const struct command cmd_bench = {
         "it afterwards unless --keep names its place. -p 0 -n 0 with --keep only makes the file.\n"
         "\n"
         "--rows tells what a step costs that serves several requests, or checks several drafted "
-        "tokens, at once.\n"
+        "tokens, at once. --parallel keeps so many clients busy, each with one request after the "
+        "other, whose prompts share their first two thirds; it tells the tokens that all of them "
+        "get per second, and how long each waits for its first.\n"
         "\n"
         "Examples:\n"
         "  hearth bench\n"

@@ -11,6 +11,7 @@ extern const struct command
     cmd_completion,
     cmd_detokenize,
     cmd_doctor,
+    cmd_embed,
     cmd_generate,
     cmd_help,
     cmd_imatrix,
@@ -19,7 +20,9 @@ extern const struct command
     cmd_perplexity,
     cmd_pull,
     cmd_quantize,
+    cmd_rerank,
     cmd_rm,
+    cmd_run,
     cmd_score,
     cmd_serve,
     cmd_show,
@@ -29,7 +32,14 @@ extern const struct command
 static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
+    &cmd_run,
     &cmd_serve,
+    NULL,
+};
+
+static const struct command *const search[] = {
+    &cmd_embed,
+    &cmd_rerank,
     NULL,
 };
 
@@ -62,6 +72,7 @@ static const struct command *const about[] = {
 
 const struct command_group cli_groups[] = {
     {"Code", code},
+    {"Search", search},
     {"Models", models},
     {"A closer look", inspect},
     {"Hearth itself", about},
@@ -140,8 +151,7 @@ size_t cli_edit_distance(const char *a, const char *b)
 static const struct {
     const char *name, *advice;
 } elsewhere[] = {
-    {"run", "'complete FILE --at LINE:COL' fills in code, 'generate PROMPT' continues a text"},
-    {"chat", "there is no chat yet, 'generate PROMPT' continues a text"},
+    {"chat", "did you mean 'run'?"},
     {"ps", "'serve' keeps models in memory and tells which at /api/ps; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
     {"models", "did you mean 'list'?"},

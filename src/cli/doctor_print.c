@@ -188,7 +188,7 @@ const char *doctor_command(const struct doctor_model *m, bool completion, char *
     else if (completion)
         snprintf(dst, cap, "hearth complete FILE --at LINE:COL -m %s", m->name);
     else
-        snprintf(dst, cap, "hearth generate PROMPT -m %s", m->name);
+        snprintf(dst, cap, "hearth run %s", m->name);
     return dst;
 }
 

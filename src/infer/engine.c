@@ -7,6 +7,8 @@
 #include "infer/vocab_gguf.h"
 #include "text/tokenizer.h"
 
+enum { MAX_WHOLE = 32768 };
+
 /* To read one row of the embedding table the kernel maps many pages around it, in the end all of a
  * table that is a third of a small model, although a text needs few of its rows. Now and then they
  * are given back; those needed again are still in the page cache. */
@@ -20,15 +22,19 @@ static void trim_embedding(struct engine *e, size_t n_rows)
 
 /* ---- taking turns ---------------------------------------------------------------------------- */
 
-enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
-                           float *logits, const volatile int *cancel, struct error *err)
+typedef enum status forward_fn(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                               float *out, const volatile int *cancel, struct error *err);
+
+static enum status take_turn(struct engine *e, forward_fn *fn, const struct forward_row *rows,
+                             size_t n_rows, float *out, const volatile int *cancel,
+                             struct error *err)
 {
     pthread_mutex_lock(&e->lock);
     uint64_t ticket = e->next_ticket++;
     while (e->now_serving != ticket) pthread_cond_wait(&e->turn, &e->lock);
     pthread_mutex_unlock(&e->lock);
 
-    enum status st = forward_run(e->fwd, rows, n_rows, logits, cancel, err);
+    enum status st = fn(e->fwd, rows, n_rows, out, cancel, err);
     trim_embedding(e, n_rows);
 
     pthread_mutex_lock(&e->lock);
@@ -43,7 +49,27 @@ void engine_observe(struct engine *e, forward_observer fn, void *ctx)
     forward_observe(e->fwd, fn, ctx);
 }
 
+enum status engine_forward(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                           float *logits, const volatile int *cancel, struct error *err)
+{
+    return take_turn(e, forward_run, rows, n_rows, logits, cancel, err);
+}
+
+enum status engine_hidden(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                          float *hidden, const volatile int *cancel, struct error *err)
+{
+    return take_turn(e, forward_hidden, rows, n_rows, hidden, cancel, err);
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
+
+/* Rows of the largest batch. An encoder's text is never cut into several; memory that no batch reaches is
+ * not committed. */
+static size_t largest_batch(const struct model_info *info)
+{
+    size_t n = info->n_ctx_train < MAX_WHOLE ? info->n_ctx_train : MAX_WHOLE;
+    return info->encoder && n > INFER_CHUNK ? n : INFER_CHUNK;
+}
 
 enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct tokenizer *tok,
                             struct model *m, int n_threads, struct engine **out, struct error *err)
@@ -62,7 +88,7 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
                        g ? gguf_path(g) : "the model", tokenizer_n_tokens(tok), n_vocab);
         goto fail;
     }
-    st = forward_create(m, n_threads, INFER_CHUNK, &e->fwd, err);
+    st = forward_create(m, n_threads, largest_batch(model_info(m)), &e->fwd, err);
     if (st != OK) goto fail;
     if (pthread_mutex_init(&e->lock, NULL) != 0) {
         st = error_set(err, ERR_NOMEM, "no memory for a lock");

@@ -50,6 +50,9 @@ void engine_observe(struct engine *e, forward_observer fn, void *ctx);
  * numbers of logits may differ: some files pad them. */
 enum status engine_same_vocab(const struct engine *a, const struct engine *b, const char *other,
                               struct error *err);
+/* The same with forward_hidden. */
+enum status engine_hidden(struct engine *e, const struct forward_row *rows, size_t n_rows,
+                          float *hidden, const volatile int *cancel, struct error *err);
 
 /* ---- watch: a deadline and a caller's cancel flag as one flag ---------------------------------
  */

@@ -21,7 +21,7 @@ enum {
     SPARE_LOGITS = 64, /* rows for drafts and prompts beside a row of each text */
 };
 #define DEFAULT_STEP_MS   100.0
-#define DEFAULT_AGEING_MS 3000.0
+#define DEFAULT_AGEING_MS 1000.0
 
 /* ---- requests that end ----------------------------------------------------------------------- */
 
@@ -114,6 +114,7 @@ static void client_unlink(struct scheduler *s, struct request *r)
 /* Tells and frees a request; its pages are back before anybody hears of its end. */
 static void bury(struct scheduler *s, struct request *r)
 {
+    if (s->held == r) s->held = NULL;
     client_unlink(s, r);
     stats_publish(s);
     pthread_mutex_lock(&s->lock);

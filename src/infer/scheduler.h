@@ -22,7 +22,7 @@
 
 struct scheduler;
 
-/* Classes go before each other in this order. What waits long moves up, class by class. */
+/* Classes go before each other in this order; none waits for ever (ageing_ms). */
 enum sched_class {
     SCHED_COMPLETION, /* short and interactive: an editor waits */
     SCHED_CHAT,
@@ -47,7 +47,7 @@ struct sched_options {
     size_t max_waiting; /* requests beyond those; 0 = 1024 */
     size_t max_rows;    /* of one step; 0 = 512, the largest */
     double step_ms;     /* a step's time while somebody's text is being written; 0 = 100 */
-    double ageing_ms;   /* waiting for so long counts as one class better; 0 = 3000 */
+    double ageing_ms;   /* a class that gets nothing for so long has a part of a step; 0 = 1000 */
     bool no_cache;      /* pages are not kept for later requests */
 };
 

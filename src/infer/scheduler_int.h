@@ -127,10 +127,11 @@ struct scheduler {
     struct sched_stats published;
 
     struct client *clients;             /* ring, where the next turn begins; NULL: none */
-    struct client *turn[SCHED_CLASSES]; /* whose turn it is at each level; NULL: any */
+    struct client *turn[SCHED_CLASSES]; /* whose turn it is in each class; NULL: any */
     size_t n_running;                   /* lanes with a sequence */
     uint64_t admissions;
-    uint64_t step;                     /* counts from 1 */
+    const struct request *held; /* waits so long for pages that its class begins nothing else */
+    uint64_t step;              /* counts from 1 */
     double last_prompt[SCHED_CLASSES]; /* when a class last had rows of a prompt, or none to have */
     struct lane **plan;                /* [max_rows]: lanes of this step */
     size_t n_plan;

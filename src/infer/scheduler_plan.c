@@ -9,7 +9,7 @@ enum {
     QUANTUM = 1024,     /* rows that a client takes before it is the next one's turn */
     DEBT = 4 * QUANTUM, /* of which a client is not reminded any more */
     PATIENCE = 3,       /* steps that a row may be left out for lack of time */
-    DRAFT_LEAST = 4,    /* rows that a draft may always have */
+    HOLD = 5,           /* ageing times after which nothing overtakes a request for pages */
 };
 /* A step in which nobody's text grows may take so much longer. */
 #define IDLE_FACTOR  2.5
@@ -174,7 +174,7 @@ static struct lane *lane_to_read(struct request *r)
     return NULL;
 }
 
-/* The class that gets the best one's place in this step, since it got nothing for long. */
+/* The class that has a part of this step for itself, since it got nothing for long; -1: none. */
 static int aged_class(struct scheduler *s)
 {
     double now = clock_now();
@@ -215,6 +215,24 @@ static bool waits_for_other(struct scheduler *s, struct lane *l, size_t max, siz
     return true;
 }
 
+/* A long prompt would wait for ever where short ones take each page that comes free. */
+static bool begin_lane(struct scheduler *s, struct lane *l)
+{
+    struct request *r = l->req;
+    struct error err;
+    enum status st = OK;
+    bool later = s->held && s->held != r && r->r.cls >= s->held->r.cls;
+    if (!later && lane_admit(s, l, &st, &err)) {
+        if (s->held == r) s->held = NULL;
+        return true;
+    }
+    r->blocked = s->step;
+    if (st != OK) request_fail(s, r, st, &err);
+    double waited = 1e3 * (clock_now() - r->submitted);
+    if (!later && st == OK && !s->held && waited > HOLD * s->opt.ageing_ms) s->held = r;
+    return false;
+}
+
 /* Rows of the lane's text, at most `max`; 0: it can have none in this step. */
 static size_t give_rows(struct scheduler *s, struct lane *l, size_t max)
 {
@@ -228,15 +246,7 @@ static size_t give_rows(struct scheduler *s, struct lane *l, size_t max)
         r->blocked = s->step;
         return given;
     }
-    if (!l->seq) {
-        struct error err;
-        enum status st;
-        if (!lane_admit(s, l, &st, &err)) {
-            r->blocked = s->step;
-            if (st != OK) request_fail(s, r, st, &err);
-            return 0;
-        }
-    }
+    if (!l->seq && !begin_lane(s, l)) return 0;
     size_t n = lane_pending(l) - l->take;
     if (n > max) n = max;
     size_t room = s->max_logits - s->plan_logits, logits = logit_rows(l, n);
@@ -266,49 +276,48 @@ static size_t read_request(struct scheduler *s, struct request *r, size_t max)
     return l ? give_rows(s, l, max) : 0;
 }
 
-/* The client's oldest request of the level that has something to read. */
-static struct request *next_request(const struct scheduler *s, const struct client *c, int level,
-                                    int aged)
+/* The client's oldest request of the class that has something to read. */
+static struct request *next_request(const struct scheduler *s, const struct client *c, int cls)
 {
-    for (struct request *r = c->first; r; r = r->client_next) {
-        int at = (int)r->r.cls == aged ? 0 : (int)r->r.cls;
-        if (at == level && request_reads(s, r)) return r;
-    }
+    for (struct request *r = c->first; r; r = r->client_next)
+        if ((int)r->r.cls == cls && request_reads(s, r)) return r;
     return NULL;
 }
 
-/* Deficit round robin among the clients that have something to read at a level; a turn may span
- * steps. */
-static void read_level(struct scheduler *s, int level, int aged, size_t end)
+/* Deficit round robin among the clients that have something to read; a turn may span steps. */
+static void read_class(struct scheduler *s, int cls, size_t end)
 {
     size_t idle = 0, n_clients = 1;
     for (const struct client *c = s->clients->next; c != s->clients; c = c->next) n_clients++;
-    struct client *c = s->turn[level];
+    struct client *c = s->turn[cls];
     bool goes_on = c != NULL;
     if (!c) c = s->clients;
     while (s->plan_rows < end && idle < n_clients) {
-        struct request *r = next_request(s, c, level, aged);
+        struct request *r = next_request(s, c, cls);
         if (r && !goes_on) c->deficit += QUANTUM;
         if (!r && c->deficit > 0) c->deficit = 0;
         idle = r ? 0 : idle + 1;
         while (r && c->deficit > 0 && s->plan_rows < end) {
             read_request(s, r, end - s->plan_rows);
-            r = next_request(s, c, level, aged);
+            r = next_request(s, c, cls);
         }
         goes_on = r && c->deficit > 0;
         if (goes_on) break;
         c = c->next;
     }
-    s->turn[level] = goes_on ? c : NULL;
+    s->turn[cls] = goes_on ? c : NULL;
     if (!goes_on) s->clients = c; /* the ring turns on */
 }
 
 static void plan_prompts(struct scheduler *s)
 {
     int aged = aged_class(s);
-    size_t end = s->plan_rows + prompt_budget(s, s->plan_rows);
-    for (int level = 0; level < SCHED_CLASSES && s->plan_rows < end; level++)
-        read_level(s, level, aged, end);
+    size_t budget = prompt_budget(s, s->plan_rows), end = s->plan_rows + budget;
+    if (aged >= 0) {
+        size_t share = budget / 2 > KERN_KV_PAGE ? budget / 2 : budget;
+        read_class(s, aged, s->plan_rows + share);
+    }
+    for (int cls = 0; cls < SCHED_CLASSES && s->plan_rows < end; cls++) read_class(s, cls, end);
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -15,6 +15,9 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
 {
     *out = NULL;
     const struct model_info *info = model_info(e->model);
+    if (info->encoder)
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s models turn texts into vectors or scores and write none", info->arch);
     if (n_ctx == 0) n_ctx = info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train : DEFAULT_CTX;
     if (n_ctx > info->n_ctx_train)
         return error_set(err, ERR_LIMIT,

@@ -9,13 +9,16 @@
 /* One entry per architecture: arch_NAME.c defines `const struct arch arch_NAME`. */
 #define ARCHITECTURES(X)                                                                           \
     X(deepseek2)                                                                                   \
+    X(bert)                                                                                        \
     X(gemma)                                                                                       \
     X(gemma2)                                                                                      \
     X(gemma3)                                                                                      \
     X(gpt_oss)                                                                                     \
     X(granite)                                                                                     \
+    X(jina_bert_v2)                                                                                \
     X(llama)                                                                                       \
     X(llama4)                                                                                      \
+    X(nomic_bert)                                                                                  \
     X(phi3)                                                                                        \
     X(qwen2)                                                                                       \
     X(qwen2moe)                                                                                    \
@@ -123,6 +126,7 @@ enum status arch_builder_finish(struct arch_builder *b)
     if (m->n_stages < 2 || m->stages[0].kind != STAGE_EMBED ||
         m->stages[m->n_stages - 1].kind != STAGE_HEAD)
         arch_fail(b, ERR_UNSUPPORTED, "architecture %s does not describe a whole model", b->name);
+    arch_pooling(b);
     for (size_t i = 0; i < m->n_stages; i++) info->bytes_per_token += matrix_bytes(&m->stages[i]);
     for (size_t i = 0; i < gguf_n_tensors(b->g); i++) {
         const struct gguf_tensor *t = gguf_tensor_at(b->g, i);

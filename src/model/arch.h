@@ -142,6 +142,7 @@ struct arch_attention {
     const struct attn *attn;
     bool no_norm;          /* of the input */
     bool head_norms;       /* attn_q_norm and attn_k_norm, of each head */
+    bool row_norms;        /* the same over all heads, where the file has them */
     bool sinks;            /* attn_sinks */
     const char *post_norm; /* name of the norm of what is added to the residual stream; or NULL */
     float scale;           /* of what is added; 0 = 1 */
@@ -182,6 +183,21 @@ struct arch_moe {
  * both in ffn_gate_up_exps, the gate's rows first) and ffn_down_exps, and whichever of their biases
  * the file has; a shared expert's FFN_IN and FFN_OUT among them. */
 void arch_moe(struct arch_builder *b, uint32_t i, const struct arch_moe *opt);
+
+/* ---- encoders: arch_encoder.c ---------------------------------------------------------------- */
+
+/* arch_decoder_params for an encoder with layer norms. */
+void arch_encoder_params(struct arch_builder *b);
+/* EMBED with token_types, and the norm behind it, token_embd_norm. */
+void arch_encoder_embed(struct arch_builder *b);
+/* A way to attend to all of the text. */
+struct attn *arch_encoder_attn(struct arch_builder *b);
+/* NORM from NAME of layer i. */
+struct stage *arch_encoder_norm(struct arch_builder *b, uint32_t i, const char *name);
+/* HEAD that gives the hidden states as they are. */
+void arch_encoder_head(struct arch_builder *b);
+/* pooling_type, and the cls tensors of classifiers and rerankers, of any architecture. */
+void arch_pooling(struct arch_builder *b);
 
 /* All layers of the Llama family. */
 void arch_gated_decoder_layers(struct arch_builder *b);

@@ -55,6 +55,12 @@ static void qkv(struct arch_builder *b, uint32_t i, struct stage *s)
     }
 }
 
+static void row_norm(struct arch_builder *b, struct norm *n, uint32_t i, char letter, uint64_t width)
+{
+    if (arch_has(b, "blk.%u.attn_%c_norm.weight", i, letter))
+        arch_norm(b, n, width, "blk.%u.attn_%c_norm", i, letter);
+}
+
 void arch_attention(struct arch_builder *b, uint32_t i, const struct arch_attention *opt)
 {
     const struct model_info *info = &b->m->info;
@@ -62,7 +68,10 @@ void arch_attention(struct arch_builder *b, uint32_t i, const struct arch_attent
     s->attn = opt->attn;
     if (!opt->no_norm) arch_norm(b, &s->norm, info->n_embd, "blk.%u.attn_norm", i);
     qkv(b, i, s);
-    if (opt->head_norms) {
+    if (opt->row_norms) {
+        row_norm(b, &s->row_norm[0], i, 'q', (uint64_t)info->n_head * info->head_dim);
+        row_norm(b, &s->row_norm[1], i, 'k', (uint64_t)info->n_head_kv * info->head_dim);
+    } else if (opt->head_norms) {
         arch_norm(b, &s->head_norm[0], info->head_dim, "blk.%u.attn_q_norm", i);
         arch_norm(b, &s->head_norm[1], info->head_dim, "blk.%u.attn_k_norm", i);
     } else {

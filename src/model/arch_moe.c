@@ -1,8 +1,7 @@
 /* Layers with a mixture of experts. */
 #include "model/arch.h"
 
-#define MAX_EXPERTS 1024u
-#define MAX_FF      (1u << 20)
+#define MAX_FF (1u << 20)
 
 struct moe *arch_moe_params(struct arch_builder *b)
 {
@@ -12,7 +11,7 @@ struct moe *arch_moe_params(struct arch_builder *b)
         e = &b->moe_sink;
     }
     *e = (struct moe){.scale = 1};
-    arch_u32(b, "expert_count", 1, MAX_EXPERTS, &e->n_expert);
+    arch_u32(b, "expert_count", 1, MODEL_MAX_EXPERTS, &e->n_expert);
     arch_u32(b, "expert_used_count", 1, e->n_expert, &e->n_used);
     arch_u32_or(b, "expert_feed_forward_length", 1, MAX_FF, b->m->info.n_ff, &e->n_ff);
     if (e->n_used > b->m->max_used) b->m->max_used = e->n_used;

@@ -50,15 +50,22 @@ static size_t widest_ff(const struct model *m)
     return w;
 }
 
+/* The most experts of a layer, and the widest; zero where there are none. */
+static void widest_moe(const struct model *m, size_t *experts, size_t *ff)
+{
+    *experts = *ff = 0;
+    for (size_t s = 0; s < m->n_stages; s++) {
+        const struct moe *e = m->stages[s].moe;
+        if (e && e->n_expert > *experts) *experts = e->n_expert;
+        if (e && e->n_ff > *ff) *ff = e->n_ff;
+    }
+}
+
 static void place_moe(struct forward *f, struct layout *l)
 {
     const struct model *m = f->m;
-    size_t slots = f->max_rows * m->max_used, experts = 0, ff = 0;
-    for (size_t s = 0; s < m->n_stages; s++) {
-        const struct moe *e = m->stages[s].moe;
-        if (e && e->n_expert > experts) experts = e->n_expert;
-        if (e && e->n_ff > ff) ff = e->n_ff;
-    }
+    size_t slots = f->max_rows * m->max_used, experts, ff;
+    widest_moe(m, &experts, &ff);
     struct forward_moe *o = &f->moe;
     o->scores = place(l, f->max_rows, experts * sizeof *o->scores);
     o->choices = place(l, slots, sizeof *o->choices);
@@ -90,6 +97,35 @@ static void place_mla(struct forward *f, struct layout *l)
     }
 }
 
+static bool keeps(const struct model *m)
+{
+    for (size_t s = 0; s < m->n_stages; s++)
+        if (m->stages[s].keep) return true;
+    return false;
+}
+
+static void place_thread(const struct forward *f, struct layout *l, struct forward_thread *th)
+{
+    const struct model *m = f->m;
+    size_t cols = f->max_cols, hd = m->info.head_dim, vd = m->info.v_dim, experts, ff;
+    th->matmul = place(l, 1, KERN_MATMUL_SCRATCH);
+    th->q = place(l, KERN_ATTN_MAX_Q, hd * 4);
+    th->out = place(l, KERN_ATTN_MAX_Q, vd * 4);
+    th->n_kv = place(l, KERN_ATTN_MAX_Q, 4);
+    th->kv0 = place(l, KERN_ATTN_MAX_Q, 4);
+    th->pos = place(l, KERN_ATTN_MAX_Q, 4);
+    th->slope = place(l, KERN_ATTN_MAX_Q, 4);
+    th->sink = place(l, KERN_ATTN_MAX_Q, 4);
+    th->attn = place(l, 1, kern_attn_scratch_bytes(hd, vd));
+    th->norm = place(l, cols, 4);
+    place_act(l, &th->act, 1, cols);
+    if (!m->max_used) return;
+    widest_moe(m, &experts, &ff);
+    th->scores = place(l, experts, sizeof *th->scores);
+    th->choices = place(l, m->max_used, sizeof *th->choices);
+    place_act(l, &th->slots, m->max_used, ff + 31);
+}
+
 static void place_all(struct forward *f, struct layout *l)
 {
     const struct model_info *i = &f->m->info;
@@ -104,6 +140,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->gate = place(l, rows, f->max_ff * 4ull);
     f->up = place(l, rows, f->max_ff * 4ull);
     f->tmp = place(l, rows, i->n_embd * 4ull);
+    if (keeps(f->m)) f->kept = place(l, rows, i->n_embd * 4ull);
     for (uint32_t r = 0; r < f->m->n_ropes; r++)
         f->cs[r] = place(l, rows, f->m->ropes[r].n_dims * 4ull);
     place_act(l, &f->act, rows, cols);
@@ -115,17 +152,7 @@ static void place_all(struct forward *f, struct layout *l)
     f->logit_rows = place(l, rows, sizeof *f->logit_rows);
     for (int t = 0; t < n; t++) {
         struct forward_thread th = {0};
-        th.matmul = place(l, 1, KERN_MATMUL_SCRATCH);
-        th.q = place(l, KERN_ATTN_MAX_Q, hd * 4);
-        th.out = place(l, KERN_ATTN_MAX_Q, vd * 4);
-        th.n_kv = place(l, KERN_ATTN_MAX_Q, 4);
-        th.kv0 = place(l, KERN_ATTN_MAX_Q, 4);
-        th.pos = place(l, KERN_ATTN_MAX_Q, 4);
-        th.slope = place(l, KERN_ATTN_MAX_Q, 4);
-        th.sink = place(l, KERN_ATTN_MAX_Q, 4);
-        th.attn = place(l, 1, kern_attn_scratch_bytes(hd, vd));
-        th.norm = place(l, cols, 4);
-        place_act(l, &th.act, 1, cols);
+        place_thread(f, l, &th);
         if (l->base) f->threads[t] = th;
     }
 }
@@ -206,6 +233,9 @@ static enum status plan_spans(struct forward *f, struct error *err)
         if (row->token < 0 || (uint32_t)row->token >= f->m->info.n_vocab)
             return error_set(err, ERR_INVALID, "token %d is outside the vocabulary of %u",
                              row->token, f->m->info.n_vocab);
+        if (row->segment && row->segment >= f->m->info.n_segments)
+            return error_set(err, ERR_INVALID, "segment %u of a model that knows %u",
+                             (unsigned)row->segment, f->m->info.n_segments);
         struct span *last = f->n_spans ? &f->spans[f->n_spans - 1] : NULL;
         if (last && last->seq == row->seq) {
             last->n_rows++;
@@ -215,6 +245,8 @@ static enum status plan_spans(struct forward *f, struct error *err)
             if (f->spans[s].seq == row->seq)
                 return error_set(err, ERR_INVALID, "rows of one sequence must follow each other");
         f->spans[f->n_spans++] = (struct span){row->seq, r, 1, kv_seq_len(row->seq)};
+        if (f->m->info.encoder && kv_seq_len(row->seq))
+            return error_set(err, ERR_INVALID, "an encoder's text cannot be continued");
     }
     const struct gguf_tensor *learned = f->m->stages[0].positions;
     for (size_t s = 0; learned && s < f->n_spans; s++)
@@ -245,8 +277,8 @@ static void release_reserved(struct forward *f)
     for (size_t s = 0; s < f->n_spans; s++) kv_seq_truncate(f->spans[s].seq, f->spans[s].pos0);
 }
 
-enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
-                        float *logits, const volatile int *cancel, struct error *err)
+static enum status run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                       float *logits, const volatile int *cancel, struct error *err)
 {
     if (n_rows == 0) return OK;
     if (n_rows > f->max_rows)
@@ -280,4 +312,20 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
     }
     for (size_t s = 0; s < f->n_spans; s++) kv_seq_advance(f->spans[s].seq, f->spans[s].n_rows);
     return OK;
+}
+
+enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                        float *logits, const volatile int *cancel, struct error *err)
+{
+    if (f->m->info.encoder)
+        return error_set(err, ERR_UNSUPPORTED, "%s models have no logits", f->m->info.arch);
+    f->hidden = false;
+    return run(f, rows, n_rows, logits, cancel, err);
+}
+
+enum status forward_hidden(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                           float *hidden, const volatile int *cancel, struct error *err)
+{
+    f->hidden = true;
+    return run(f, rows, n_rows, hidden, cancel, err);
 }

@@ -11,7 +11,7 @@ static void finish_head(const struct forward *f, const struct stage *in, int whi
     size_t hd = f->m->info.head_dim;
     const float *bias = in->bias[which];
     const struct rope *rope = in->attn->rope;
-    if (bias) f->ops->add(x, bias + head * hd, hd);
+    if (bias && !in->row_norm[which].kind) f->ops->add(x, bias + head * hd, hd);
     if (in->head_norm[which].kind) work_norm(f, &in->head_norm[which], x, x, hd);
     if (rope)
         f->ops->rope(x, f->cs[rope - f->m->ropes] + row * rope->n_dims, rope->n_dims, rope->neox);

@@ -23,6 +23,17 @@ struct attn_unit {
     const struct span *span;
 };
 
+/* One expert's rows of a pass: slots [slot0, slot0 + n). */
+struct expert_rows {
+    uint32_t expert, slot0, n;
+};
+
+/* What a row's k-th expert is: its weight, and where its row stands among that expert's. */
+struct expert_choice {
+    uint32_t expert, slot;
+    float weight;
+};
+
 /* What one thread needs for itself. */
 struct forward_thread {
     void *matmul; /* KERN_MATMUL_SCRATCH bytes */
@@ -37,17 +48,10 @@ struct forward_thread {
     float *norm;
     struct kern_act act;
     struct kern_act view; /* of the stage's activations: buffers of its own or all threads' */
-};
-
-/* One expert's rows of a pass: slots [slot0, slot0 + n). */
-struct expert_rows {
-    uint32_t expert, slot0, n;
-};
-
-/* What a row's k-th expert is: its weight, and where its row stands among that expert's. */
-struct expert_choice {
-    uint32_t expert, slot;
-    float weight;
+    /* The same goes for a single row's experts. */
+    float *scores;                 /* [n_expert] */
+    struct expert_choice *choices; /* [n_used], without slots */
+    struct kern_act slots;         /* [n_used]: what goes into their second matrices */
 };
 
 /* Buffers of a mixture of experts. A slot is a row seen by one of its experts; an expert's slots
@@ -89,6 +93,7 @@ struct forward {
     float *q, *k;               /* [rows][heads * head_dim] */
     float *v, *att;             /* [rows][heads * v_dim] */
     float *gate, *up;           /* [rows][max_ff] */
+    float *kept;                /* [rows][n_embd], or NULL: x as a layer found it */
     float *tmp;                 /* [rows][n_embd]: a product before it is added to x */
     float *cs[MODEL_MAX_ROPES]; /* [rows][n_dims] of each rope: cosines and sines */
     struct kern_act act;        /* buffers for max_rows x max_cols */
@@ -105,6 +110,7 @@ struct forward {
     const struct forward_row *rows;
     size_t n_rows, n_spans, n_units, n_logits;
     float *logits;
+    bool hidden; /* logits is for hidden states */
     const volatile int *cancel;
     atomic_size_t stop_after; /* stage after whose last barrier all threads return */
 };

@@ -33,7 +33,7 @@ static void embed_row(struct thread_ctx *c, const struct span *sp, size_t r)
         read_row(s->positions, pos, embd, c->own->norm);
         f->ops->add(x, c->own->norm, embd);
     }
-    if (s->constant) f->ops->add(x, s->constant, embd);
+    if (s->segments) f->ops->add(x, s->segments + f->rows[r].segment * embd, embd);
     for (uint32_t i = 0; i < f->m->n_ropes; i++) {
         const struct rope *rope = &f->m->ropes[i];
         rope_angles(rope, sp, pos, f->cs[i] + r * rope->n_dims);
@@ -56,8 +56,10 @@ static void stage_norm(struct thread_ctx *c)
 {
     struct forward *f = c->f;
     size_t embd = f->m->info.n_embd;
-    for (size_t r = (size_t)c->thread; r < f->n_rows; r += (size_t)c->n_threads)
+    for (size_t r = (size_t)c->thread; r < f->n_rows; r += (size_t)c->n_threads) {
+        if (c->s->keep) f->ops->add(f->x + r * embd, f->kept + r * embd, embd);
         work_norm(f, &c->s->norm, f->x + r * embd, f->x + r * embd, embd);
+    }
     work_barrier(c);
 }
 
@@ -92,14 +94,42 @@ void attn_fill_cache(struct thread_ctx *c)
     work_barrier(c);
 }
 
+/* Whole queries and keys with their bias, where a norm goes over all heads. */
+static void norm_rows(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    const struct stage *s = c->s;
+    if (!s->row_norm[0].kind && !s->row_norm[1].kind) return;
+    float *x[2] = {f->q, f->k};
+    for (size_t r = (size_t)c->thread; r < f->n_rows; r += (size_t)c->n_threads)
+        for (int i = 0; i < 2; i++) {
+            size_t n = s->w[i].mat.n_rows;
+            if (!s->row_norm[i].kind) continue;
+            if (s->bias[i]) f->ops->add(x[i] + r * n, s->bias[i], n);
+            work_norm(f, &s->row_norm[i], x[i] + r * n, x[i] + r * n, n);
+        }
+    work_barrier(c);
+}
+
+/* Nobody changes x before the barriers of this stage are passed. */
+static void keep_rows(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    size_t embd = f->m->info.n_embd;
+    for (size_t r = (size_t)c->thread; r < f->n_rows && c->s->keep; r += (size_t)c->n_threads)
+        memcpy(f->kept + r * embd, f->x + r * embd, embd * sizeof *f->x);
+}
+
 static void stage_attn_in(struct thread_ctx *c)
 {
     struct forward *f = c->f;
+    keep_rows(c);
     const struct kern_act *act = work_prepare(c, f->x, f->m->info.n_embd, f->n_rows, false);
     size_t panels =
         work_panels(&c->s->w[0].mat) + work_panels(&c->s->w[1].mat) + work_panels(&c->s->w[2].mat);
     work_each_panels(c, 0, panels, qkv_panels, act);
     work_barrier(c);
+    norm_rows(c);
     attn_fill_cache(c);
 }
 
@@ -222,10 +252,28 @@ static void head_panels(struct thread_ctx *c, const struct kern_act *act, size_t
     }
 }
 
+static void hidden_rows(struct thread_ctx *c)
+{
+    struct forward *f = c->f;
+    size_t embd = f->m->info.n_embd;
+    for (size_t r = (size_t)c->thread; r < f->n_logits; r += (size_t)c->n_threads) {
+        const float *x = f->x + f->logit_rows[r] * embd;
+        if (c->s->norm.kind)
+            work_norm(f, &c->s->norm, f->logits + r * embd, x, embd);
+        else
+            memcpy(f->logits + r * embd, x, embd * sizeof *x);
+    }
+    work_barrier(c);
+}
+
 static void stage_head(struct thread_ctx *c)
 {
     struct forward *f = c->f;
     if (!f->n_logits) return;
+    if (f->hidden) {
+        hidden_rows(c);
+        return;
+    }
     const struct kern_act *act = work_prepare(c, f->x, f->m->info.n_embd, f->n_logits, true);
     work_each_panels(c, 0, work_panels(&c->s->w[0].mat), head_panels, act);
     work_barrier(c);

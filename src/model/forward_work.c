@@ -33,6 +33,12 @@ bool work_take_panels(struct thread_ctx *c, int counter, size_t panels, size_t *
     return true;
 }
 
+/* The k-th of a single row's experts, in the order that MOE_OUT stage s takes them. */
+static uint32_t expert_ahead(const struct thread_ctx *c, const struct stage *s, size_t k)
+{
+    return s->moe->weigh_input ? c->f->moe.active[k].expert : c->own->choices[k].expert;
+}
+
 /* Who waits takes a unit after those who do not. */
 static void find_ahead(struct thread_ctx *c)
 {
@@ -41,12 +47,16 @@ static void find_ahead(struct thread_ctx *c)
     while (s < end && !s->w[0].mat.n_rows) s++;
     if (s == c->ahead.stage) return;
     c->ahead = (struct ahead){.stage = s};
-    if (s == end) return;
-    const struct kern_matrix *w = &s->w[0].mat;
-    size_t panels = work_panels(w), first = 0;
-    for (int t = 1; t < c->n_threads; t++) first += guided_step(c, panels - first);
-    size_t bytes = kern_panel_bytes(w->type, w->n_cols);
-    c->ahead.at = w->data + first * bytes;
+    if (s == end || s->kind == STAGE_MOE_IN) return; /* which experts is not known yet */
+    bool experts = s->kind == STAGE_MOE_OUT;
+    struct kern_matrix w = s->w[0].mat;
+    size_t panels = work_panels(&w), all = experts ? panels * s->moe->n_used : panels, first = 0;
+    for (int t = 1; t < c->n_threads; t++) first += guided_step(c, all - first);
+    if (first >= all) return;
+    if (experts) w = weight_part(&s->w[0], expert_ahead(c, s, first / panels));
+    first %= panels;
+    size_t bytes = kern_panel_bytes(w.type, w.n_cols);
+    c->ahead.at = w.data + first * bytes;
     c->ahead.end = c->ahead.at + work_min(AHEAD_BYTES, (panels - first) * bytes);
 }
 

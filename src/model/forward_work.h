@@ -81,4 +81,10 @@ void moe_route(struct thread_ctx *c);
 void moe_in(struct thread_ctx *c);
 void moe_out(struct thread_ctx *c);
 
+/* Whether this mixture's stages are done as for a single row: moe_route leaves each thread its own
+ * copy of the choices, and no slots. */
+bool moe_single(const struct thread_ctx *c);
+void moe_single_in(struct thread_ctx *c);
+void moe_single_out(struct thread_ctx *c);
+
 #endif

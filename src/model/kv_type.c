@@ -47,20 +47,23 @@ enum status kv_layout_init(struct kv_layout *l, const struct model_info *info, c
                          "a KV cache of type %s needs heads of a multiple of 32 numbers and this "
                          "model's have %u; use f16",
                          t->name, info->head_dim);
+    /* An encoder's keys and values are of no use once their layer is done: all layers share a place.
+     */
+    uint32_t n_layer = info->encoder ? 1 : info->n_layer;
     *l = (struct kv_layout){t,
-                            info->n_layer,
+                            n_layer,
                             info->n_head_kv,
                             info->head_dim,
                             info->v_dim,
                             k,
                             v,
-                            (size_t)info->n_layer * info->n_head_kv * (k + v)};
+                            (size_t)n_layer * info->n_head_kv * (k + v)};
     return OK;
 }
 
 size_t kv_k_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv)
 {
-    return ((size_t)layer * l->n_head_kv + head_kv) * (l->k_bytes + l->v_bytes);
+    return ((size_t)(layer % l->n_layer) * l->n_head_kv + head_kv) * (l->k_bytes + l->v_bytes);
 }
 
 size_t kv_v_offset(const struct kv_layout *l, uint32_t layer, uint32_t head_kv)

@@ -19,6 +19,16 @@ struct kv_pool;
 struct kv_seq;
 struct forward;
 
+/* How the hidden states of a text's tokens become what the model says of the text: numbers as in the
+ * key pooling_type of model files. */
+enum model_pooling {
+    POOLING_NONE, /* a vector for each token */
+    POOLING_MEAN, /* the mean over all tokens */
+    POOLING_CLS,  /* the first token's */
+    POOLING_LAST, /* the last token's */
+    POOLING_RANK, /* the scores that a head makes of the first token's */
+};
+
 struct model_info {
     const char *arch; /* "llama", "qwen2" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, n_ff;
@@ -32,6 +42,12 @@ struct model_info {
     const char *kv_type;        /* "f16" or what the options chose */
     uint64_t kv_bytes_per_page; /* of the KV cache: 32 positions */
     uint32_t n_tensors_ignored; /* tensors of the file that the architecture does not use */
+    /* Tokens see those behind them too, so that a text is one batch, and the result is hidden states,
+     * not logits. */
+    bool encoder;
+    enum model_pooling pooling;
+    uint32_t n_segments; /* kinds of text that rows can belong to; 0 where all are alike */
+    uint32_t n_scores;   /* of model_score; 0 where the model has no such head */
 };
 
 struct model_options {
@@ -108,7 +124,8 @@ void kv_seq_replace_page(struct kv_seq *s, size_t i, uint32_t page);
 struct forward_row {
     struct kv_seq *seq; /* rows of one sequence follow each other, positions ascending */
     int32_t token;
-    bool logits; /* compute this row's logits */
+    bool logits; /* compute this row's logits or hidden state */
+    uint8_t segment; /* < max(1, info.n_segments): 0, or 1 in the second text of a pair */
 };
 
 /* The input of a matrix in a forward pass, before it is rounded for the multiplication. */
@@ -139,5 +156,14 @@ void forward_observe(struct forward *f, forward_observer fn, void *ctx);
  * `cancel`, if not NULL, is polled between stages: nonzero gives ERR_CANCELLED. */
 enum status forward_run(struct forward *f, const struct forward_row *rows, size_t n_rows,
                         float *logits, const volatile int *cancel, struct error *err);
+/* The same, but with the rows' hidden states in place of logits, n_embd floats each: what a decoder's
+ * logits would be made of, or what an encoder ends in, which has no logits (ERR_UNSUPPORTED from
+ * forward_run). An encoder's sequences come whole, in one call each. */
+enum status forward_hidden(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                           float *hidden, const volatile int *cancel, struct error *err);
+
+/* What the head of a classifier or reranker makes of a text's hidden state [n_embd]: n_scores numbers,
+ * as they come out of it, without sigmoid or softmax. info.n_scores is not 0. */
+void model_score(const struct model *m, const float *hidden, float *scores);
 
 #endif

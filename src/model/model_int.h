@@ -79,6 +79,8 @@ enum moe_score {
     MOE_SIGMOID,      /* each expert's sigmoid */
 };
 
+#define MODEL_MAX_EXPERTS 1024u /* of a layer */
+
 struct moe {
     uint32_t n_expert, n_used, n_ff; /* n_ff: of each expert */
     uint32_t n_group,
@@ -105,8 +107,8 @@ struct mla {
 /* A stage is the unit that a backend may fuse, place barriers in and split over threads.
  * The residual stream x has n_embd floats per row. */
 enum stage_kind {
-    STAGE_EMBED,    /* x = rows of the table * scale + positions' rows + constant */
-    STAGE_NORM,     /* x = norm(x) */
+    STAGE_EMBED,    /* x = rows of the table * scale + positions' rows + segments' rows */
+    STAGE_NORM,     /* x = norm(x), or of x + what the layer kept */
     STAGE_ATTN_IN,  /* q, k, v = norm(x) Wq, Wk, Wv + bias; head norms; RoPE; k, v to the cache */
     STAGE_MLA_DOWN, /* short vectors of queries (or queries), and of keys and values, from norm(x)
                      */
@@ -124,7 +126,7 @@ enum stage_kind {
     STAGE_MOE_ROUTE, /* the experts of each row, from norm(x) Wrouter + bias */
     STAGE_MOE_IN,    /* each chosen expert's h, as FFN_IN */
     STAGE_MOE_OUT,   /* x += scale * sum of weight * (h Wdown + bias) */
-    STAGE_HEAD,      /* logits = cap(scale * (norm(x) Wout + bias)) */
+    STAGE_HEAD,      /* logits = cap(scale * (norm(x) Wout + bias)); without Wout norm(x), or x */
 };
 
 #define STAGE_MATRICES 3
@@ -143,6 +145,8 @@ struct stage {
     /* ATTN_IN, ATTN */
     const struct attn *attn;
     struct norm head_norm[2]; /* of each query and key, before RoPE: [head_dim] */
+    struct norm row_norm[2];  /* of all heads' queries and keys together, after the bias */
+    bool keep;                /* ATTN_IN: x is kept; NORM: and added again */
     const float *key_centre;  /* [n_head_kv * head_dim], what its keys have in common; or NULL */
     const float *sinks;       /* [n_head], logits that take weight and give no value; or NULL */
     enum kern_activation act; /* FFN_IN, MOE_IN */
@@ -155,7 +159,13 @@ struct stage {
     bool by_shared_gate;      /* FFN_OUT: what is added counts as much as that says */
     /* EMBED */
     const struct gguf_tensor *table, *positions; /* rows as in the file; positions may be NULL */
-    const float *constant;                       /* [n_embd], added to every row; or NULL */
+    const float *segments;                       /* [info.n_segments][n_embd]; or NULL */
+};
+
+/* What rerankers end in: out * tanh(dense * x + dense_bias) + out_bias, or out alone. */
+struct score_head {
+    const float *dense, *dense_bias; /* [n_embd][n_embd], [n_embd]; or NULL */
+    const float *out, *out_bias;     /* [n_scores][n_embd]; [n_scores] or NULL */
 };
 
 struct model {
@@ -163,6 +173,7 @@ struct model {
     const struct gguf *g;
     struct stage *stages;
     size_t n_stages;
+    struct score_head score;
     struct rope ropes[MODEL_MAX_ROPES];
     uint32_t n_ropes;
     uint32_t max_used;            /* experts of a row, at most; 0 where there are none */

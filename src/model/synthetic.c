@@ -12,9 +12,12 @@
 /* Short names keep a model on one or two lines. */
 enum {
     QKV_BIAS = SYNTHETIC_QKV_BIAS,
-    ALL_BIAS = SYNTHETIC_ALL_BIAS,
+    BIAS = SYNTHETIC_QKV_BIAS | SYNTHETIC_ALL_BIAS,
+    LAYER_NORM = SYNTHETIC_LAYER_NORM,
     GATED = SYNTHETIC_GATED,
     TIED = SYNTHETIC_TIED,
+    HEAD_NORMS = SYNTHETIC_HEAD_NORMS,
+    SINKS = SYNTHETIC_SINKS,
 };
 
 /* As the config.json of their makers says. */
@@ -27,10 +30,10 @@ static const struct synthetic_shape shapes[] = {
     {"codellama-7b", "llama", GATED, 32, 4096, 11008, 32, 32, 32016, 16384, 1e6, 1, 1e-5},
     {"codellama-13b", "llama", GATED, 40, 5120, 13824, 40, 40, 32016, 16384, 1e6, 1, 1e-5},
     {"codellama-34b", "llama", GATED, 48, 8192, 22016, 64, 8, 32000, 16384, 1e6, 1, 1e-5},
-    {"starcoder2-3b", "starcoder2", QKV_BIAS | ALL_BIAS | TIED, 30, 3072, 12288, 24, 2, 49152,
-     16384, 999999.4420358813, 1, 1e-5},
-    {"starcoder2-7b", "starcoder2", QKV_BIAS | ALL_BIAS | TIED, 32, 4608, 18432, 36, 4, 49152,
-     16384, 1e6, 1, 1e-5},
+    {"starcoder2-3b", "starcoder2", BIAS | LAYER_NORM | TIED, 30, 3072, 12288, 24, 2, 49152, 16384,
+     999999.4420358813, 1, 1e-5},
+    {"starcoder2-7b", "starcoder2", BIAS | LAYER_NORM | TIED, 32, 4608, 18432, 36, 4, 49152, 16384,
+     1e6, 1, 1e-5},
     {"qwen2.5-coder-0.5b", "qwen2", QKV_BIAS | GATED | TIED, 24, 896, 4864, 14, 2, 151936, 32768,
      1e6, 1, 1e-6},
     {"qwen2.5-coder-1.5b", "qwen2", QKV_BIAS | GATED | TIED, 28, 1536, 8960, 12, 2, 151936, 32768,
@@ -43,8 +46,31 @@ static const struct synthetic_shape shapes[] = {
      1e-6},
     {"qwen2.5-coder-32b", "qwen2", QKV_BIAS | GATED, 64, 5120, 27648, 40, 8, 152064, 32768, 1e6, 1,
      1e-6},
-    /* no maker's: for tests and first tries */
+    {"qwen3-coder-30b-a3b", "qwen3moe", GATED | HEAD_NORMS, 48, 2048, 5472, 32, 4, 151936, 262144,
+     1e7, 1, 1e-6, .head_dim = 128, .experts = {.n = 128, .n_used = 8, .n_ff = 768}},
+    {"gpt-oss-20b", "gpt-oss", GATED | BIAS | SINKS, 24, 2880, 2880, 64, 8, 201088, 131072, 150000,
+     32, 1e-5, .head_dim = 64, .window = 128, .yarn_context = 4096,
+     .ffn_norm = "post_attention_norm", .experts = {.n = 32, .n_used = 4, .n_ff = 2880}},
+    {"deepseek-coder-v2-lite", "deepseek2", GATED, 27, 2048, 10944, 16, 1, 102400, 163840, 1e4, 40,
+     1e-6, .yarn_context = 4096, .yarn_multiplier = 0.0707,
+     .experts = {.n = 64, .n_used = 6, .n_ff = 1408, .n_dense = 1, .n_shared = 2},
+     .latent = {.kv_rank = 512, .n_rope = 64, .n_plain = 128, .n_value = 128}},
+    {"mixtral-8x7b", "llama", GATED, 32, 4096, 14336, 32, 8, 32000, 32768, 1e6, 1, 1e-5,
+     .experts = {.n = 8, .n_used = 2, .n_ff = 14336}},
+    /* no maker's: a mixture for small machines, 3.4B of which a token reads 1.1B, and what tests
+     * and first tries use */
+    {"moe-16x", "qwen3moe", GATED | HEAD_NORMS, 24, 2048, 5120, 16, 4, 32000, 32768, 1e6, 1, 1e-6,
+     .head_dim = 128, .experts = {.n = 16, .n_used = 4, .n_ff = 1280}},
     {"tiny", "llama", GATED, 2, 256, 512, 4, 2, 512, 2048, 1e4, 1, 1e-5},
+    {"tiny-moe", "qwen3moe", GATED | HEAD_NORMS, 2, 256, 512, 4, 2, 512, 2048, 1e4, 1, 1e-6,
+     .head_dim = 32, .experts = {.n = 16, .n_used = 4, .n_ff = 256}},
+    {"tiny-gpt-oss", "gpt-oss", GATED | BIAS | SINKS, 2, 256, 512, 4, 2, 512, 2048, 1e4, 32, 1e-5,
+     .head_dim = 64, .window = 32, .yarn_context = 64, .ffn_norm = "post_attention_norm",
+     .experts = {.n = 8, .n_used = 2, .n_ff = 256}},
+    {"tiny-mla", "deepseek2", GATED, 2, 256, 512, 4, 1, 512, 2048, 1e4, 4, 1e-6,
+     .yarn_context = 512, .yarn_multiplier = 0.0707,
+     .experts = {.n = 8, .n_used = 2, .n_ff = 256, .n_dense = 1, .n_shared = 1},
+     .latent = {.kv_rank = 64, .n_rope = 32, .n_plain = 32, .n_value = 32}},
 };
 #define N_SHAPES (sizeof shapes / sizeof *shapes)
 
@@ -63,7 +89,7 @@ enum status synthetic_parse(const char *text, struct synthetic *out, struct erro
 {
     const char *colon = strrchr(text, ':');
     size_t len = colon ? (size_t)(colon - text) : strlen(text);
-    char known[512];
+    char known[640];
     size_t at = 0;
     *out =
         (struct synthetic){find_shape(text, len), colon ? synthetic_form_named(colon + 1) : NULL};

@@ -9,17 +9,40 @@
 enum { SYNTHETIC_LABEL_SIZE = 64 };
 
 enum synthetic_part {
-    SYNTHETIC_QKV_BIAS = 1, /* queries, keys and values have biases */
-    SYNTHETIC_ALL_BIAS = 2, /* so do all other matrices but the output, and the norms */
-    SYNTHETIC_GATED = 4,    /* the feed-forward layer has a gate */
-    SYNTHETIC_TIED = 8,     /* the table of tokens is the output too */
+    SYNTHETIC_QKV_BIAS = 1,    /* queries, keys and values have biases */
+    SYNTHETIC_ALL_BIAS = 2,    /* so do all other matrices but the output */
+    SYNTHETIC_LAYER_NORM = 4,  /* norms are layer norms with biases, not RMS norms */
+    SYNTHETIC_GATED = 8,       /* the feed-forward layer has a gate */
+    SYNTHETIC_TIED = 16,       /* the table of tokens is the output too */
+    SYNTHETIC_HEAD_NORMS = 32, /* each query and key head has a norm */
+    SYNTHETIC_SINKS = 64,      /* each head has a learned sink */
+};
+
+/* Experts in place of the feed-forward layer; their router is F32, as in files by llama.cpp. */
+struct synthetic_experts {
+    uint32_t n, n_used, n_ff;
+    uint32_t n_dense;  /* first layers with a plain feed-forward layer instead */
+    uint32_t n_shared; /* experts that all rows go through beside the chosen ones */
+};
+
+/* Multi-head latent attention, with keys and values absorbed into queries and outputs. */
+struct synthetic_latent {
+    uint32_t kv_rank, n_rope, n_plain, n_value;
 };
 
 struct synthetic_shape {
     const char *name, *arch;
     unsigned parts;
     uint32_t n_layer, n_embd, n_ff, n_head, n_head_kv, n_vocab, n_ctx;
-    double rope_base, rope_scale, eps; /* rope_scale: linear; 1 = none */
+    double rope_base, rope_scale, eps; /* rope_scale: linear or YaRN; 1 = none */
+    /* zero where a model has none */
+    uint32_t head_dim;      /* n_embd / n_head */
+    uint32_t window;        /* every second layer looks back over so many positions only */
+    uint32_t yarn_context;  /* positions that were trained before rope_scale, by YaRN, came */
+    double yarn_multiplier; /* of YaRN's logarithm */
+    const char *ffn_norm;   /* name of the norm before the feed-forward layer */
+    struct synthetic_experts experts;
+    struct synthetic_latent latent;
 };
 
 /* The file's `general.name`; returns dst. */

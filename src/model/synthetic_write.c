@@ -15,13 +15,14 @@
 
 enum fill { FILL_RANDOM, FILL_ONE, FILL_ZERO };
 
-enum { CHUNK_BYTES = 1 << 20, MAX_TENSORS_PER_LAYER = 18, MAX_OTHER_TENSORS = 4 };
+enum { CHUNK_BYTES = 1 << 20, MAX_TENSORS_PER_LAYER = 24, MAX_OTHER_TENSORS = 4 };
 
 struct item {
     enum fill fill;
     const struct synthetic_form *form;
     double deviation;
-    uint64_t n_cols, n_rows;
+    uint64_t n_cols, n_rows; /* n_rows: of all parts */
+    uint64_t n_parts;        /* matrices in one tensor; 0 = 1 */
     uint64_t row_bytes;
     uint64_t rows_per_chunk;
     uint64_t first_chunk; /* of all tensors' */
@@ -44,8 +45,9 @@ struct job {
 static void add_item(struct job *j, const char *name, struct item item)
 {
     const struct quant_traits *q = quant_find(item.form->type);
-    uint64_t ne[2] = {item.n_cols, item.n_rows};
-    gguf_writer_tensor(j->w, name, q->id, item.n_rows > 1 ? 2 : 1, ne);
+    uint64_t parts = item.n_parts ? item.n_parts : 1;
+    uint64_t ne[3] = {item.n_cols, item.n_rows / parts, item.n_parts};
+    gguf_writer_tensor(j->w, name, q->id, item.n_parts ? 3 : item.n_rows > 1 ? 2 : 1, ne);
     item.row_bytes = item.n_cols / q->block_elems * q->block_bytes;
     item.rows_per_chunk = item.row_bytes < CHUNK_BYTES ? CHUNK_BYTES / item.row_bytes : 1;
     item.first_chunk = j->n_chunks;
@@ -53,60 +55,151 @@ static void add_item(struct job *j, const char *name, struct item item)
     j->items[j->n_items++] = item;
 }
 
-static void add_vector(struct job *j, const char *name, enum fill fill, uint32_t n)
+static void add_plain(struct job *j, const char *name, enum fill fill, uint32_t n, uint32_t rows)
 {
-    add_item(j, name, (struct item){fill, synthetic_form_find(QUANT_F32), 0, n, 1, 0, 0, 0});
+    add_item(
+        j, name,
+        (struct item){
+            .fill = fill, .form = synthetic_form_find(QUANT_F32), .n_cols = n, .n_rows = rows});
 }
 
-/* "blk.7.ffn_up.weight", and its bias. */
-static void add_layer_matrix(struct job *j, uint32_t layer, const char *part, uint32_t n_cols,
-                             uint32_t n_rows, unsigned bias)
+/* "blk.7.ffn_norm.weight"; returns dst. */
+static const char *layer_name(char dst[64], uint32_t layer, const char *part, const char *kind)
+{
+    snprintf(dst, 64, "blk.%u.%s.%s", layer, part, kind);
+    return dst;
+}
+
+/* n_parts matrices of n_cols by n_rows in one tensor, or a single one where n_parts is 0; `bias`:
+ * with which of the model's parts they have biases. */
+static void add_matrices(struct job *j, uint32_t layer, const char *part, uint32_t n_cols,
+                         uint32_t n_rows, uint32_t n_parts, unsigned bias)
 {
     char name[64];
-    snprintf(name, sizeof name, "blk.%u.%s.weight", layer, part);
-    add_item(j, name,
-             (struct item){FILL_RANDOM, synthetic_form_for(j->s->form, n_cols), 1 / sqrt(n_cols),
-                           n_cols, n_rows, 0, 0, 0});
-    snprintf(name, sizeof name, "blk.%u.%s.bias", layer, part);
-    if (j->s->shape->parts & bias) add_vector(j, name, FILL_ZERO, n_rows);
+    uint32_t n = n_parts ? n_parts : 1;
+    add_item(j, layer_name(name, layer, part, "weight"),
+             (struct item){.fill = FILL_RANDOM,
+                           .form = synthetic_form_for(j->s->form, n_cols),
+                           .deviation = 1 / sqrt(n_cols),
+                           .n_cols = n_cols,
+                           .n_rows = (uint64_t)n_rows * n,
+                           .n_parts = n_parts});
+    if (j->s->shape->parts & bias)
+        add_plain(j, layer_name(name, layer, part, "bias"), FILL_ZERO, n_rows, n);
+}
+
+static void add_matrix(struct job *j, uint32_t layer, const char *part, uint32_t n_cols,
+                       uint32_t n_rows, unsigned bias)
+{
+    add_matrices(j, layer, part, n_cols, n_rows, 0, bias);
 }
 
 /* A norm's weight, and its bias where it is a layer norm. */
-static void add_norm(struct job *j, const char *prefix)
+static void add_norm(struct job *j, const char *prefix, uint32_t n)
 {
-    char name[64];
+    char name[80];
     snprintf(name, sizeof name, "%s.weight", prefix);
-    add_vector(j, name, FILL_ONE, j->s->shape->n_embd);
+    add_plain(j, name, FILL_ONE, n, 1);
     snprintf(name, sizeof name, "%s.bias", prefix);
-    if (j->s->shape->parts & SYNTHETIC_ALL_BIAS)
-        add_vector(j, name, FILL_ZERO, j->s->shape->n_embd);
+    if (j->s->shape->parts & SYNTHETIC_LAYER_NORM) add_plain(j, name, FILL_ZERO, n, 1);
+}
+
+static void add_layer_norm(struct job *j, uint32_t layer, const char *part, uint32_t n)
+{
+    char prefix[64];
+    snprintf(prefix, sizeof prefix, "blk.%u.%s", layer, part);
+    add_norm(j, prefix, n);
+}
+
+static uint32_t head_dim(const struct synthetic_shape *m)
+{
+    return m->head_dim ? m->head_dim : m->n_embd / m->n_head;
+}
+
+static void add_attention(struct job *j, uint32_t layer)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    uint32_t hd = head_dim(m), n_q = hd * m->n_head, n_kv = hd * m->n_head_kv;
+    char name[64];
+    add_matrix(j, layer, "attn_q", m->n_embd, n_q, SYNTHETIC_QKV_BIAS);
+    add_matrix(j, layer, "attn_k", m->n_embd, n_kv, SYNTHETIC_QKV_BIAS);
+    add_matrix(j, layer, "attn_v", m->n_embd, n_kv, SYNTHETIC_QKV_BIAS);
+    if (m->parts & SYNTHETIC_HEAD_NORMS) {
+        add_layer_norm(j, layer, "attn_q_norm", hd);
+        add_layer_norm(j, layer, "attn_k_norm", hd);
+    }
+    if (m->parts & SYNTHETIC_SINKS)
+        add_plain(j, layer_name(name, layer, "attn_sinks", "weight"), FILL_ZERO, m->n_head, 1);
+    add_matrix(j, layer, "attn_output", n_q, m->n_embd, SYNTHETIC_ALL_BIAS);
+}
+
+static void add_latent_attention(struct job *j, uint32_t layer)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    const struct synthetic_latent *a = &m->latent;
+    add_matrix(j, layer, "attn_q", m->n_embd, m->n_head * (a->n_plain + a->n_rope), 0);
+    add_matrix(j, layer, "attn_kv_a_mqa", m->n_embd, a->kv_rank + a->n_rope, 0);
+    add_layer_norm(j, layer, "attn_kv_a_norm", a->kv_rank);
+    add_matrices(j, layer, "attn_k_b", a->n_plain, a->kv_rank, m->n_head, 0);
+    add_matrices(j, layer, "attn_v_b", a->kv_rank, a->n_value, m->n_head, 0);
+    add_matrix(j, layer, "attn_output", m->n_head * a->n_value, m->n_embd, 0);
+}
+
+/* A feed-forward layer, its names ending with `suffix`. */
+static void add_ffn(struct job *j, uint32_t layer, const char *suffix, uint32_t n_ff,
+                    uint32_t n_parts)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    const char *part[] = {"ffn_gate", "ffn_up", "ffn_down"};
+    char name[32];
+    for (int i = m->parts & SYNTHETIC_GATED ? 0 : 1; i < 3; i++) {
+        snprintf(name, sizeof name, "%s%s", part[i], suffix);
+        add_matrices(j, layer, name, i < 2 ? m->n_embd : n_ff, i < 2 ? n_ff : m->n_embd, n_parts,
+                     SYNTHETIC_ALL_BIAS);
+    }
+}
+
+static void add_experts(struct job *j, uint32_t layer)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    const struct synthetic_experts *e = &m->experts;
+    char name[64];
+    add_item(j, layer_name(name, layer, "ffn_gate_inp", "weight"),
+             (struct item){.fill = FILL_RANDOM,
+                           .form = synthetic_form_find(QUANT_F32),
+                           .deviation = 1 / sqrt(m->n_embd),
+                           .n_cols = m->n_embd,
+                           .n_rows = e->n});
+    if (m->parts & SYNTHETIC_ALL_BIAS)
+        add_plain(j, layer_name(name, layer, "ffn_gate_inp", "bias"), FILL_ZERO, e->n, 1);
+    add_ffn(j, layer, "_exps", e->n_ff, e->n);
+    if (e->n_shared) add_ffn(j, layer, "_shexp", e->n_shared * e->n_ff, 0);
 }
 
 static void add_layer(struct job *j, uint32_t layer)
 {
     const struct synthetic_shape *m = j->s->shape;
-    uint32_t n_kv = m->n_embd / m->n_head * m->n_head_kv;
-    char prefix[64];
-    snprintf(prefix, sizeof prefix, "blk.%u.attn_norm", layer);
-    add_norm(j, prefix);
-    add_layer_matrix(j, layer, "attn_q", m->n_embd, m->n_embd, SYNTHETIC_QKV_BIAS);
-    add_layer_matrix(j, layer, "attn_k", m->n_embd, n_kv, SYNTHETIC_QKV_BIAS);
-    add_layer_matrix(j, layer, "attn_v", m->n_embd, n_kv, SYNTHETIC_QKV_BIAS);
-    add_layer_matrix(j, layer, "attn_output", m->n_embd, m->n_embd, SYNTHETIC_ALL_BIAS);
-    snprintf(prefix, sizeof prefix, "blk.%u.ffn_norm", layer);
-    add_norm(j, prefix);
-    if (m->parts & SYNTHETIC_GATED)
-        add_layer_matrix(j, layer, "ffn_gate", m->n_embd, m->n_ff, SYNTHETIC_ALL_BIAS);
-    add_layer_matrix(j, layer, "ffn_up", m->n_embd, m->n_ff, SYNTHETIC_ALL_BIAS);
-    add_layer_matrix(j, layer, "ffn_down", m->n_ff, m->n_embd, SYNTHETIC_ALL_BIAS);
+    add_layer_norm(j, layer, "attn_norm", m->n_embd);
+    if (m->latent.kv_rank)
+        add_latent_attention(j, layer);
+    else
+        add_attention(j, layer);
+    add_layer_norm(j, layer, m->ffn_norm ? m->ffn_norm : "ffn_norm", m->n_embd);
+    if (layer < m->experts.n_dense || !m->experts.n)
+        add_ffn(j, layer, "", m->n_ff, 0);
+    else
+        add_experts(j, layer);
 }
 
 static void add_table(struct job *j, const char *name, const struct synthetic_form *form)
 {
     const struct synthetic_shape *m = j->s->shape;
     add_item(j, name,
-             (struct item){FILL_RANDOM, synthetic_form_for(form, m->n_embd), 0.02, m->n_embd,
-                           m->n_vocab, 0, 0, 0});
+             (struct item){.fill = FILL_RANDOM,
+                           .form = synthetic_form_for(form, m->n_embd),
+                           .deviation = 0.02,
+                           .n_cols = m->n_embd,
+                           .n_rows = m->n_vocab});
 }
 
 static void add_tensors(struct job *j)
@@ -116,7 +209,7 @@ static void add_tensors(struct job *j)
     bool tied = m->parts & SYNTHETIC_TIED;
     add_table(j, "token_embd.weight", tied ? output : j->s->form);
     for (uint32_t i = 0; i < m->n_layer; i++) add_layer(j, i);
-    add_norm(j, "output_norm");
+    add_norm(j, "output_norm", m->n_embd);
     if (!tied) add_table(j, "output.weight", output);
 }
 
@@ -138,10 +231,64 @@ static void add_f32(struct job *j, const char *key, double value)
     gguf_writer_f64(j->w, arch_key(j, key, full), GGUF_F32, value);
 }
 
+static void add_expert_keys(struct job *j)
+{
+    const struct synthetic_experts *e = &j->s->shape->experts;
+    char full[64];
+    if (!e->n) return;
+    add_u32(j, "expert_count", e->n);
+    add_u32(j, "expert_used_count", e->n_used);
+    add_u32(j, "expert_feed_forward_length", e->n_ff);
+    if (!j->s->shape->latent.kv_rank) return;
+    /* DeepSeek's */
+    add_u32(j, "leading_dense_block_count", e->n_dense);
+    add_u32(j, "expert_shared_count", e->n_shared);
+    add_u32(j, "expert_gating_func", 1); /* softmax */
+    add_f32(j, "expert_weights_scale", 1);
+    gguf_writer_bool(j->w, arch_key(j, "expert_weights_norm", full), false);
+}
+
+static void add_attention_keys(struct job *j)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    const struct synthetic_latent *a = &m->latent;
+    add_u32(j, "attention.head_count", m->n_head);
+    add_u32(j, "attention.head_count_kv", m->n_head_kv);
+    if (a->kv_rank) {
+        add_u32(j, "attention.kv_lora_rank", a->kv_rank);
+        add_u32(j, "attention.key_length", a->kv_rank + a->n_rope);
+        add_u32(j, "attention.value_length", a->kv_rank);
+        add_u32(j, "attention.key_length_mla", a->n_plain + a->n_rope);
+        add_u32(j, "attention.value_length_mla", a->n_value);
+    } else if (m->head_dim) {
+        add_u32(j, "attention.key_length", m->head_dim);
+        add_u32(j, "attention.value_length", m->head_dim);
+    }
+    if (m->window) add_u32(j, "attention.sliding_window", m->window);
+    add_f32(j,
+            m->parts & SYNTHETIC_LAYER_NORM ? "attention.layer_norm_epsilon"
+                                            : "attention.layer_norm_rms_epsilon",
+            m->eps);
+}
+
+static void add_rope_keys(struct job *j)
+{
+    const struct synthetic_shape *m = j->s->shape;
+    char full[64];
+    add_u32(j, "rope.dimension_count", m->latent.kv_rank ? m->latent.n_rope : head_dim(m));
+    add_f32(j, "rope.freq_base", m->rope_base);
+    if (m->rope_scale == 1) return;
+    gguf_writer_str(j->w, arch_key(j, "rope.scaling.type", full),
+                    m->yarn_context ? "yarn" : "linear");
+    add_f32(j, "rope.scaling.factor", m->rope_scale);
+    if (m->yarn_context) add_u32(j, "rope.scaling.original_context_length", m->yarn_context);
+    if (m->yarn_multiplier > 0) add_f32(j, "rope.scaling.yarn_log_multiplier", m->yarn_multiplier);
+}
+
 static void add_keys(struct job *j)
 {
     const struct synthetic_shape *m = j->s->shape;
-    char name[SYNTHETIC_LABEL_SIZE], full[64];
+    char name[SYNTHETIC_LABEL_SIZE];
     gguf_writer_str(j->w, "general.architecture", m->arch);
     gguf_writer_str(j->w, "general.name", synthetic_label(j->s, name));
     gguf_writer_u64(j->w, "general.file_type", GGUF_U32, j->s->form->file_type);
@@ -150,19 +297,10 @@ static void add_keys(struct job *j)
     add_u32(j, "context_length", m->n_ctx);
     add_u32(j, "embedding_length", m->n_embd);
     add_u32(j, "feed_forward_length", m->n_ff);
-    add_u32(j, "attention.head_count", m->n_head);
-    add_u32(j, "attention.head_count_kv", m->n_head_kv);
-    add_f32(j,
-            m->parts & SYNTHETIC_ALL_BIAS ? "attention.layer_norm_epsilon"
-                                          : "attention.layer_norm_rms_epsilon",
-            m->eps);
+    add_attention_keys(j);
     add_u32(j, "vocab_size", m->n_vocab);
-    add_u32(j, "rope.dimension_count", m->n_embd / m->n_head);
-    add_f32(j, "rope.freq_base", m->rope_base);
-    if (m->rope_scale != 1) {
-        gguf_writer_str(j->w, arch_key(j, "rope.scaling.type", full), "linear");
-        add_f32(j, "rope.scaling.factor", m->rope_scale);
-    }
+    add_rope_keys(j);
+    add_expert_keys(j);
 }
 
 /* A SentencePiece vocabulary: three control tokens, the 256 bytes, and words without a meaning. */

@@ -79,9 +79,11 @@ static const struct chat_tag *find_tag(const struct chat_parser *p, size_t *wher
     return found;
 }
 
-/* What was taken for a call is none: the tag and all behind it is text. */
-static enum status no_call(struct chat_parser *p, size_t n)
+/* What was taken for a call is none. Its tag, or its first byte, is text; what stands behind that is
+ * looked at anew, so that the result does not depend on how much of it has come. */
+static enum status no_call(struct chat_parser *p)
 {
+    size_t n = p->opened ? p->opened : 1;
     p->mode = CHAT_IN_TEXT;
     p->at_start = false;
     p->opened = 0;
@@ -131,10 +133,13 @@ static bool step_text(struct chat_parser *p, enum status *st)
             p->opened = 0;
             return true;
         }
+        if (where) { /* the answer goes on, and other tags count */
+            p->mode = CHAT_IN_TEXT;
+            return true;
+        }
     }
     *st = plain(p, where);
     if (*st != OK || !t) return false;
-    if (p->mode == CHAT_IN_TEXT && !(t->modes & CHAT_TEXT_BIT)) return true; /* looked for in between only */
     *st = take_tag(p, t);
     return *st == OK;
 }
@@ -177,7 +182,7 @@ static bool step_call(struct chat_parser *p, enum status *st)
         return false;
     }
     if (r != CHAT_JSON_DONE || (p->bare && !head.has_arguments)) {
-        *st = no_call(p, r == CHAT_JSON_BAD && !p->bare && i < n ? i : n);
+        *st = no_call(p);
         return *st == OK;
     }
     /* The name is raw JSON text: names have no escapes worth the trouble. */
@@ -202,13 +207,13 @@ static bool step_head(struct chat_parser *p, enum status *st)
     const char *s = rest(p, &n), *brace = n > p->opened ? memchr(s + p->opened, '{', n - p->opened) : NULL;
     if (!brace) {
         if (n - p->opened <= MAX_NAME_HEAD && !p->ended) return false;
-        *st = no_call(p, n);
+        *st = no_call(p);
         return *st == OK;
     }
     struct text_str head = {s + p->opened, (size_t)(brace - s) - p->opened};
     struct text_str name = p->syntax->name_in ? p->syntax->name_in(head) : chat_trim(head);
     if (name.len == 0 || head.len > MAX_NAME_HEAD) {
-        *st = no_call(p, (size_t)(brace - s) + 1);
+        *st = no_call(p);
         return *st == OK;
     }
     *st = begin_call(p, name.data, name.len, (size_t)(brace - s));
@@ -225,8 +230,9 @@ static bool step_header(struct chat_parser *p, enum status *st)
     const char *s = rest(p, &n), *end = n ? memmem(s, n, p->syntax->header_end, strlen(p->syntax->header_end)) : NULL;
     if (!end) {
         if (n <= MAX_NAME_HEAD && !p->ended) return false;
-        *st = no_call(p, n);
-        return *st == OK;
+        p->mode = CHAT_IN_TEXT;
+        p->at_start = false;
+        return true;
     }
     struct text_str h = {s, (size_t)(end - s)}, name = {0};
     size_t raw = h.len + strlen(p->syntax->header_end);
@@ -280,7 +286,7 @@ static bool step_xml(struct chat_parser *p, enum status *st)
         const char *gt = memchr(s + p->opened, '>', n - p->opened);
         if (!gt) {
             if (n - p->opened <= MAX_NAME_HEAD && !p->ended) return false;
-            *st = no_call(p, n);
+            *st = no_call(p);
             return *st == OK;
         }
         struct text_str name = chat_trim((struct text_str){s + p->opened, (size_t)(gt - s) - p->opened});
@@ -380,7 +386,7 @@ enum status chat_parser_end(struct chat_parser *p)
         p->mode = CHAT_BETWEEN;
         return p->on_event(p->ctx, &e);
     }
-    if (n) st = no_call(p, n);
+    if (n) st = plain(p, n);
     p->held.len = p->at = 0;
     return st;
 }

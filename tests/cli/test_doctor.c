@@ -57,7 +57,7 @@ static void commands(void **state)
     assert_string_equal(doctor_command(&m, true, text, sizeof text), "hearth pull a:1");
     m.installed = true;
     assert_non_null(strstr(doctor_command(&m, true, text, sizeof text), "hearth complete"));
-    assert_non_null(strstr(doctor_command(&m, false, text, sizeof text), "-m a:1"));
+    assert_non_null(strstr(doctor_command(&m, false, text, sizeof text), "hearth run a:1"));
 }
 
 /* A machine that reads 1 GB and multiplies 100 Gop a second. */

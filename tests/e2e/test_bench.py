@@ -80,6 +80,19 @@ def test_steps_and_context(hearth):
     assert p.returncode == 0 and "1.00 x" in p.stdout and "prefill" not in p.stdout
 
 
+def test_clients_at_once(hearth):
+    p = hearth("bench", "--synthetic", "tiny:q4_0", "-p", 96, "-n", 8, "-r", 1,
+               "--parallel", "1,5", "--json")
+    assert p.returncode == 0, p.stderr
+    one, five = json.loads(p.stdout)["parallel"]
+    assert (one["clients"], one["requests"]) == (1, 4)
+    assert (five["clients"], five["requests"]) == (5, 10)
+    assert five["tokens_per_second"] == pytest.approx(10 * 8 / five["seconds"])
+    assert 0 < five["first_token_ms"] <= five["first_token_p95_ms"] < 1e3 * five["seconds"]
+    p = hearth("bench", "--synthetic", "tiny:q4_0", "-p", 16, "-n", 2, "-r", 1, "--parallel", "2")
+    assert p.returncode == 0 and "clients" in p.stdout
+
+
 def test_the_machine_is_described(hearth):
     p = hearth("bench", "--synthetic", "tiny:f16", "-p", 8, "-n", 2, "-r", 1, "--json",
                env={"HEARTH_CPU": "scalar"})
@@ -99,6 +112,8 @@ def test_the_machine_is_described(hearth):
     (["--synthetic", "tiny:q4_0", "--rows", "1,,2"], ["--rows"]),
     (["--synthetic", "tiny:q4_0", "--rows", "0"], ["--rows"]),
     (["--synthetic", "tiny:q4_0", "--rows", "513"], ["--rows"]),
+    (["--synthetic", "tiny:q4_0", "--parallel", "8,x"], ["--parallel"]),
+    (["--synthetic", "tiny:q4_0", "--parallel", "2", "-n", "0"], ["--parallel"]),
     (["--synthetic", "tiny:q4_0", "-d", "2000"], ["2048"]),
     (["--synthetic", "codellama-34b:f32"], ["memory", "smaller"]),
 ])

@@ -9,8 +9,9 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "pull", "import", "list", "show", "quantize", "rm", "doctor", "bench",
-            "score", "perplexity", "imatrix", "tokenize", "detokenize", "help", "completion"]
+COMMANDS = ["complete", "generate", "run", "embed", "rerank", "pull", "import", "list", "show", "quantize",
+            "rm", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
+            "completion"]
 
 
 def test_help_names_every_command(hearth):
@@ -70,7 +71,7 @@ def test_version(hearth):
     (["plul"], "no command 'plul'; did you mean 'pull'?"),
     (["comp"], "did you mean 'complete'?"),
     (["xyzzy"], "no command 'xyzzy'"),
-    (["run", "qwen2.5-coder"], "'generate PROMPT'"),
+    (["chat", "qwen2.5-coder"], "did you mean 'run'?"),
     (["ls"], "no command 'ls'; did you mean 'list'?"),
     (["help", "remove"], "did you mean 'rm'?"),
     (["help", "xyzzy"], "no command 'xyzzy'"),

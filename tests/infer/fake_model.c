@@ -46,12 +46,17 @@ struct model *fake_model_create(const struct fake_options *opt)
 
 void fake_model_set_fail(struct model *m, size_t fail_call)
 {
-    m->opt.fail_call = fail_call;
+    __atomic_store_n(&m->opt.fail_call, fail_call, __ATOMIC_RELAXED);
 }
 
 struct fake_seen fake_model_seen(const struct model *m)
 {
     return m->seen;
+}
+
+size_t fake_model_calls(const struct model *m)
+{
+    return __atomic_load_n(&m->seen.calls, __ATOMIC_RELAXED);
 }
 
 void fake_model_reset_seen(struct model *m)
@@ -341,8 +346,9 @@ static enum status run(struct forward *f, const struct forward_row *rows, size_t
                        float *logits, const volatile int *cancel, struct error *err)
 {
     struct model *m = f->m;
-    m->seen.calls++;
-    if (m->seen.calls == m->opt.fail_call) return error_set(err, ERR_NOMEM, "made to fail");
+    size_t call = __atomic_add_fetch(&m->seen.calls, 1, __ATOMIC_RELAXED);
+    if (call == __atomic_load_n(&m->opt.fail_call, __ATOMIC_RELAXED))
+        return error_set(err, ERR_NOMEM, "made to fail");
     enum status st = check_rows(f, rows, n_rows, err);
     if (st == OK) st = reserve_all(rows, n_rows, err);
     if (st != OK) return st;
@@ -375,4 +381,12 @@ enum status forward_run(struct forward *f, const struct forward_row *rows, size_
     enum status st = run(f, rows, n_rows, logits, cancel, err);
     __atomic_store_n(&f->m->busy, 0, __ATOMIC_RELEASE);
     return st;
+}
+
+/* Nobody asks a made-up model for hidden states. */
+enum status forward_hidden(struct forward *f, const struct forward_row *rows, size_t n_rows,
+                           float *hidden, const volatile int *cancel, struct error *err)
+{
+    (void)f, (void)rows, (void)n_rows, (void)hidden, (void)cancel;
+    return error_set(err, ERR_UNSUPPORTED, "no hidden states");
 }

@@ -29,7 +29,8 @@ struct fake_seen {
 
 struct model *fake_model_create(const struct fake_options *opt);
 void fake_model_set_fail(struct model *m, size_t fail_call);
-struct fake_seen fake_model_seen(const struct model *m);
+struct fake_seen fake_model_seen(const struct model *m); /* while no pass runs */
+size_t fake_model_calls(const struct model *m);          /* at any time */
 void fake_model_reset_seen(struct model *m);
 
 #endif

@@ -181,11 +181,11 @@ static void what_was_prepared_before_a_cancel_stays(void **state)
 {
     (void)state;
     struct world w;
-    open_world(&w, (struct fake_options){.row_us = 100});
+    open_world(&w, (struct fake_options){.row_us = 1000});
     int32_t t[400];
     fill(t, 400, 5);
     size_t ready;
-    assert_int_equal(session_prepare(w.s, t, 400, 20, NULL, &ready, NULL), OK);
+    assert_int_equal(session_prepare(w.s, t, 400, 200, NULL, &ready, NULL), OK);
     assert_true(ready > 0 && ready < 400);
     size_t first = ready;
     const volatile int cancel = 1;

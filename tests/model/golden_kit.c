@@ -83,19 +83,38 @@ void golden_feed(struct forward *f, struct kv_seq *s, const int32_t *ids, size_t
     golden_assert_ok(forward_run(f, rows, n, logits, NULL, &err), &err);
 }
 
+/* An encoder's text comes whole; `beside` of its tokens are another text in front of it. */
+static void feed_encoder(struct forward *f, struct kv_pool *pool, struct kv_seq *s,
+                         const int32_t *ids, size_t n, size_t beside, float *hidden)
+{
+    struct forward_row rows[256];
+    struct error err = {0};
+    struct kv_seq *other;
+    assert_true(n + beside <= 256 && beside <= n);
+    golden_assert_ok(kv_seq_create(pool, &other, &err), &err);
+    for (size_t i = 0; i < beside; i++) rows[i] = (struct forward_row){.seq = other, .token = ids[i]};
+    for (size_t i = 0; i < n; i++)
+        rows[beside + i] = (struct forward_row){.seq = s, .token = ids[i], .logits = true};
+    golden_assert_ok(forward_hidden(f, rows, beside + n, hidden, NULL, &err), &err);
+    kv_seq_destroy(other);
+}
+
 float *golden_run(const struct model *m, int n_threads, size_t chunk, const int32_t *ids, size_t n)
 {
     struct error err = {0};
     struct kv_pool *pool;
     struct kv_seq *seq;
     struct forward *f;
-    size_t n_vocab = model_info(m)->n_vocab;
+    bool encoder = model_info(m)->encoder;
+    size_t n_vocab = encoder ? model_info(m)->n_embd : model_info(m)->n_vocab;
+    size_t beside = encoder && chunk < n ? chunk : 0;
     float *out = malloc(n * n_vocab * sizeof *out);
     assert_non_null(out);
-    golden_assert_ok(kv_pool_create(m, n, &pool, &err), &err);
+    golden_assert_ok(kv_pool_create(m, encoder ? 2 * n : n, &pool, &err), &err);
     golden_assert_ok(kv_seq_create(pool, &seq, &err), &err);
-    golden_assert_ok(forward_create(m, n_threads, chunk, &f, &err), &err);
-    for (size_t at = 0; at < n; at += chunk) {
+    golden_assert_ok(forward_create(m, n_threads, encoder ? n + beside : chunk, &f, &err), &err);
+    if (encoder) feed_encoder(f, pool, seq, ids, n, beside, out);
+    for (size_t at = 0; at < n && !encoder; at += chunk) {
         size_t k = n - at < chunk ? n - at : chunk;
         golden_feed(f, seq, ids + at, k, out + at * n_vocab);
     }
@@ -136,7 +155,8 @@ float *golden_run_table(const char *name, const struct golden *g, const char *ta
 {
     const size_t chunks[] = {(size_t)g->n_ids, 1, 7};
     struct loaded l = golden_open(name, table, NULL);
-    assert_int_equal(model_info(l.m)->n_vocab, g->n_vocab);
+    assert_int_equal(model_info(l.m)->encoder ? model_info(l.m)->n_embd : model_info(l.m)->n_vocab,
+                     g->n_vocab);
     for (int threads = 1; threads <= 3; threads++) {
         for (size_t c = 0; c < 3; c++) {
             char what[128];

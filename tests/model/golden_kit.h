@@ -34,7 +34,8 @@ struct loaded golden_open(const char *name, const char *table, const char *kv_ty
 void golden_close(struct loaded *l);
 /* Appends n <= 256 tokens; logits of all of them, or NULL. */
 void golden_feed(struct forward *f, struct kv_seq *s, const int32_t *ids, size_t n, float *logits);
-/* Logits of all positions of a new sequence, fed `chunk` tokens at a time. The caller frees. */
+/* Logits of all positions of a new sequence, fed `chunk` tokens at a time; an encoder's hidden states, with
+ * another text of so many tokens in the batch where that is less than n. The caller frees. */
 float *golden_run(const struct model *m, int n_threads, size_t chunk, const int32_t *ids, size_t n);
 /* Fails where a and b differ in a bit, saying where first. */
 void golden_assert_same(const float *a, const float *b, size_t n_rows, size_t n_vocab,

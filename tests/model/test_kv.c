@@ -296,7 +296,8 @@ static void test_limits(void **state)
     assert_null(p);
     assert_int_equal(kv_pool_create(&small, SIZE_MAX, &p, &err), ERR_LIMIT);
     assert_int_equal(kv_pool_create(&small, (size_t)1 << 36, &p, &err), ERR_LIMIT);
-    const struct model huge = {.info = {.n_layer = 1024, .n_head_kv = 1024, .head_dim = 512, .v_dim = 512}};
+    const struct model huge = {
+        .info = {.n_layer = 1024, .n_head_kv = 1024, .head_dim = 512, .v_dim = 512}};
     assert_int_equal(kv_pool_create(&huge, (size_t)1 << 28, &p, &err), ERR_NOMEM);
     assert_null(p);
 
@@ -316,12 +317,58 @@ static void test_limits(void **state)
     kv_pool_destroy(NULL);
 }
 
+/* Pages outlive the sequence that wrote them, are given to others, and are never written to then.
+ */
+static void test_held_pages(void **state)
+{
+    (void)state;
+    enum { N = 2 * KERN_KV_PAGE };
+    struct error err;
+    struct kv_pool *p;
+    struct kv_seq *a, *b;
+    assert_int_equal(kv_pool_create(&small, 6 * KERN_KV_PAGE, &p, &err), OK);
+    assert_int_equal(kv_seq_create(p, &a, &err), OK);
+    assert_int_equal(kv_seq_reserve(a, N + 3, &err), OK);
+    for (size_t i = 0; i < N + 3; i++) *slot(a, i) = 100 + (uint32_t)i;
+    kv_seq_advance(a, N + 3);
+    uint32_t page[2] = {kv_seq_page(a, 0), kv_seq_page(a, 1)};
+    for (int i = 0; i < 2; i++) kv_page_ref(p, page[i]);
+    assert_int_equal(kv_page_refs(p, page[0]), 2);
+    kv_seq_destroy(a);
+    assert_int_equal(kv_page_refs(p, page[0]), 1);
+    assert_int_equal(kv_pool_pages_free(p), 4);
+
+    assert_int_equal(kv_seq_create(p, &b, &err), OK);
+    assert_int_equal(kv_seq_reserve(b, 1, &err), OK); /* what is only reserved makes room */
+    for (int i = 0; i < 2; i++) assert_int_equal(kv_seq_append_page(b, page[i], &err), OK);
+    assert_int_equal(kv_seq_len(b), N);
+    for (size_t i = 0; i < N; i++) assert_int_equal(*slot(b, i), 100 + i);
+    assert_int_equal(kv_pool_pages_free(p), 4);
+    kv_seq_truncate(b, N - 1);
+    assert_int_equal(kv_seq_reserve(b, 1, &err), OK); /* copied: the cache's page stays as it is */
+    *slot(b, N - 1) = 7;
+    kv_seq_advance(b, 1);
+    assert_int_equal(kv_pool_pages_free(p), 3);
+    assert_int_not_equal(kv_seq_page(b, 1), page[1]);
+    kv_seq_replace_page(b, 1, page[1]);
+    assert_int_equal(*slot(b, N - 1), 100 + N - 1);
+    assert_int_equal(kv_pool_pages_free(p), 4);
+    kv_seq_destroy(b);
+    for (int i = 0; i < 2; i++) kv_page_unref(p, page[i]);
+    assert_int_equal(kv_pool_pages_free(p), 6);
+    kv_pool_destroy(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layout),    cmocka_unit_test(test_layout_errors),
-        cmocka_unit_test(test_read_back), cmocka_unit_test(test_copy_on_write),
-        cmocka_unit_test(test_limits),    cmocka_unit_test(test_random_operations),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_layout_errors),
+        cmocka_unit_test(test_read_back),
+        cmocka_unit_test(test_copy_on_write),
+        cmocka_unit_test(test_held_pages),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_random_operations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -124,6 +124,7 @@ static void expect_logits(const struct gguf *g)
         low = fminf(low, logits[i]);
         high = fmaxf(high, logits[i]);
     }
+    assert_int_equal(model_info(m)->n_tensors_ignored, 0);
     assert_true(high - low > 0.1f && high < 100 && low > -100);
     forward_destroy(f);
     kv_seq_destroy(seq);
@@ -173,12 +174,66 @@ static void a_file_is_a_model(void **state)
     unlink(path);
 }
 
+/* Experts, latent attention, sinks and windows: the file has all that its architecture takes, and
+ * nothing that it does not. */
+static void a_mixture_is_a_model(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"tiny-moe:q4_0", "tiny-moe:q4_k", "tiny-gpt-oss:mxfp4",
+                                        "tiny-mla:q4_0"};
+    char path[] = "/tmp/test_synthetic_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct synthetic s;
+        struct error err = {0};
+        struct synthetic_options opt = {.n_threads = 2};
+        struct gguf *g;
+        assert_int_equal(synthetic_parse(names[i], &s, &err), OK);
+        if (synthetic_write(&s, path, &opt, &err)) fail_msg("%s", err.msg);
+        if (gguf_open(path, &g, &err)) fail_msg("%s", err.msg);
+        const struct gguf_tensor *up = gguf_tensor_find(g, "blk.1.ffn_up_exps.weight");
+        assert_non_null(up);
+        assert_int_equal(up->ne[2], s.shape->experts.n);
+        assert_int_equal(gguf_tensor_find(g, "blk.1.ffn_gate_inp.weight")->type, QUANT_F32);
+        expect_logits(g);
+        gguf_close(g);
+    }
+    unlink(path);
+}
+
+/* Parameters of the makers' models, as they tell them. */
+static void mixtures_have_their_size(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name;
+        double billions;
+    } known[] = {{"qwen3-coder-30b-a3b", 30.5},
+                 {"gpt-oss-20b", 20.9},
+                 {"deepseek-coder-v2-lite", 15.7},
+                 {"mixtral-8x7b", 46.7}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        struct synthetic s;
+        struct error err = {0};
+        char text[64];
+        uint64_t bytes;
+        snprintf(text, sizeof text, "%s:q8_0", known[i].name);
+        assert_int_equal(synthetic_parse(text, &s, &err), OK);
+        assert_int_equal(synthetic_file_bytes(&s, &bytes, &err), OK);
+        double billions = (double)bytes / 1e9 * 32 / 34; /* 34 bytes each 32 weights */
+        if (fabs(billions / known[i].billions - 1) > 0.01)
+            fail_msg("%s: %.2f billion parameters", known[i].name, billions);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_has_its_size),
-        cmocka_unit_test(names),
-        cmocka_unit_test(a_file_is_a_model),
+        cmocka_unit_test(every_type_has_its_size),  cmocka_unit_test(names),
+        cmocka_unit_test(a_file_is_a_model),        cmocka_unit_test(a_mixture_is_a_model),
+        cmocka_unit_test(mixtures_have_their_size),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,7 +149,9 @@ static void any_text(void **state)
         struct heard whole, bytes;
         listen(chat_syntax_name(s), "", text, len, len ? len : 0, &whole);
         listen(chat_syntax_name(s), "", text, len, 0, &bytes);
-        assert_int_equal(whole.line.len, bytes.line.len);
+        if (whole.line.len != bytes.line.len)
+            fail_msg("%s: %.*s\n  at once %.*s\n  by bytes %.*s", chat_syntax_name(s), (int)len, text,
+                     (int)whole.line.len, whole.line.data, (int)bytes.line.len, bytes.line.data);
         if (whole.line.len) assert_memory_equal(whole.line.data, bytes.line.data, whole.line.len);
         forget(&whole);
         forget(&bytes);

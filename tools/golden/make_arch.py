@@ -15,6 +15,8 @@ dicts:
               the converter leaves out what only published models' fixed values need
     converter optional function(class): changes the converter's class, as for older files' layouts
     pooled    optional: the model is an encoder; see below
+    export    optional function(model, folder): rewrites what transformers saved there, where the converter
+              knows only the published files' own names
     effects   optional dict {label: function(config)}: options that must show. Each changes a copy
               of the configuration; the same weights must then give logits that are at least 2 % of
               the range away, or the fixture would not notice the option missing
@@ -87,6 +89,8 @@ def dummy_vocab(converter):
     """A vocabulary of the right size that no test reads."""
     def set_vocab(self):
         n = self.hparams.get("vocab_size") or self.hparams["text_config"]["vocab_size"]
+        if "type_vocab_size" in self.hparams:
+            self.gguf_writer.add_token_type_count(self.hparams["type_vocab_size"])
         self.gguf_writer.add_tokenizer_model("llama")
         self.gguf_writer.add_token_list([f"<{i}>".encode() for i in range(n)])
         self.gguf_writer.add_token_scores([0.0] * n)
@@ -144,9 +148,12 @@ def make(spec, args):
     logits = forward(spec, model, ids)
     folder = Path(args.keep_hf) / name if args.keep_hf else Path(tempfile.mkdtemp())
     model.save_pretrained(folder)
+    if "export" in spec:
+        spec["export"](model, folder)
     # Some converters count a tokenizer's tokens.
     (folder / "tokenizer.json").write_text(json.dumps(
-        {"model": {"vocab": {f"<{i}>": i for i in range(n_vocab)}}, "added_tokens": []}))
+        {"model": {"type": "WordPiece", "vocab": {f"<{i}>": i for i in range(n_vocab)}},
+         "added_tokens": []}))
     path = args.out / f"{name}.gguf"
     convert(folder, path, args.converter, spec)
     if not args.keep_hf:

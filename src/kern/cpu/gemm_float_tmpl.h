@@ -28,29 +28,34 @@ INLINE void float_rows(const int kind, const int n, const uint8_t *p, size_t n_c
     for (int i = 0; i < n; i++) vf_store(out + 16 * i, f[i]);
 }
 
-#define DEFINE_FLOAT(NAME, KIND)                                                                   \
-    static void NAME##_many(const uint8_t *p, size_t n_cols, const float *x, size_t stride,        \
-                            float *out)                                                            \
-    {                                                                                              \
-        float_rows(KIND, V_FLOAT_ROWS, p, n_cols, x, stride, out);                                   \
-    }                                                                                              \
-    static void NAME##_one(const uint8_t *p, size_t n_cols, const float *x, size_t stride,         \
-                           float *out)                                                             \
-    {                                                                                              \
-        float_rows(KIND, 1, p, n_cols, x, stride, out);                                            \
+/* As many rows as there are kernels for, at most `left`; returns how many. */
+#define TRY_FLOAT(KIND, N)                                                                         \
+    if (V_FLOAT_ROWS >= (N) && left >= (N)) {                                                      \
+        float_rows(KIND, (N) < V_FLOAT_ROWS ? (N) : V_FLOAT_ROWS, p, n_cols, x, stride, out);      \
+        return N;                                                                                  \
     }
-DEFINE_FLOAT(f32, FLOAT_F32)
-DEFINE_FLOAT(f16, FLOAT_F16)
-DEFINE_FLOAT(bf16, FLOAT_BF16)
+#define DEFINE_FLOAT(NAME, KIND)                                                                   \
+    static size_t NAME(const uint8_t *p, size_t n_cols, const float *x, size_t stride,             \
+                       size_t left, float *out)                                                    \
+    {                                                                                              \
+        TRY_FLOAT(KIND, 8)                                                                         \
+        TRY_FLOAT(KIND, 4)                                                                         \
+        TRY_FLOAT(KIND, 2)                                                                         \
+        float_rows(KIND, 1, p, n_cols, x, stride, out);                                            \
+        return 1;                                                                                  \
+    }
+DEFINE_FLOAT(float_f32, FLOAT_F32)
+DEFINE_FLOAT(float_f16, FLOAT_F16)
+DEFINE_FLOAT(float_bf16, FLOAT_BF16)
 
-typedef void float_fn(const uint8_t *p, size_t n_cols, const float *x, size_t stride, float *out);
+typedef size_t float_fn(const uint8_t *p, size_t n_cols, const float *x, size_t stride, size_t left,
+                        float *out);
 
 static void matmul_float(const struct kern_matrix *w, const struct kern_act *act, float *y,
                          size_t y_stride, size_t panel0, size_t panel1)
 {
     uint32_t id = w->type->id;
-    float_fn *many = id == QUANT_F32 ? f32_many : id == QUANT_F16 ? f16_many : bf16_many;
-    float_fn *one = id == QUANT_F32 ? f32_one : id == QUANT_F16 ? f16_one : bf16_one;
+    float_fn *fn = id == QUANT_F32 ? float_f32 : id == QUANT_F16 ? float_f16 : float_bf16;
     size_t bytes = kern_panel_bytes(w->type, w->n_cols);
     size_t step = FLOAT_BLOCK_BYTES / (w->n_cols * 4) / V_FLOAT_ROWS * V_FLOAT_ROWS;
     if (step < V_FLOAT_ROWS) step = V_FLOAT_ROWS;
@@ -59,9 +64,8 @@ static void matmul_float(const struct kern_matrix *w, const struct kern_act *act
         for (size_t p = panel0; p < panel1; p++)
             for (size_t r = r0; r < r1;) {
                 float out[V_FLOAT_ROWS * KERN_PANEL];
-                size_t n = r1 - r >= V_FLOAT_ROWS ? V_FLOAT_ROWS : 1;
-                (n == 1 ? one : many)(w->data + p * bytes, w->n_cols,
-                                      act->f32 + r * act->f32_stride, act->f32_stride, out);
+                size_t n = fn(w->data + p * bytes, w->n_cols, act->f32 + r * act->f32_stride,
+                              act->f32_stride, r1 - r, out);
                 for (size_t i = 0; i < n; i++, r++)
                     store_outputs(y + r * y_stride + p * KERN_PANEL, out + 16 * i,
                                   panel_rows(w, p));

@@ -1,0 +1,60 @@
+/* What the files of `hearth run` share: one conversation with one model in this process. */
+#ifndef HEARTH_CLI_RUN_H
+#define HEARTH_CLI_RUN_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/status.h"
+#include "infer/engine.h"
+
+struct chat;
+
+enum { RUN_MAX_TEXT = 64 << 20, RUN_MAX_FILE = 256 << 10, RUN_MAX_FILES = 1 << 20 };
+
+struct run_settings {
+    double temperature, top_p, min_p, repeat_penalty;
+    int64_t top_k, seed, max_tokens; /* seed -1: another each time; max_tokens 0: as many as fit */
+    bool think, show_thinking;
+};
+
+struct run {
+    const char *model;
+    struct engine *engine;
+    struct session *session;
+    struct chat *chat;
+    struct run_settings set;
+    json_t *messages; /* owned; a system message, where there is one, is the first */
+    bool interactive, json, history;
+    struct generate_result res; /* of the last answer */
+    struct buf reasoning;       /* of the last answer */
+};
+
+/* Opens model and chat template. ctx 0 = the usual one. */
+enum status run_open(struct run *r, int threads, const char *kv_type, int64_t ctx, struct error *err);
+void run_close(struct run *r);
+
+/* Sets, replaces or (NULL, empty) removes the system message. */
+enum status run_set_system(struct run *r, const char *text, struct error *err);
+/* Adds the user's message and the model's answer, which is printed as it comes unless r->json. Where it
+ * fails the conversation is as it was before; an interrupted answer stays, as far as it came. */
+enum status run_say(struct run *r, const char *text, struct error *err);
+
+/* Appends `text` to `out`, and behind it, as fenced blocks, the files that @path names in it. A file that
+ * holds secrets by its name (.env, keys), is no text or is too large is an error that says which. */
+enum status run_expand_files(const char *text, struct buf *out, struct error *err);
+
+/* Handles a line that begins with /. *leave is set by /bye. Problems are told on standard error. */
+void run_command(struct run *r, const char *line, bool *leave);
+
+/* The conversation on a terminal until its end; returns the exit code. */
+int run_interactive(struct run *r);
+
+/* From here on Ctrl-C ends an answer and not the program; the flag is set while one is wanted. */
+volatile int *run_interrupt_flag(void);
+
+/* $HEARTH_HOME/history and the like; malloc'd, NULL with a reason. The folder is made. */
+char *run_home_file(const char *name, struct error *err);
+
+#endif
