@@ -57,8 +57,6 @@ static void get_props(struct call *c)
 {
     struct loaded_model *m = hold(c);
     if (!m) return;
-    struct sched_stats s;
-    scheduler_stats(m->scheduler, &s);
     struct gguf_str t = {0};
     gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &t, NULL);
     call_json(c, 200,
@@ -74,8 +72,8 @@ static void get_slots(struct call *c)
 {
     struct loaded_model *m = hold(c);
     if (!m) return;
-    struct sched_stats s;
-    scheduler_stats(m->scheduler, &s);
+    struct sched_stats s = {0};
+    if (m->scheduler) scheduler_stats(m->scheduler, &s);
     size_t running = s.running[0] + s.running[1] + s.running[2];
     json_t *list = json_array();
     for (size_t i = 0; i < running || i == 0; i++)

@@ -24,6 +24,12 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
         call_error(c, &err);
         return NULL;
     }
+    if (!m->scheduler) {
+        models_release(c->api->models, m, NAN);
+        call_failf(c, 400, "not_supported", "%s embeds texts and writes none; choose another model",
+                   m->name);
+        return NULL;
+    }
     struct job *j = calloc(1, sizeof *j);
     if (!j) {
         models_release(c->api->models, m, NAN);

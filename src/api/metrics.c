@@ -87,7 +87,7 @@ static void take_stats(void *ctx, const struct loaded_model *m, int64_t expires)
 {
     (void)expires;
     struct all_stats *a = ctx;
-    if (a->n == MAX_MODELS) return;
+    if (a->n == MAX_MODELS || !m->scheduler) return;
     struct model_stats *t = &a->items[a->n++];
     memcpy(t->name, m->name, sizeof t->name);
     scheduler_stats(m->scheduler, &t->s);

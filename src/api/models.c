@@ -276,9 +276,9 @@ static enum status open_model(struct models *p, struct loaded_model *m, struct e
                                .kv_bytes = o->kv_bytes,
                                .max_running = o->max_running,
                                .max_waiting = o->max_waiting};
-    st = scheduler_create(m->engine, &so, &m->scheduler, err);
+    if (!info->encoder) st = scheduler_create(m->engine, &so, &m->scheduler, err);
     if (st != OK) return st;
-    m->n_ctx = scheduler_n_ctx(m->scheduler);
+    m->n_ctx = m->scheduler ? scheduler_n_ctx(m->scheduler) : n_ctx;
     m->tok = engine_tokenizer(m->engine);
     m->bytes = info->weight_bytes;
     m->has_fim = m->tok && fim_detect(m->tok, m->name, &m->fim, NULL) == OK;

@@ -25,7 +25,7 @@ struct loaded_model {
     char name[160]; /* as the store knows it, or the file's name */
     char *path;
     struct engine *engine;
-    struct scheduler *scheduler;
+    struct scheduler *scheduler; /* NULL: an encoder, which writes no text */
     const struct tokenizer *tok;
     size_t n_ctx;
     struct grammar_vocab *grammar_vocab; /* for structured output; or NULL */

@@ -113,6 +113,26 @@ def test_openai_responses(ai):
     assert called.output[0].type == "function_call" and json.loads(called.output[0].arguments)["city"] is not None
 
 
+def test_embeddings_in_three_apis(server, ai, llama):
+    """The chat model's last hidden states: no good vectors, but the same ones in every form."""
+    texts = ["one", "two words"]
+    as_floats = ai.embeddings.create(model=MODEL, input=texts, encoding_format="float").data
+    as_bytes = ai.embeddings.create(model=MODEL, input=texts).data  # the client asks for base64
+    vectors = llama.embed(model=MODEL, input=texts).embeddings
+    native = server.post("/embedding", {"content": texts})[1]
+    for i in range(2):
+        assert as_floats[i].index == i
+        assert as_floats[i].embedding == pytest.approx(vectors[i], abs=1e-6)
+        assert as_bytes[i].embedding == pytest.approx(vectors[i], abs=1e-6)
+        assert native[i]["embedding"][0] == pytest.approx(vectors[i], abs=1e-6)
+        assert sum(x * x for x in vectors[i]) == pytest.approx(1, abs=1e-4)
+    assert vectors[0] != vectors[1]
+    short = ai.embeddings.create(model=MODEL, input="one", dimensions=8, encoding_format="float").data[0].embedding
+    assert len(short) == 8 and sum(x * x for x in short) == pytest.approx(1, abs=1e-4)
+    status, error = server.post("/rerank", {"query": "a", "documents": ["b"]})
+    assert status == 400 and error["error"]["message"]
+
+
 def test_openai_errors(ai):
     with pytest.raises(openai.NotFoundError) as e:
         ai.chat.completions.create(model="nothing", messages=HI)
