@@ -15,7 +15,7 @@ enum status api_create(const struct api_options *opt, struct api **out, struct e
     a->opt = *opt;
     metrics_init(&a->metrics);
     pthread_mutex_init(&a->store_lock, NULL);
-    enum status st = models_create(&a->opt, &a->models, err);
+    enum status st = served_create(&a->opt, &a->served, err);
     if (st != OK) {
         api_destroy(a);
         *out = NULL;
@@ -26,14 +26,14 @@ enum status api_create(const struct api_options *opt, struct api **out, struct e
 enum status api_preload(struct api *a, struct error *err)
 {
     struct loaded_model *m;
-    enum status st = models_acquire(a->models, NULL, &m, err);
-    if (st == OK) models_release(a->models, m, a->opt.keep_alive);
+    enum status st = served_acquire(a->served, NULL, &m, err);
+    if (st == OK) served_release(a->served, m, a->opt.keep_alive);
     return st;
 }
 
 void api_tick(struct api *a)
 {
-    models_tick(a->models);
+    served_tick(a->served);
 }
 
 void api_shut_down(struct api *a)
@@ -47,7 +47,7 @@ void api_destroy(struct api *a)
     api_shut_down(a);
     /* Threads beside the scheduler's (pulls, unloads) look at the flag. */
     while (atomic_load(&a->n_jobs)) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    models_destroy(a->models);
+    served_destroy(a->served);
     metrics_fini(&a->metrics);
     pthread_mutex_destroy(&a->store_lock);
     free(a);

@@ -37,7 +37,7 @@ static void work_free(struct embed_work *w)
 {
     struct api *a = w->c->api;
     http_on_gone(w->c->r, NULL, NULL);
-    models_release(a->models, w->m, w->keep_alive);
+    served_release(a->served, w->m, w->keep_alive);
     embeddings_fini(&w->v);
     free(w->scores);
     free(w->texts);
@@ -148,7 +148,7 @@ static void start(struct call *c, const struct embed_form *form, bool rerank)
         read_query(w, &rd);
     else
         read_texts(w, &rd, keys);
-    if (rd.err.code || models_acquire(c->api->models, model, &w->m, &rd.err) != OK) {
+    if (rd.err.code || served_acquire(c->api->served, model, &w->m, &rd.err) != OK) {
         call_error(c, &rd.err);
         free(w->texts);
         free(w);

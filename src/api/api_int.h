@@ -8,7 +8,7 @@
 
 #include "api/api.h"
 #include "api/metrics.h"
-#include "api/models.h"
+#include "api/served.h"
 #include "base/buf.h"
 
 /* ---- dialects ----------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ struct call {
 
 struct api {
     struct api_options opt;
-    struct models *models;
+    struct served *served;
     struct metrics metrics;
     pthread_mutex_t store_lock;
     atomic_size_t n_jobs; /* that still use the pool */

@@ -24,7 +24,7 @@ static void get_metrics(struct call *c)
 {
     struct buf b;
     buf_init(&b, 16 << 20);
-    if (metrics_write(&c->api->metrics, c->api->models, atomic_load(&c->api->n_jobs), &b) == OK)
+    if (metrics_write(&c->api->metrics, c->api->served, atomic_load(&c->api->n_jobs), &b) == OK)
         http_respond(c->r, 200, "text/plain; version=0.0.4; charset=utf-8", b.data, b.len);
     else
         call_failf(c, 503, "out_of_memory", "no memory for the figures");
@@ -45,7 +45,7 @@ static struct loaded_model *hold(struct call *c)
     struct loaded_model *m = NULL;
     struct error err = {0};
     const char *model = json_string_value(json_object_get(c->body, "model"));
-    if (models_acquire(c->api->models, model, &m, &err) == OK) {
+    if (served_acquire(c->api->served, model, &m, &err) == OK) {
         snprintf(c->model, sizeof c->model, "%s", m->name);
         return m;
     }
@@ -65,7 +65,7 @@ static void get_props(struct call *c)
                         "model_path", m->name, "chat_template",
                         api_string(t.data ? t.data : "", t.len), "build_info",
                         "hearth " HEARTH_VERSION, "fim", m->has_fim));
-    models_release(c->api->models, m, NAN);
+    served_release(c->api->served, m, NAN);
 }
 
 static void get_slots(struct call *c)
@@ -80,7 +80,7 @@ static void get_slots(struct call *c)
         json_array_append_new(list, json_pack("{s:I, s:I, s:b}", "id", (json_int_t)i, "n_ctx",
                                               (json_int_t)m->n_ctx, "is_processing", i < running));
     call_json(c, 200, list);
-    models_release(c->api->models, m, NAN);
+    served_release(c->api->served, m, NAN);
 }
 
 static void get_adapters(struct call *c)
@@ -135,7 +135,7 @@ static void post_tokenize(struct call *c)
         call_error(c, &rd.err);
     }
     token_list_fini(&ids);
-    models_release(c->api->models, m, NAN);
+    served_release(c->api->served, m, NAN);
 }
 
 static void post_detokenize(struct call *c)
@@ -166,7 +166,7 @@ static void post_detokenize(struct call *c)
                   json_pack("{s:o}", "content", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     free(ids);
-    models_release(c->api->models, m, NAN);
+    served_release(c->api->served, m, NAN);
 }
 
 static void post_template(struct call *c)
@@ -186,7 +186,7 @@ static void post_template(struct call *c)
                   json_pack("{s:o}", "prompt", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     talk_fini(&chat);
-    if (m) models_release(c->api->models, m, NAN);
+    if (m) served_release(c->api->served, m, NAN);
 }
 
 /* ---- completion -------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ static void get_models(struct call *c)
     for (size_t i = 0; st == OK && i < all.len; i++)
         if (!all.items[i].problem) json_array_append_new(list, model_entry(all.items[i].name, 0));
     if (st == OK) store_models_fini(&all);
-    models_each(c->api->models, add_loaded, list);
+    served_each(c->api->served, add_loaded, list);
     if (st == OK) {
         call_json(c, 200, json_pack("{s:s, s:o}", "object", "list", "data", list));
         return;
@@ -52,7 +52,7 @@ static void get_model(struct call *c)
 {
     char name[160];
     struct error err = {0};
-    if (models_resolve(c->api->models, c->rest, name, &err) == OK)
+    if (served_resolve(c->api->served, c->rest, name, &err) == OK)
         call_json(c, 200, model_entry(name, 0));
     else
         call_error(c, &err);

@@ -20,19 +20,19 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
 {
     struct error err = {0};
     struct loaded_model *m;
-    if (models_acquire(c->api->models, model, &m, &err) != OK) {
+    if (served_acquire(c->api->served, model, &m, &err) != OK) {
         call_error(c, &err);
         return NULL;
     }
     if (!m->scheduler) {
-        models_release(c->api->models, m, NAN);
+        served_release(c->api->served, m, NAN);
         call_failf(c, 400, "not_supported", "%s embeds texts and writes none; choose another model",
                    m->name);
         return NULL;
     }
     struct job *j = calloc(1, sizeof *j);
     if (!j) {
-        models_release(c->api->models, m, NAN);
+        served_release(c->api->served, m, NAN);
         call_failf(c, 503, "out_of_memory", "no memory for the request");
         return NULL;
     }
@@ -73,7 +73,7 @@ void job_unref(struct job *j)
 {
     if (!j || atomic_fetch_sub(&j->refs, 1) != 1) return;
     struct api *a = j->c->api;
-    models_release(a->models, j->m, j->keep_alive);
+    served_release(a->served, j->m, j->keep_alive);
     for (size_t i = 0; i < j->n_parts; i++) token_list_fini(&j->parts[i].prompt);
     for (size_t i = 0; i < j->n_choices; i++) choice_fini(&j->choices[i]);
     for (size_t i = 0; i < j->n_stops; i++) free((char *)j->stops[i].data);

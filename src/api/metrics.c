@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/models.h"
+#include "api/served.h"
 #include "infer/scheduler.h"
 
 static const double bounds[METRICS_BUCKETS] = {0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5,
@@ -194,11 +194,11 @@ static enum status models(struct buf *out, const struct all_stats *a)
     return st;
 }
 
-enum status metrics_write(struct metrics *m, struct models *p, size_t active, struct buf *out)
+enum status metrics_write(struct metrics *m, struct served *p, size_t active, struct buf *out)
 {
     struct all_stats a = {calloc(MAX_MODELS, sizeof *a.items), 0};
     if (!a.items) return ERR_NOMEM;
-    models_each(p, take_stats, &a);
+    served_each(p, take_stats, &a);
     enum status st = family(out, "hearth_models_loaded", "gauge", "Models in memory.");
     if (!st) st = buf_printf(out, "hearth_models_loaded %zu\n", a.n);
     if (!st)

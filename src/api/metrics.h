@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 
-struct models;
+struct served;
 
 enum { METRICS_ROUTES = 128, METRICS_CODES = 24, METRICS_BUCKETS = 14 };
 
@@ -29,6 +29,6 @@ void metrics_init(struct metrics *m);
 void metrics_fini(struct metrics *m);
 void metrics_count(struct metrics *m, const char *route, int code, double seconds);
 /* The text format, version 0.0.4. */
-enum status metrics_write(struct metrics *m, struct models *p, size_t active, struct buf *out);
+enum status metrics_write(struct metrics *m, struct served *p, size_t active, struct buf *out);
 
 #endif

@@ -84,7 +84,7 @@ static void add_loaded(void *ctx, const struct loaded_model *m, int64_t expires)
 static void get_ps(struct call *c)
 {
     struct loaded l = {c->api, json_array()};
-    models_each(c->api->models, add_loaded, &l);
+    served_each(c->api->served, add_loaded, &l);
     call_json(c, 200, json_pack("{s:o}", "models", l.list));
 }
 
@@ -99,7 +99,7 @@ static bool find_model(struct call *c, struct store_model *out)
         call_failf(c, 400, "invalid_value", "'model' is missing");
         return false;
     }
-    enum status st = models_resolve(c->api->models, name, full, &err);
+    enum status st = served_resolve(c->api->served, name, full, &err);
     pthread_mutex_lock(&c->api->store_lock);
     if (st == OK) st = store_find(c->api->opt.store, full, out, &err);
     pthread_mutex_unlock(&c->api->store_lock);
@@ -310,7 +310,7 @@ static void post_copy(struct call *c)
     char full[160];
     struct store_model m, copy;
     enum status st =
-        rd.err.code ? rd.err.code : models_resolve(c->api->models, from, full, &rd.err);
+        rd.err.code ? rd.err.code : served_resolve(c->api->served, from, full, &rd.err);
     enum pull_outcome outcome;
     pthread_mutex_lock(&c->api->store_lock);
     if (st == OK) st = store_find(c->api->opt.store, full, &m, &rd.err);

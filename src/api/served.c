@@ -1,4 +1,4 @@
-#include "api/models.h"
+#include "api/served.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -28,7 +28,7 @@ struct entry {
     double used_at; /* clock_now() of the last release */
 };
 
-struct models {
+struct served {
     const struct api_options *opt;
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t changed;
@@ -37,9 +37,9 @@ struct models {
     pthread_mutex_t store_lock;
 };
 
-enum status models_create(const struct api_options *opt, struct models **out, struct error *err)
+enum status served_create(const struct api_options *opt, struct served **out, struct error *err)
 {
-    struct models *p = *out = calloc(1, sizeof *p);
+    struct served *p = *out = calloc(1, sizeof *p);
     if (!p) return error_set(err, ERR_NOMEM, "no memory for the models");
     p->opt = opt;
     pthread_mutex_init(&p->lock, NULL);
@@ -58,7 +58,7 @@ static void entry_destroy(struct entry *e)
     free(e);
 }
 
-void models_destroy(struct models *p)
+void served_destroy(struct served *p)
 {
     if (!p) return;
     for (size_t i = 0; i < p->n; i++) entry_destroy(p->entries[i]);
@@ -84,7 +84,7 @@ static const char *base_name(const char *path)
 }
 
 /* Whether a request's name means the model given by its path at start. */
-static bool means_default_file(const struct models *p, const char *typed)
+static bool means_default_file(const struct served *p, const char *typed)
 {
     const char *d = p->opt->default_model;
     if (!d || !is_path(d)) return false;
@@ -96,7 +96,7 @@ static bool means_default_file(const struct models *p, const char *typed)
            (len == stem && memcmp(typed, base, stem) == 0);
 }
 
-enum status models_resolve(struct models *p, const char *typed, char name[160], struct error *err)
+enum status served_resolve(struct served *p, const char *typed, char name[160], struct error *err)
 {
     const char *d = p->opt->default_model;
     if (!typed || !*typed) {
@@ -138,7 +138,7 @@ enum status models_resolve(struct models *p, const char *typed, char name[160], 
     return OK;
 }
 
-static enum status find_path(struct models *p, const char *name, char **path, struct error *err)
+static enum status find_path(struct served *p, const char *name, char **path, struct error *err)
 {
     const char *d = p->opt->default_model;
     if (d && is_path(d) && strcmp(base_name(d), name) == 0) {
@@ -164,14 +164,14 @@ static enum status find_path(struct models *p, const char *name, char **path, st
 /* ---- loading and unloading --------------------------------------------------------------------
  */
 
-static struct entry *find_entry(struct models *p, const char *name)
+static struct entry *find_entry(struct served *p, const char *name)
 {
     for (size_t i = 0; i < p->n; i++)
         if (strcmp(p->entries[i]->m.name, name) == 0) return p->entries[i];
     return NULL;
 }
 
-static void take_out(struct models *p, struct entry *e)
+static void take_out(struct served *p, struct entry *e)
 {
     for (size_t i = 0; i < p->n; i++) {
         if (p->entries[i] != e) continue;
@@ -182,7 +182,7 @@ static void take_out(struct models *p, struct entry *e)
 }
 
 /* The lock is held, and given up meanwhile. */
-static void unload(struct models *p, struct entry *e)
+static void unload(struct served *p, struct entry *e)
 {
     e->state = UNLOADING;
     pthread_mutex_unlock(&p->lock);
@@ -198,7 +198,7 @@ static void unload(struct models *p, struct entry *e)
     free(e);
 }
 
-static struct entry *idle_longest(struct models *p)
+static struct entry *idle_longest(struct served *p)
 {
     struct entry *best = NULL;
     for (size_t i = 0; i < p->n; i++) {
@@ -229,7 +229,7 @@ static uint64_t file_bytes(const char *path)
 }
 
 /* Makes room for one more model of so many bytes by unloading idle ones; the lock is held. */
-static enum status make_room(struct models *p, uint64_t bytes, struct error *err)
+static enum status make_room(struct served *p, uint64_t bytes, struct error *err)
 {
     size_t most = p->opt->max_models ? p->opt->max_models : MAX_LOADED;
     if (most > MAX_LOADED) most = MAX_LOADED;
@@ -261,7 +261,7 @@ static void open_chat(struct loaded_model *m)
     chat_create(&src, &m->chat, NULL);
 }
 
-static enum status open_model(struct models *p, struct loaded_model *m, struct error *err)
+static enum status open_model(struct served *p, struct loaded_model *m, struct error *err)
 {
     const struct api_options *o = p->opt;
     double start = clock_now();
@@ -294,7 +294,7 @@ static enum status open_model(struct models *p, struct loaded_model *m, struct e
 }
 
 /* The lock is held, and given up meanwhile. */
-static enum status load(struct models *p, const char *name, struct entry **out, struct error *err)
+static enum status load(struct served *p, const char *name, struct entry **out, struct error *err)
 {
     struct entry *e = calloc(1, sizeof *e);
     if (!e || p->n == MAX_LOADED) {
@@ -325,11 +325,11 @@ static enum status load(struct models *p, const char *name, struct entry **out, 
     return OK;
 }
 
-enum status models_acquire(struct models *p, const char *typed, struct loaded_model **out,
+enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
                            struct error *err)
 {
     char name[160];
-    enum status st = models_resolve(p, typed, name, err);
+    enum status st = served_resolve(p, typed, name, err);
     if (st != OK) return st;
     pthread_mutex_lock(&p->lock);
     struct entry *e;
@@ -343,7 +343,7 @@ enum status models_acquire(struct models *p, const char *typed, struct loaded_mo
     return st;
 }
 
-void models_release(struct models *p, struct loaded_model *m, double seconds)
+void served_release(struct served *p, struct loaded_model *m, double seconds)
 {
     struct entry *e = (struct entry *)m; /* its first member */
     pthread_mutex_lock(&p->lock);
@@ -353,10 +353,10 @@ void models_release(struct models *p, struct loaded_model *m, double seconds)
     pthread_mutex_unlock(&p->lock);
 }
 
-enum status models_unload(struct models *p, const char *typed, struct error *err)
+enum status served_unload(struct served *p, const char *typed, struct error *err)
 {
     char name[160];
-    enum status st = models_resolve(p, typed, name, err);
+    enum status st = served_resolve(p, typed, name, err);
     if (st != OK) return st;
     pthread_mutex_lock(&p->lock);
     struct entry *e = find_entry(p, name);
@@ -370,7 +370,7 @@ enum status models_unload(struct models *p, const char *typed, struct error *err
     return st;
 }
 
-void models_tick(struct models *p)
+void served_tick(struct served *p)
 {
     pthread_mutex_lock(&p->lock);
     double now = clock_now();
@@ -385,7 +385,7 @@ void models_tick(struct models *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-void models_each(struct models *p,
+void served_each(struct served *p,
                  void (*visit)(void *ctx, const struct loaded_model *m, int64_t expires), void *ctx)
 {
     pthread_mutex_lock(&p->lock);
@@ -399,7 +399,7 @@ void models_each(struct models *p,
     pthread_mutex_unlock(&p->lock);
 }
 
-bool models_is_ready(struct models *p)
+bool served_is_ready(struct served *p)
 {
     pthread_mutex_lock(&p->lock);
     bool ready = true;

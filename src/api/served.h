@@ -1,7 +1,7 @@
 /* The models that are loaded, each with its scheduler: loaded on demand, unloaded when unused for
  * long or when another needs the memory, never under a running request. Any thread. */
-#ifndef HEARTH_API_MODELS_H
-#define HEARTH_API_MODELS_H
+#ifndef HEARTH_API_SERVED_H
+#define HEARTH_API_SERVED_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 #include "base/status.h"
 #include "gguf/gguf.h"
 
-struct models;
+struct served;
 struct api_options;
 struct engine;
 struct scheduler;
@@ -38,30 +38,30 @@ struct loaded_model {
     int64_t loaded_at; /* seconds since 1970 */
 };
 
-enum status models_create(const struct api_options *opt, struct models **out, struct error *err);
+enum status served_create(const struct api_options *opt, struct served **out, struct error *err);
 /* Ends what still runs. */
-void models_destroy(struct models *p);
+void served_destroy(struct served *p);
 
 /* The name that `typed` stands for: NULL or "" the default; the store's full name, or the name
  * given at start. ERR_NOT_FOUND. */
-enum status models_resolve(struct models *p, const char *typed, char name[160], struct error *err);
+enum status served_resolve(struct served *p, const char *typed, char name[160], struct error *err);
 
 /* Loads the model where it is not, waiting for it, and holds it. ERR_NOT_FOUND, ERR_BUSY where it
  * does not fit beside models in use, or as engine_open. */
-enum status models_acquire(struct models *p, const char *typed, struct loaded_model **out,
+enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
                            struct error *err);
 /* Gives it back. seconds: how long it is kept from now on; NAN = as before or the default, negative
  * = for ever, 0 = unloaded as soon as nobody holds it. */
-void models_release(struct models *p, struct loaded_model *m, double seconds);
+void served_release(struct served *p, struct loaded_model *m, double seconds);
 /* Unloads a model that nobody holds. ERR_NOT_FOUND: not loaded; ERR_BUSY. */
-enum status models_unload(struct models *p, const char *typed, struct error *err);
+enum status served_unload(struct served *p, const char *typed, struct error *err);
 
-void models_tick(struct models *p);
+void served_tick(struct served *p);
 
 /* visit(ctx, model, expires): for each loaded model; expires in seconds since 1970, 0 = never. */
-void models_each(struct models *p,
+void served_each(struct served *p,
                  void (*visit)(void *ctx, const struct loaded_model *m, int64_t expires),
                  void *ctx);
-bool models_is_ready(struct models *p); /* nothing is being loaded */
+bool served_is_ready(struct served *p); /* nothing is being loaded */
 
 #endif
