@@ -448,3 +448,53 @@ def send_mutations(server):
         codes[status // 100] = codes.get(status // 100, 0) + 1
     assert codes[2] > 100 and codes[4] > 200, codes  # both kinds were tried
     assert server.get("/health")[0] == 200
+
+
+# ---- characters and crowds ----------------------------------------------------------------------
+
+WORDS = "\u65e5\u672c\u8a9e \U0001f600\U0001f469\u200d\U0001f4bb \u00e9\u0301 \u0645\u0631\u062d\u0628\u0627"
+
+
+def test_characters_over_several_tokens_come_whole_in_every_stream(server):
+    """The vocabulary has no token for most of these characters: their bytes come one by one."""
+    assert len(server.post("/tokenize", {"content": WORDS})[1]["tokens"]) > len(WORDS)
+    exact = {"grammar": f'root ::= "{WORDS}"', "stream": True, "temperature": 0}
+    hi = [{"role": "user", "content": "Hi"}]
+    texts = {
+        "/completion": "".join(e["content"] for e in server.events("/completion", {**exact, "prompt": "a"})),
+        "/v1/chat/completions": "".join(
+            e["choices"][0]["delta"].get("content") or ""
+            for e in server.events("/v1/chat/completions", {**exact, "messages": hi})[:-1]),
+    }
+    assert texts == dict.fromkeys(texts, WORDS)
+    schema = {"type": "object", "properties": {"w": {"const": WORDS}}, "required": ["w"], "additionalProperties": False}
+    events = server.events("/v1/responses", {"input": "Hi", "stream": True, "temperature": 0, "text": {
+        "format": {"type": "json_schema", "name": "w", "schema": schema}}})
+    text = "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
+    assert json.loads(text) == {"w": WORDS}
+    data = server.request("POST", "/api/chat", {"model": "smollm2:135m", "messages": hi, "format": schema,
+                                                "options": {"temperature": 0}})[2]
+    text = "".join(json.loads(line)["message"]["content"] for line in data.splitlines())
+    assert json.loads(text) == {"w": WORDS}
+    events = server.events("/v1/messages", {
+        "max_tokens": 400, "messages": hi, "stream": True, "temperature": 0,
+        "tools": [{"name": "t", "input_schema": schema}], "tool_choice": {"type": "any"}})
+    text = "".join(e["delta"]["partial_json"] for e in events if e["type"] == "content_block_delta")
+    assert json.loads(text) == {"w": WORDS}
+
+
+def test_forty_at_once_say_what_each_says_alone(server):
+    asks = [{"prompt": f"Chapter {i % 8}: a story of", "max_tokens": 12, "temperature": 0} for i in range(40)]
+    alone = [server.post("/v1/completions", ask)[1]["choices"][0]["text"] for ask in asks[:8]]
+    answers = [None] * len(asks)
+
+    def ask_one(i):
+        answers[i] = server.post("/v1/completions", asks[i])
+
+    threads = [threading.Thread(target=ask_one, args=(i,)) for i in range(len(asks))]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join(60)
+    for i, (status, answer) in enumerate(answers):
+        assert status == 200 and answer["choices"][0]["text"] == alone[i % 8], i
