@@ -14,15 +14,17 @@
 #include "infer/engine.h"
 #include "infer/text_io.h"
 #include "model/model.h"
+#include "text/grammar.h"
 
 enum { MAX_PROMPT_BYTES = 64 << 20, MAX_TEXT_BYTES = 256 << 20 };
 
 struct generate_options {
     const char *model, *speculate, *draft, *kv_type;
+    const char *grammar, *grammar_file, *schema, *schema_file, *regex;
     int64_t max_tokens, top_k, penalty_last_n, seed, threads, ctx;
     double temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
     struct string_list logit_bias;
-    bool special, json;
+    bool special, json, json_object;
 };
 
 extern const struct command cmd_generate;
@@ -71,6 +73,18 @@ static const struct option options[] = {
     {"draft", 0, OPTION_STRING, "MODEL",
      "Smaller model of the same vocabulary to draft with, besides what the prompt has",
      offsetof(struct generate_options, draft)},
+    {"grammar", 0, OPTION_STRING, "GBNF", "Hold the text to a grammar in llama.cpp's notation",
+     offsetof(struct generate_options, grammar)},
+    {"grammar-file", 0, OPTION_STRING, "FILE", "The same, read from a file",
+     offsetof(struct generate_options, grammar_file)},
+    {"json-object", 0, OPTION_FLAG, NULL, "Hold the text to a JSON object",
+     offsetof(struct generate_options, json_object)},
+    {"json-schema", 'j', OPTION_STRING, "SCHEMA", "Hold the text to JSON of this schema",
+     offsetof(struct generate_options, schema)},
+    {"json-schema-file", 0, OPTION_STRING, "FILE", "The same, read from a file",
+     offsetof(struct generate_options, schema_file)},
+    {"regex", 0, OPTION_STRING, "RE", "Hold the text to a regular expression",
+     offsetof(struct generate_options, regex)},
     {"special", 0, OPTION_FLAG, NULL, "The text of control tokens in the prompt becomes the token",
      offsetof(struct generate_options, special)},
     {"json", 0, OPTION_FLAG, NULL, "Print one JSON object at the end instead of the text",
@@ -103,6 +117,7 @@ struct job {
     struct engine *draft_engine; /* NULL without --draft */
     struct session *draft;
     struct token_list prompt;
+    struct grammar *grammar; /* or NULL */
     struct logit_bias bias[64];
     struct text_stream stream;
     struct buf text; /* all of it for --json, else what is about to be printed */
@@ -198,6 +213,44 @@ static enum status check_speculate(const struct generate_options *o, struct erro
     return OK;
 }
 
+enum { MAX_GRAMMAR_BYTES = 1 << 20 };
+
+/* At most one of the options that hold the text to something. */
+static enum status compile_grammar(struct job *j, struct error *err)
+{
+    const struct generate_options *o = j->o;
+    const struct {
+        const char *option, *text, *file;
+        enum grammar_kind kind;
+    } all[] = {{"--grammar", o->grammar, NULL, GRAMMAR_GBNF},
+               {"--grammar-file", NULL, o->grammar_file, GRAMMAR_GBNF},
+               {"--json-object", o->json_object ? "" : NULL, NULL, GRAMMAR_JSON},
+               {"--json-schema", o->schema, NULL, GRAMMAR_JSON_SCHEMA},
+               {"--json-schema-file", NULL, o->schema_file, GRAMMAR_JSON_SCHEMA},
+               {"--regex", o->regex, NULL, GRAMMAR_REGEX}};
+    const char *before = NULL;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!all[i].text && !all[i].file) continue;
+        if (before)
+            return error_set(err, ERR_INVALID, "%s and %s exclude each other: leave one out", before,
+                             all[i].option);
+        before = all[i].option;
+        struct buf text;
+        const struct grammar_vocab *vocab;
+        buf_init(&text, MAX_GRAMMAR_BYTES);
+        enum status st = all[i].file ? cli_read_text(all[i].file, &text, err)
+                                     : buf_append_str(&text, all[i].text);
+        if (st != OK && !all[i].file) error_set(err, st, "%s: more than %d bytes", before, MAX_GRAMMAR_BYTES);
+        if (st == OK) st = engine_grammar_vocab(j->engine, &vocab, err);
+        if (st == OK)
+            st = grammar_compile(all[i].kind, text.data ? text.data : "", text.len, vocab, NULL,
+                                 &j->grammar, err);
+        buf_fini(&text);
+        if (st != OK) return error_prefix(err, "%s", before);
+    }
+    return OK;
+}
+
 /* Its context is that of the other session, or the model's own where that is shorter: what lies
  * behind it is not drafted. */
 static enum status open_draft(struct job *j, struct error *err)
@@ -231,7 +284,8 @@ static enum status prepare(struct job *j, const struct buf *prompt, struct error
     st = session_create(j->engine, (size_t)j->o->ctx, &j->session, err);
     if (st != OK) return st;
     text_stream_init(&j->stream, tok, false);
-    st = fit_context(j, err);
+    st = compile_grammar(j, err);
+    if (st == OK) st = fit_context(j, err);
     return st == OK ? open_draft(j, err) : st;
 }
 
@@ -261,6 +315,7 @@ static enum status run_job(struct job *j, struct error *err)
                    .n_bias = o->logit_bias.len},
         .speculate = {.mode = strcmp(o->speculate, "off") == 0 ? SPECULATE_OFF : SPECULATE_AUTO,
                       .draft = j->draft},
+        .grammar = j->grammar,
         .cancel = cli_catch_interrupt(),
         .on_token = on_token,
         .on_prefill = on_prefill,
@@ -358,6 +413,7 @@ out:;
     if (j) {
         session_destroy(j->session);
         session_destroy(j->draft);
+        grammar_unref(j->grammar);
         engine_close(j->engine);
         engine_close(j->draft_engine);
         token_list_fini(&j->prompt);
@@ -382,6 +438,7 @@ const struct command cmd_generate = {
         "Examples:\n"
         "  hearth generate 'def fibonacci(n):'\n"
         "  hearth generate --temperature 0.8 --top-p 0.95 --seed 7 'Once upon a time'\n"
+        "  hearth generate --json-schema '{\"enum\": [\"yes\", \"no\"]}' 'Is water wet? Answer: '\n"
         "  git diff | hearth generate -m qwen2.5-coder:0.5b --json -\n",
     .options = options,
     .options_size = sizeof(struct generate_options),

@@ -2,7 +2,7 @@
 
 #include "infer/pass_times.h"
 
-const struct drafter_type *const drafter_types[] = {&draft_ngram, &draft_model, NULL};
+const struct drafter_type *const drafter_types[] = {&draft_grammar, &draft_ngram, &draft_model, NULL};
 
 /* A guess weighs as much as GUESS observations; of older ones about MEMORY count. */
 #define GUESS  3.0f

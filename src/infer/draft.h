@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "infer/engine.h"
 
+struct grammar_state;
 struct watch;
 
 enum { DRAFT_MAX = 63 };
@@ -29,6 +30,7 @@ struct draft_source {
     size_t n_prompt;
     size_t n_text; /* most tokens that prompt and answer can have together */
     const struct speculate_options *opt;
+    struct grammar_state *grammar; /* follows the answer; or NULL */
 };
 
 struct drafter_type {
@@ -47,6 +49,7 @@ struct drafter_type {
 
 /* Ends with NULL; those that run no model come first. */
 extern const struct drafter_type *const drafter_types[];
+extern const struct drafter_type draft_grammar;
 extern const struct drafter_type draft_ngram;
 extern const struct drafter_type draft_model;
 

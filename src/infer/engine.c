@@ -5,6 +5,7 @@
 #include "gguf/gguf.h"
 #include "infer/infer_int.h"
 #include "infer/vocab_gguf.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 enum { MAX_WHOLE = 32768 };
@@ -99,6 +100,7 @@ enum status engine_assemble(struct gguf *g, struct vocab *vocab, const struct to
         st = error_set(err, ERR_NOMEM, "no memory for a lock");
         goto fail;
     }
+    pthread_mutex_init(&e->grammar_lock, NULL);
     e->g = g;
     if (g) e->embedding = gguf_tensor_find(g, "token_embd.weight");
     e->vocab = vocab;
@@ -147,6 +149,8 @@ void engine_close(struct engine *e)
 {
     if (!e) return;
     forward_destroy(e->fwd);
+    grammar_vocab_destroy(e->grammar_vocab);
+    pthread_mutex_destroy(&e->grammar_lock);
     model_close(e->model);
     vocab_close(e->vocab);
     gguf_close(e->g);
@@ -158,6 +162,20 @@ void engine_close(struct engine *e)
 const struct tokenizer *engine_tokenizer(const struct engine *e)
 {
     return e->tok;
+}
+
+enum status engine_grammar_vocab(struct engine *e, const struct grammar_vocab **out,
+                                 struct error *err)
+{
+    enum status st = OK;
+    *out = NULL;
+    if (!e->tok) return error_set(err, ERR_INVALID, "a grammar needs a vocabulary");
+    pthread_mutex_lock(&e->grammar_lock);
+    if (!e->grammar_vocab)
+        st = grammar_vocab_create(e->tok, model_info(e->model)->n_vocab, &e->grammar_vocab, err);
+    *out = e->grammar_vocab;
+    pthread_mutex_unlock(&e->grammar_lock);
+    return st;
 }
 
 const struct model_info *engine_model_info(const struct engine *e)

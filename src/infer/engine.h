@@ -19,6 +19,8 @@ struct session;
 struct tokenizer;
 struct model_info;
 struct gguf;
+struct grammar;
+struct grammar_vocab;
 
 struct engine_options {
     int n_threads;         /* 0 = all physical cores */
@@ -34,6 +36,10 @@ void engine_close(struct engine *e);
 const struct tokenizer *engine_tokenizer(const struct engine *e);
 const struct model_info *engine_model_info(const struct engine *e);
 const struct gguf *engine_gguf(const struct engine *e);
+/* The tokens as grammars need them: made by the first call, which takes a quarter of a second, and the
+ * engine's from then on. Any thread. ERR_INVALID without a tokenizer. */
+enum status engine_grammar_vocab(struct engine *e, const struct grammar_vocab **out,
+                                 struct error *err);
 int engine_n_threads(const struct engine *e);
 
 /* n_ctx: positions the session can hold; 0 = min(4096, the model's own context). ERR_LIMIT above the
@@ -87,6 +93,10 @@ struct generate_request {
      * tokens that agree with them are drawn. Needs the engine's tokenizer. */
     const char *begin;
     size_t n_begin;
+    /* The generated text matches it, unless it is cut off (FINISH_LENGTH, ...): only tokens that it
+     * allows are drawn, and the text ends where nothing but its end may follow. Of the engine's
+     * grammar_vocab; NULL: none. Not together with `begin`. */
+    struct grammar *grammar;
     /* Approximate: text behind an edit keeps the keys and values that it had before the edit, moved
      * to its new positions. Much is saved, but the answer may differ from the prompt's own. */
     bool approximate;

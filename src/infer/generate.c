@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "infer/infer_int.h"
 #include "infer/speculate.h"
+#include "text/grammar.h"
 #include "text/tokenizer.h"
 
 #define MAX_DEADLINE_MS 1e11 /* three years: later is never */
@@ -36,6 +37,11 @@ static enum status check_request(const struct session *s, const struct generate_
                          req->n_prompt, s->n_ctx);
     if (req->n_begin && !s->e->tok)
         return error_set(err, ERR_INVALID, "text cannot be forced without a vocabulary");
+    if (req->grammar && req->n_begin)
+        return error_set(err, ERR_INVALID, "a grammar and a forced beginning exclude each other");
+    if (req->grammar && (!grammar_vocabulary(req->grammar) ||
+                         grammar_vocab_size(grammar_vocabulary(req->grammar)) != s->n_vocab))
+        return error_set(err, ERR_INVALID, "the grammar was compiled for another vocabulary");
     if (isnan(req->deadline_ms)) return error_set(err, ERR_INVALID, "the deadline is not a number");
     return session_check_tokens(s, req->prompt, req->n_prompt, err);
 }
@@ -45,11 +51,26 @@ static enum finish_reason finish_of(enum watch_cause cause)
     return cause == WATCH_DEADLINE ? FINISH_DEADLINE : FINISH_CANCELLED;
 }
 
-/* From the prompt's logits to the end of the text; `sp` may be NULL. ERR_CANCELLED means that `w`
+/* Leaves the logits of what the grammar allows. *ended: nothing but the end may follow. */
+static enum status apply_grammar(struct grammar_state *g, float *logits, bool *ended,
+                                 struct error *err)
+{
+    size_t n = 0;
+    *ended = false;
+    if (!g) return OK;
+    enum status st = grammar_mask_logits(g, logits, &n, err);
+    if (st != OK || n > 0) return st;
+    *ended = grammar_is_complete(g);
+    if (*ended) return OK;
+    return error_set(err, ERR_INVALID, "no token of the vocabulary fits the grammar here");
+}
+
+/* From the prompt's logits to the end of the text; `sp` and `grammar` may be NULL. ERR_CANCELLED means that `w`
  * said stop. */
 static enum status decode(struct session *s, const struct generate_request *req,
-                          struct sampler *sampler, struct speculation *sp, const struct watch *w,
-                          double start, struct generate_result *res, struct error *err)
+                          struct sampler *sampler, struct speculation *sp,
+                          struct grammar_state *grammar, const struct watch *w, double start,
+                          struct generate_result *res, struct error *err)
 {
     size_t room = s->n_ctx - req->n_prompt;
     size_t max = req->max_tokens < room ? req->max_tokens : room;
@@ -59,6 +80,13 @@ static enum status decode(struct session *s, const struct generate_request *req,
     float *logits = s->logits;
     res->finish = FINISH_LENGTH;
     while (res->n_generated < max) {
+        bool ended;
+        enum status st = apply_grammar(grammar, logits, &ended, err);
+        if (st != OK) return st;
+        if (ended) {
+            res->finish = FINISH_STOP;
+            return OK;
+        }
         forced_mask(&forced, logits, s->n_vocab);
         int32_t token = sampler_draw(sampler, logits);
         if (token == TOKEN_NONE)
@@ -82,8 +110,9 @@ static enum status decode(struct session *s, const struct generate_request *req,
         if (res->n_generated == max) return OK;
         sampler_accept(sampler, token);
         forced_take(&forced, token);
+        if (grammar && (st = grammar_accept(grammar, token, err)) != OK) return st;
         size_t left = max - res->n_generated;
-        enum status st = sp ? speculation_next(sp, token, left, w, &logits, err)
+        st = sp ? speculation_next(sp, token, left, w, &logits, err)
                             : session_extend(s, &token, 1, w, err);
         if (st != OK) return st;
     }
@@ -100,9 +129,12 @@ enum status session_generate(struct session *s, const struct generate_request *r
     struct sampler *sampler;
     st = sampler_create(&req->sample, s->n_vocab, &sampler, err);
     if (st != OK) return st;
-    struct speculation *sp;
-    st = speculation_create(s, req, &sp, err);
+    struct speculation *sp = NULL;
+    struct grammar_state *grammar = NULL;
+    if (req->grammar) st = grammar_state_create(req->grammar, &grammar, err);
+    if (st == OK) st = speculation_create(s, req, grammar, &sp, err);
     if (st != OK) {
+        grammar_state_destroy(grammar);
         sampler_destroy(sampler);
         return st;
     }
@@ -121,13 +153,14 @@ enum status session_generate(struct session *s, const struct generate_request *r
     res->n_cached = shifted.n_shifted ? keep - shifted.n_read : keep;
     if (st == OK) st = session_extend(s, req->prompt + keep, req->n_prompt - keep, &w, err);
     res->prefill_ms = 1e3 * (clock_now() - t);
-    if (st == OK) st = decode(s, req, sampler, sp, &w, start, res, err);
+    if (st == OK) st = decode(s, req, sampler, sp, grammar, &w, start, res, err);
     if (st == ERR_CANCELLED) {
         res->finish = finish_of(watch_poll(&w));
         st = OK;
     }
     if (sp) speculation_end(sp, res);
     watch_stop(&w);
+    grammar_state_destroy(grammar);
     sampler_destroy(sampler);
     return st;
 }

@@ -25,6 +25,8 @@ struct engine {
     struct vocab *vocab;
     const struct tokenizer *tok; /* of vocab; NULL: no token ends the text by itself */
     struct model *model;
+    struct grammar_vocab *grammar_vocab; /* under grammar_lock; NULL before it is asked for */
+    pthread_mutex_t grammar_lock;
     struct forward *fwd;
     const struct gguf_tensor *embedding; /* in g; NULL: none */
     size_t rows_since_trim;              /* changed by whose turn it is */

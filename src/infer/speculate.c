@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "infer/draft.h"
 #include "infer/infer_int.h"
+#include "text/grammar.h"
 
 enum {
     MAX_DRAFTERS = 4,
@@ -36,6 +37,7 @@ struct speculation {
     struct session *s;
     struct helper helper[MAX_DRAFTERS];
     size_t n_helpers, max_draft;
+    struct grammar_state *grammar; /* or NULL */
     float *logits; /* [max_draft + 1][n_vocab]; NULL until something is drafted */
 
     /* The pass whose rows are being drawn from: the token that the text had gained and a draft. */
@@ -68,7 +70,8 @@ static enum status add_helpers(struct speculation *sp, const struct generate_req
                                .n_prompt = req->n_prompt,
                                .n_text = req->n_prompt +
                                          (req->max_tokens < room ? req->max_tokens : room),
-                               .opt = &req->speculate};
+                               .opt = &req->speculate,
+                               .grammar = sp->grammar};
     for (size_t i = 0; drafter_types[i] && sp->n_helpers < MAX_DRAFTERS; i++) {
         struct helper *h = &sp->helper[sp->n_helpers];
         *h = (struct helper){
@@ -92,7 +95,7 @@ static enum status check_corpus(const struct session *s, const struct speculate_
 }
 
 enum status speculation_create(struct session *s, const struct generate_request *req,
-                               struct speculation **out, struct error *err)
+                               struct grammar_state *grammar, struct speculation **out, struct error *err)
 {
     *out = NULL;
     if (req->speculate.mode == SPECULATE_OFF) return OK;
@@ -101,6 +104,7 @@ enum status speculation_create(struct session *s, const struct generate_request 
     struct speculation *sp = calloc(1, sizeof *sp);
     if (!sp) return OK;
     sp->s = s;
+    sp->grammar = grammar;
     sp->max_draft = req->speculate.max_draft ? req->speculate.max_draft : DEFAULT_DRAFT;
     if (sp->max_draft > DRAFT_MAX) sp->max_draft = DRAFT_MAX;
     st = add_helpers(sp, req, err);
@@ -183,6 +187,7 @@ static enum status choose(struct speculation *sp, size_t max, const struct watch
         sp->draft_ms += ms;
         note_own_time(h, ms, d.n);
         if (h->type->runs_model) sp->asked = h;
+        if (sp->grammar) d.n = grammar_accepts(sp->grammar, d.token, d.n);
         d.n = draft_best_length(times, &d, max, (struct draft_step){1, 1}, &rate);
         if (rate <= best) continue;
         best = rate;

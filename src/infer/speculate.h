@@ -10,13 +10,15 @@
 #include "base/status.h"
 #include "infer/engine.h"
 
+struct grammar_state;
 struct speculation;
 struct watch;
 
-/* For one generation of `s`, whose timeline is about to hold the prompt. `req` outlives it. OK with
- * *out NULL where nothing is to be drafted, or there is no memory for it. */
+/* For one generation of `s`, whose timeline is about to hold the prompt. `req` outlives it, and so
+ * does `grammar` (may be NULL), which the caller keeps at the end of the text: what it does not allow is
+ * not drafted. OK with *out NULL where nothing is to be drafted, or there is no memory for it. */
 enum status speculation_create(struct session *s, const struct generate_request *req,
-                               struct speculation **out, struct error *err);
+                               struct grammar_state *grammar, struct speculation **out, struct error *err);
 /* Takes the token that was drawn last as part of the text and gives the logits [n_vocab] of what
  * follows it, which the caller may change. `left` >= 1: how many tokens may still be drawn.
  * ERR_CANCELLED when `w` says so. */

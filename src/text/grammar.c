@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "text/grammar_int.h"
 
 /* A new notation is one file and one line here. */
@@ -21,7 +20,7 @@ static struct grammar_limits with_defaults(const struct grammar_limits *limits)
     if (!l.max_states) l.max_states = 2000000;
     if (!l.max_depth) l.max_depth = 256;
     if (!l.max_cache) l.max_cache = 64 << 20;
-    if (l.max_ms <= 0) l.max_ms = 800;
+    if (l.max_ms <= 0) l.max_ms = 500;
     return l;
 }
 
@@ -30,7 +29,7 @@ static enum status compile(const struct grammar_front *front, const char *text, 
 {
     struct grammar_build b = {.limits = &g->limits, .err = err, .space = FA_NONE};
     b.budget = (struct fa_budget){.states = g->limits.max_states,
-                                  .deadline = clock_now() + 1e-3 * g->limits.max_ms};
+                                  .deadline = fa_clock() + 1e-3 * g->limits.max_ms};
     uint32_t root = 0;
     enum status st = front->build(&b, text, len, &root);
     if (st == OK) st = grammar_build_finish(&b, root, g);

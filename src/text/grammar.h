@@ -47,7 +47,7 @@ struct grammar_limits {
     size_t max_states; /* of all its automata together, with the work on the way; 2,000,000 */
     size_t max_depth;  /* of parentheses, and of nested schemas; 256 */
     size_t max_cache;  /* bytes of masks kept; 64 MiB */
-    double max_ms;     /* of compiling; 800 */
+    double max_ms;     /* of the thread's own time for compiling; 500 */
     bool ignore_format; /* JSON schema: `format` says nothing, as the specification has it by default */
 };
 

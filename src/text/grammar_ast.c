@@ -51,7 +51,7 @@ uint32_t ast_set(struct ast *t, size_t first, bool not)
 {
     if (t->budget->st != OK) return 0;
     size_t n = t->n_ranges - first, kept = 0;
-    struct fa_range *r = t->ranges + first;
+    struct fa_range *r = n ? t->ranges + first : NULL;
     if (n) qsort(r, n, sizeof *r, by_low);
     for (size_t i = 0; i < n; i++) {
         if (kept && r[i].lo <= r[kept - 1].hi + 1) {

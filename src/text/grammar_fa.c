@@ -2,11 +2,18 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/checked.h"
-#include "base/clock.h"
 
 enum { LOOK_EVERY = 2048 };
+
+double fa_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 bool fa_spend(struct fa_budget *b, size_t n)
 {
@@ -14,7 +21,7 @@ bool fa_spend(struct fa_budget *b, size_t n)
     b->since_look += n;
     if (b->since_look >= LOOK_EVERY) {
         b->since_look = 0;
-        if (clock_now() > b->deadline) b->st = ERR_LIMIT;
+        if (fa_clock() > b->deadline) b->st = ERR_LIMIT;
     }
     if (n > b->states) b->st = ERR_LIMIT;
     if (b->st != OK) return false;
@@ -204,6 +211,7 @@ static bool rehash(struct sets *s)
 /* The number of a set, a new one where it is new; FA_NONE on failure. */
 static uint32_t sets_put(struct sets *s, const uint32_t *v, size_t n)
 {
+    if (!fa_grow(s->budget, &s->items, s->n_items, &s->cap_items, sizeof *s->items)) return FA_NONE;
     if (2 * s->n >= s->size && !rehash(s)) return FA_NONE;
     size_t at = hash_of(v, n) & (s->size - 1);
     for (; s->table[at]; at = (at + 1) & (s->size - 1)) {

@@ -21,10 +21,12 @@
 /* Of one compilation. The first failure stays; work after it does nothing. */
 struct fa_budget {
     size_t states; /* that may still be made */
-    double deadline; /* clock_now() */
+    double deadline; /* by fa_clock() */
     enum status st;
     size_t since_look; /* at the clock */
 };
+/* Seconds of work of this thread: what other programs do does not decide what compiles. */
+double fa_clock(void);
 /* Takes n states; false, with st set, where nothing more may be made. */
 bool fa_spend(struct fa_budget *b, size_t n);
 /* malloc'ed or NULL with st = ERR_NOMEM. realloc of p. */

@@ -66,7 +66,7 @@ static void escaped_pair(struct nfa *a, uint32_t u, uint32_t high_lo, uint32_t h
 }
 
 /* Behind "\u": the code points of a range, those beyond U+FFFF as two surrogates. */
-static void escaped(struct nfa *a, uint32_t u, uint32_t lo, uint32_t hi, uint32_t to)
+static void escaped_all(struct nfa *a, uint32_t u, uint32_t lo, uint32_t hi, uint32_t to)
 {
     if (lo <= 0xD7FF) hex_between(a, u, lo, hi < 0xD7FF ? hi : 0xD7FF, 4, to);
     if (hi >= 0xE000 && lo <= 0xFFFF)
@@ -87,6 +87,23 @@ static void escaped(struct nfa *a, uint32_t u, uint32_t lo, uint32_t hi, uint32_
         last--;
     }
     if (first <= last) escaped_pair(a, u, first, last, 0, 0x3FF, to);
+}
+
+/* Printable ASCII is not spelled as \uXXXX where a text has to be a certain one, but for what some
+ * writers escape: a model that went astray inside of a key would else go on so. */
+static void escaped(struct nfa *a, uint32_t u, uint32_t lo, uint32_t hi, uint32_t to)
+{
+    static const uint32_t usual[][2] = {{0, 0x1F}, {'"', '"'}, {'&', '\''}, {'+', '+'}, {'/', '/'},
+                                        {'<', '<'}, {'>', '>'}, {'\\', '\\'}, {'`', '`'},
+                                        {0x7F, FA_MAX_POINT}};
+    if (lo <= 0x20 && hi >= 0x7E) {
+        escaped_all(a, u, lo, hi, to);
+        return;
+    }
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+        uint32_t l = lo > usual[i][0] ? lo : usual[i][0], h = hi < usual[i][1] ? hi : usual[i][1];
+        if (l <= h) escaped_all(a, u, l, h, to);
+    }
 }
 
 static void clear(struct nfa *a, uint32_t from, uint32_t lo, uint32_t hi, uint32_t to)

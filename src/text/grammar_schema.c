@@ -148,7 +148,8 @@ static enum status load(struct grammar_build *b, const char *text, size_t len, j
     *root = json_loadb(text, len, flags, &why);
     if (!*root && json_error_code(&why) == json_error_numeric_overflow)
         *root = json_loadb(text, len, flags | JSON_DECODE_INT_AS_REAL, &why);
-    if (!*root && json_error_code(&why) == json_error_out_of_memory)
+    /* Jansson does not always say so; a mistake of the text always has a text. */
+    if (!*root && (json_error_code(&why) == json_error_out_of_memory || !why.text[0]))
         return error_set(b->err, ERR_NOMEM, "no memory for the schema");
     if (!*root && json_error_code(&why) == json_error_stack_overflow)
         return error_set(b->err, ERR_LIMIT, "nested deeper than %zu", b->limits->max_depth);

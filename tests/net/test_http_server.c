@@ -20,7 +20,7 @@
 struct fixture {
     struct http_server *server;
     atomic_int gone, done;
-    struct http_request *held;
+    struct http_request *_Atomic held;
 };
 
 static void on_gone(void *ctx)
