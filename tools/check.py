@@ -279,7 +279,7 @@ def check_address(results):
 
 
 def check_thread(results):
-    run_meson_tests(results, "thread", ["infer", "model", "base"])
+    run_meson_tests(results, "thread", ["infer", "model", "base", "net"])
 
 
 def run_pytest(results, folders):

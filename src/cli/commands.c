@@ -24,6 +24,7 @@ extern const struct command
     cmd_rm,
     cmd_run,
     cmd_score,
+    cmd_serve,
     cmd_show,
     cmd_tokenize;
 /* clang-format on */
@@ -32,6 +33,7 @@ static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
     &cmd_run,
+    &cmd_serve,
     NULL,
 };
 
@@ -150,8 +152,7 @@ static const struct {
     const char *name, *advice;
 } elsewhere[] = {
     {"chat", "did you mean 'run'?"},
-    {"serve", "there is no server, each command loads the model itself"},
-    {"ps", "no model stays in memory; 'list' shows the installed ones"},
+    {"ps", "'serve' keeps models in memory and tells which at /api/ps; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
     {"models", "did you mean 'list'?"},
     {"download", "did you mean 'pull'?"},

@@ -1,0 +1,142 @@
+/* The members of a request that the dialects share: sampling, stop texts, biases. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "api/job.h"
+
+static void add_stop(struct job *j, struct reader *rd, const json_t *v)
+{
+    if (!json_is_string(v)) {
+        read_fail(rd, "'stop' must be a string or an array of strings");
+        return;
+    }
+    size_t len = json_string_length(v);
+    if (!len) return;
+    if (j->n_stops == SCHED_MAX_STOPS || len > SCHED_MAX_STOP_TEXT) {
+        read_fail(rd, "'stop' may hold %d texts of at most %d bytes", SCHED_MAX_STOPS,
+                  SCHED_MAX_STOP_TEXT);
+        return;
+    }
+    struct text_str *p = realloc(j->stops, (j->n_stops + 1) * sizeof *p);
+    char *copy = p ? malloc(len) : NULL;
+    if (p) j->stops = p;
+    if (!copy) {
+        read_fail(rd, "no memory for the stop texts");
+        return;
+    }
+    memcpy(copy, json_string_value(v), len);
+    j->stops[j->n_stops++] = (struct text_str){copy, len};
+}
+
+void job_read_stops(struct job *j, struct reader *rd, const char *key)
+{
+    const json_t *v = read_any(rd, key);
+    if (!v) return;
+    if (!json_is_array(v)) {
+        add_stop(j, rd, v);
+        return;
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(v, i, item) add_stop(j, rd, item);
+}
+
+static void add_bias(struct job *j, struct reader *rd, json_int_t id, const json_t *value)
+{
+    enum { MOST = 4096 };
+    double bias = json_is_false(value) ? -INFINITY : json_number_value(value);
+    if (id < 0 || (size_t)id >= tokenizer_n_tokens(j->m->tok) || isnan(bias) ||
+        (!json_is_number(value) && !json_is_false(value)) || j->q.sample.n_bias == MOST) {
+        read_fail(
+            rd,
+            "'logit_bias' takes at most %d tokens of the vocabulary, each with a number or false",
+            MOST);
+        return;
+    }
+    if (bias <= -100) bias = -INFINITY; /* OpenAI: -100 bans */
+    struct logit_bias *p = realloc(j->bias, (j->q.sample.n_bias + 1) * sizeof *p);
+    if (!p) {
+        read_fail(rd, "no memory for the logit biases");
+        return;
+    }
+    j->bias = p;
+    p[j->q.sample.n_bias++] = (struct logit_bias){(int32_t)id, (float)bias};
+    j->q.sample.bias = p;
+}
+
+/* {"ID": bias} (OpenAI), [[ID or text, bias or false], ...] (llama.cpp). */
+static void read_bias(struct job *j, struct reader *rd)
+{
+    const json_t *v = read_any(rd, "logit_bias");
+    if (!v) return;
+    const char *key;
+    json_t *item;
+    if (json_is_object(v)) {
+        json_object_foreach((json_t *)v, key, item)
+        {
+            char *end;
+            long long id = strtoll(key, &end, 10);
+            add_bias(j, rd, *key && !*end ? id : -1, item);
+        }
+        return;
+    }
+    size_t i;
+    if (!json_is_array(v)) read_fail(rd, "'logit_bias' must be an object or an array");
+    json_array_foreach(v, i, item)
+    {
+        const json_t *what = json_array_get(item, 0), *bias = json_array_get(item, 1);
+        if (json_is_integer(what)) {
+            add_bias(j, rd, json_integer_value(what), bias);
+        } else if (json_is_string(what)) {
+            struct token_list ids = {0};
+            if (tokenizer_encode_raw(j->m->tok, json_string_value(what), json_string_length(what),
+                                     false, &ids, NULL) == OK)
+                for (size_t k = 0; k < ids.len; k++) add_bias(j, rd, ids.ids[k], bias);
+            token_list_fini(&ids);
+        } else
+            read_fail(rd, "'logit_bias' holds an entry that is no [token, bias]");
+    }
+}
+
+/* Samplers that Hearth lacks: neutral values pass, others would silently change the text. */
+static void refuse_unknown_samplers(struct reader *rd)
+{
+    static const struct {
+        const char *key;
+        double neutral;
+    } others[] = {{"typical_p", 1},      {"typ_p", 1},           {"mirostat", 0},
+                  {"dry_multiplier", 0}, {"xtc_probability", 0}, {"dynatemp_range", 0},
+                  {"tfs_z", 1},          {"top_n_sigma", -1}};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        const json_t *v = read_any(rd, others[i].key);
+        if (v && json_number_value(v) != others[i].neutral && json_number_value(v) != 0)
+            read_fail(rd, "the sampler '%s' is not implemented; leave it out", others[i].key);
+    }
+}
+
+void job_read_sampling(struct job *j, struct reader *rd)
+{
+    struct sample_params *s = &j->q.sample;
+    int64_t top_k = s->top_k, last_n = s->penalty_last_n, seed = -1;
+    read_float(rd, "temperature", 0, 100, &s->temperature);
+    read_float(rd, "top_p", 0, 1, &s->top_p);
+    read_float(rd, "min_p", 0, 1, &s->min_p);
+    read_int(rd, "top_k", -1, INT32_MAX, &top_k);
+    read_float(rd, "repeat_penalty", 0.01, 100, &s->repeat_penalty);
+    read_float(rd, "repetition_penalty", 0.01, 100, &s->repeat_penalty);
+    read_float(rd, "presence_penalty", -2, 2, &s->presence_penalty);
+    read_float(rd, "frequency_penalty", -2, 2, &s->frequency_penalty);
+    read_int(rd, "repeat_last_n", -1, INT32_MAX, &last_n);
+    read_int(rd, "seed", INT64_MIN, INT64_MAX, &seed);
+    read_bool(rd, "ignore_eos", &j->q.ignore_end);
+    s->top_k = top_k < 0 ? 0 : (int32_t)top_k;
+    s->penalty_last_n = (int32_t)last_n;
+    s->seed = (uint64_t)seed;
+    if (seed < 0 && getrandom(&s->seed, sizeof s->seed, 0) != (ssize_t)sizeof s->seed)
+        s->seed = (uint64_t)j->created;
+    job_read_stops(j, rd, "stop");
+    read_bias(j, rd);
+    refuse_unknown_samplers(rd);
+}

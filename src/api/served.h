@@ -1,0 +1,67 @@
+/* The models that are loaded, each with its scheduler: loaded on demand, unloaded when unused for
+ * long or when another needs the memory, never under a running request. Any thread. */
+#ifndef HEARTH_API_SERVED_H
+#define HEARTH_API_SERVED_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "assist/fim.h"
+#include "base/status.h"
+#include "gguf/gguf.h"
+
+struct served;
+struct api_options;
+struct engine;
+struct scheduler;
+struct tokenizer;
+struct grammar_vocab;
+struct chat;
+
+/* A loaded model, as long as it is held. */
+struct loaded_model {
+    char name[160]; /* as the store knows it, or the file's name */
+    char *path;
+    struct engine *engine;
+    struct scheduler *scheduler; /* NULL: an encoder, which writes no text */
+    const struct tokenizer *tok;
+    size_t n_ctx;
+    struct grammar_vocab *grammar_vocab; /* for structured output; or NULL */
+    struct chat *chat;                   /* its template; or NULL */
+    struct gguf_str template_source;
+    uint64_t bytes; /* of the weights in memory */
+    bool has_fim;
+    struct fim_template fim;
+    double load_seconds;
+    int64_t loaded_at; /* seconds since 1970 */
+};
+
+enum status served_create(const struct api_options *opt, struct served **out, struct error *err);
+/* Ends what still runs. */
+void served_destroy(struct served *p);
+
+/* The name that `typed` stands for: NULL or "" the default; the store's full name, or the name
+ * given at start. ERR_NOT_FOUND. */
+enum status served_resolve(struct served *p, const char *typed, char name[160], struct error *err);
+
+/* Loads the model where it is not, waiting for it, and holds it. ERR_NOT_FOUND, ERR_BUSY where it
+ * does not fit beside models in use, or as engine_open. */
+enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
+                           struct error *err);
+/* Gives it back. seconds: how long it is kept from now on; NAN = as before or the default, negative
+ * = for ever, 0 = unloaded as soon as nobody holds it. */
+void served_release(struct served *p, struct loaded_model *m, double seconds);
+/* Unloads a model that nobody holds. ERR_NOT_FOUND: not loaded; ERR_BUSY. */
+enum status served_unload(struct served *p, const char *typed, struct error *err);
+
+void served_tick(struct served *p);
+
+/* visit(ctx, model, expires): for each loaded model; expires in seconds since 1970, 0 = never. */
+void served_each(struct served *p,
+                 void (*visit)(void *ctx, const struct loaded_model *m, int64_t expires),
+                 void *ctx);
+bool served_is_ready(struct served *p); /* nothing is being loaded */
+
+#endif

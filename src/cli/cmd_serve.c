@@ -1,0 +1,363 @@
+/* hearth serve: one port for OpenAI's, Ollama's, llama.cpp's and Anthropic's clients. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "cli/serve_config.h"
+#include "store/store.h"
+
+struct serve_options {
+    const char *host, *model, *kv_type, *keep_alive, *key_file, *make_key, *config, *log;
+    int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
+        max_connections, max_body_mb, grace;
+    double max_seconds;
+    struct string_list hosts, origins;
+    bool allow_pull, public_metrics, preload;
+};
+
+extern const struct command cmd_serve;
+
+#define FIELD(name) offsetof(struct serve_options, name)
+static const struct option options[] = {
+    {"host", 0, OPTION_STRING, "ADDRESS",
+     "Address to listen on (default 127.0.0.1). Others than this machine's own need an API key",
+     FIELD(host)},
+    {"port", 'p', OPTION_INT, "N",
+     "Port (default 11434, Ollama's); 0: any free one, printed at start", FIELD(port), 0, 65535},
+    {"model", 'm', OPTION_STRING, "MODEL",
+     "For requests that name none: an installed model, or a path to a GGUF file", FIELD(model)},
+    {"preload", 0, OPTION_FLAG, NULL, "Load that model now, not with the first request",
+     FIELD(preload)},
+    {"ctx", 'c', OPTION_INT, "N",
+     "Tokens of a request and its answer (default 16384, or the model's own if less)", FIELD(ctx),
+     1, 1e9},
+    {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
+     FIELD(threads), 1, 1024},
+    OPTION_KV_TYPE(struct serve_options),
+    {"kv-memory", 0, OPTION_INT, "MB", "Memory of a model's KV cache (default: an eighth of all)",
+     FIELD(kv_mb), 1, 1e9},
+    {"max-running", 0, OPTION_INT, "N", "Requests that a model answers at once (default 64)",
+     FIELD(max_running), 1, 512},
+    {"max-waiting", 0, OPTION_INT, "N", "Requests that wait beyond those (default 1024)",
+     FIELD(max_waiting), 1, 1e6},
+    {"max-models", 0, OPTION_INT, "N", "Models in memory at once (default: as many as fit)",
+     FIELD(max_models), 1, 64},
+    {"keep-alive", 0, OPTION_STRING, "TIME",
+     "How long an unused model stays in memory: 30s, 5m (default), 2h, -1 for ever",
+     FIELD(keep_alive)},
+    {"max-tokens", 0, OPTION_INT, "N", "Tokens that a request may ask for (default: the context)",
+     FIELD(max_tokens), 1, 1e9},
+    {"max-seconds", 0, OPTION_FLOAT, "S", "Time of a request; its answer ends then (default: none)",
+     FIELD(max_seconds), 0.001, 1e9},
+    {"max-connections", 0, OPTION_INT, "N", "Connections at once (default 16384)",
+     FIELD(max_connections), 1, 1e6},
+    {"max-body", 0, OPTION_INT, "MB", "Largest request (default 64)", FIELD(max_body_mb), 1, 4096},
+    {"keys", 0, OPTION_STRING, "FILE", "Hashes of the API keys; made by --make-key",
+     FIELD(key_file)},
+    {"make-key", 0, OPTION_STRING, "NAME",
+     "Make an API key, add its hash to the --keys file, print the key once, and end",
+     FIELD(make_key)},
+    {"allow-host", 0, OPTION_LIST, "NAME", "A further name that this server goes by (Host header)",
+     FIELD(hosts)},
+    {"origin", 0, OPTION_LIST, "URL", "Pages of this origin may use the server (CORS)",
+     FIELD(origins)},
+    {"allow-pull", 0, OPTION_FLAG, NULL, "Clients may pull, copy and delete models",
+     FIELD(allow_pull)},
+    {"public-metrics", 0, OPTION_FLAG, NULL, "/metrics needs no API key", FIELD(public_metrics)},
+    {"grace", 0, OPTION_INT, "S",
+     "Seconds that running requests get to finish at the end (default 30)", FIELD(grace), 0, 1e6},
+    {"log", 0, OPTION_STRING, "json|none",
+     "Log on standard error (default json); never holds texts", FIELD(log)},
+    {"config", 0, OPTION_STRING, "FILE",
+     "Lines 'option = value' (default: serve.conf in Hearth's folder, where it exists)",
+     FIELD(config)},
+    {0},
+};
+
+static void init(void *p)
+{
+    struct serve_options *o = p;
+    *o = (struct serve_options){.port = -1, .grace = 30};
+}
+
+/* ---- what is asked for ------------------------------------------------------------------------
+ */
+
+/* "90", "30s", "5m", "2h" in seconds; negative: for ever. */
+static bool parse_time(const char *text, double *out)
+{
+    char *end;
+    double x = strtod(text, &end);
+    double unit = strcmp(end, "") == 0 || strcmp(end, "s") == 0 ? 1
+                  : strcmp(end, "m") == 0                       ? 60
+                  : strcmp(end, "h") == 0                       ? 3600
+                                                                : 0;
+    if (end == text || unit == 0 || x != x || x > 1e9) return false;
+    *out = x < 0 ? -1 : x * unit;
+    return true;
+}
+
+static char *in_home(const struct store *s, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", store_root(s), name) < 0 ? NULL : path;
+}
+
+struct serve {
+    struct serve_options o;
+    struct store *store;
+    struct keys keys;
+    struct buf config_text;
+    char *config_path, *key_path, *cache;
+    struct api *api;
+    struct http_server *server;
+    bool quiet;
+};
+
+static int make_key(struct serve *s)
+{
+    char key[KEYS_TEXT_SIZE], line[192];
+    struct error err = {0};
+    struct buf text;
+    buf_init(&text, 1 << 20);
+    enum status st = keys_make(s->o.make_key, key, line, &err);
+    if (st == OK && file_exists(s->key_path)) st = file_read_all(s->key_path, &text, &err);
+    if (st == OK && buf_append_str(&text, line) != OK)
+        st = error_set(&err, ERR_LIMIT, "%s is too long", s->key_path);
+    if (st == OK && !file_exists(s->key_path)) st = file_make_dirs(store_root(s->store), &err);
+    if (st == OK) st = file_replace(s->key_path, text.data, text.len, &err);
+    buf_fini(&text);
+    if (st != OK) return cli_fail(&err);
+    fprintf(stderr, "hearth: the key's hash is in %s; the key is shown only now:\n", s->key_path);
+    printf("%s\n", key);
+    return EXIT_OK;
+}
+
+static enum status load_keys(struct serve *s, struct error *err)
+{
+    enum status st = OK;
+    const char *clear = getenv("HEARTH_API_KEY");
+    if (clear && *clear) st = keys_add(&s->keys, "environment", clear, err);
+    if (st == OK && (s->o.key_file || file_exists(s->key_path)))
+        st = keys_load(&s->keys, s->key_path, err);
+    const char *host = s->o.host ? s->o.host : "127.0.0.1";
+    if (st == OK && !origin_is_loopback(host) && s->keys.n == 0)
+        st = error_set(
+            err, ERR_INVALID,
+            "listening on %s would let anyone on the network use this server; make a key first: "
+            "hearth serve --make-key NAME",
+            host);
+    return st;
+}
+
+static void write_log(void *ctx, const char *line)
+{
+    const struct serve *s = ctx;
+    if (!s->quiet) fprintf(stderr, "%s\n", line);
+}
+
+static enum status resolve(const char *name, char **path, struct error *err)
+{
+    return cli_resolve_model(name, path, err);
+}
+
+static enum status start_api(struct serve *s, struct error *err)
+{
+    const struct serve_options *o = &s->o;
+    struct api_options a = {
+        .store = s->store,
+        .default_model = o->model,
+        .resolve = resolve,
+        .cache_dir = s->cache,
+        .kv_type = o->kv_type,
+        .n_threads = (int)o->threads,
+        .n_ctx = (size_t)o->ctx,
+        .kv_bytes = (uint64_t)o->kv_mb << 20,
+        .max_running = (size_t)o->max_running,
+        .max_waiting = (size_t)o->max_waiting,
+        .max_models = (size_t)o->max_models,
+        .keep_alive = 300,
+        .max_tokens = (size_t)o->max_tokens,
+        .max_seconds = o->max_seconds,
+        .pull = o->allow_pull,
+        .metrics_public = o->public_metrics,
+        .origins = {o->hosts.items, o->hosts.len, o->origins.items, o->origins.len},
+        .keys = &s->keys,
+        .log = write_log,
+        .log_ctx = s,
+    };
+    const char *env = getenv("HEARTH_MODEL");
+    if (!a.default_model && env && *env) a.default_model = env;
+    if (o->keep_alive && !parse_time(o->keep_alive, &a.keep_alive))
+        return error_set(err, ERR_INVALID,
+                         "--keep-alive %s: expected a time such as 30s, 5m, 2h or -1",
+                         o->keep_alive);
+    enum status st = api_create(&a, &s->api, err);
+    if (st == OK && o->preload) st = api_preload(s->api, err);
+    return st;
+}
+
+/* A socket that systemd has opened for us, or 0. */
+static int given_socket(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+    return pid && fds && atol(pid) == (long)getpid() && atoi(fds) == 1 ? 3 : 0;
+}
+
+/* Tells systemd, where it started us, how we are (sd_notify(3)). */
+static void notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    if (!path || !*path || strlen(path) >= sizeof a.sun_path) return;
+    memcpy(a.sun_path, path, strlen(path));
+    if (*path == '@') a.sun_path[0] = 0;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a,
+                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
+    close(fd);
+}
+
+static enum status start_server(struct serve *s, struct error *err)
+{
+    const struct serve_options *o = &s->o;
+    struct http_options h = {.address = o->host,
+                             .port = o->port < 0 ? 11434 : (int)o->port,
+                             .listen_fd = given_socket(),
+                             .max_connections = (size_t)o->max_connections,
+                             .max_body = (size_t)o->max_body_mb << 20};
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    api_serve(s->api, &h);
+    return http_server_start(&h, &s->server, err);
+}
+
+/* ---- the life of the server -------------------------------------------------------------------
+ */
+
+/* The signal that came, or 0 after so many milliseconds. */
+static int wait_signal(const sigset_t *set, long ms)
+{
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    int sig = sigtimedwait(set, NULL, &t);
+    return sig > 0 ? sig : 0;
+}
+
+/* Lets running requests finish, for a while; a second signal ends that. */
+static void drain(struct serve *s, const sigset_t *set)
+{
+    double until = clock_now() + (double)s->o.grace;
+    size_t left = http_server_active(s->server);
+    if (left)
+        fprintf(stderr, "hearth: finishing %zu requests; press Ctrl-C again to drop them\n", left);
+    notify("STOPPING=1");
+    api_shut_down(s->api);
+    http_server_drain(s->server);
+    while (http_server_active(s->server) && clock_now() < until)
+        if (wait_signal(set, 50)) break;
+}
+
+static int serve(struct serve *s, const sigset_t *set)
+{
+    struct error err = {0};
+    enum status st = start_api(s, &err);
+    if (st == OK) st = start_server(s, &err);
+    if (st != OK) return cli_fail(&err);
+    printf("hearth: listening on http://%s\n", http_server_address(s->server));
+    fflush(stdout);
+    notify("READY=1");
+    while (!wait_signal(set, 1000)) api_tick(s->api);
+    drain(s, set);
+    return EXIT_OK;
+}
+
+static int run_serve(struct serve *s)
+{
+    struct error err = {0};
+    enum status st = store_open(NULL, &s->store, &err);
+    if (st != OK) return cli_fail(&err);
+    s->config_path = s->o.config ? strdup(s->o.config) : in_home(s->store, "serve.conf");
+    bool has_file = s->config_path && (s->o.config || file_exists(s->config_path));
+    st = serve_config_apply(&cmd_serve, has_file ? s->config_path : NULL, &s->o, &s->config_text,
+                            &err);
+    if (st != OK) return cli_fail(&err);
+    s->key_path = s->o.key_file ? strdup(s->o.key_file) : in_home(s->store, "keys");
+    if (!s->key_path) return cli_fail(&(struct error){ERR_NOMEM, "out of memory"});
+    if (s->o.log && strcmp(s->o.log, "json") != 0 && strcmp(s->o.log, "none") != 0)
+        return cli_usage_error(&cmd_serve, "--log is json or none, not %s", s->o.log);
+    s->quiet = s->o.log && strcmp(s->o.log, "none") == 0;
+    if (s->o.make_key) return make_key(s);
+    st = load_keys(s, &err);
+    if (st != OK) return cli_fail(&err);
+    s->cache = cli_cache_dir(&err);
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before the first thread, which inherits it */
+    return serve(s, &set);
+}
+
+static int run(const void *p, int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    struct serve s = {.o = *(const struct serve_options *)p};
+    buf_init(&s.config_text, 1 << 20);
+    int code = run_serve(&s);
+    http_server_stop(s.server);
+    api_destroy(s.api);
+    store_close(s.store);
+    keys_fini(&s.keys);
+    buf_fini(&s.config_text);
+    free(s.config_path);
+    free(s.key_path);
+    free(s.cache);
+    return code;
+}
+
+const struct command cmd_serve = {
+    .name = "serve",
+    .summary = "Serve models to editors and other clients over HTTP",
+    .usage = "serve [options]",
+    .description = "Listens on one port for clients of OpenAI's API (/v1), Ollama's (/api), "
+                   "llama.cpp's server\n"
+                   "(/completion, /infill, ...) and Anthropic's (/v1/messages). Models are loaded "
+                   "when a request\n"
+                   "names them and leave memory when unused. Only this machine can connect unless "
+                   "--host says\n"
+                   "otherwise, which needs an API key. Nothing of what is asked or answered is "
+                   "logged or kept.\n"
+                   "\n"
+                   "Options also come from the environment (HEARTH_SERVE_PORT=8080) and from a "
+                   "file, and an API key\n"
+                   "from HEARTH_API_KEY. docs/server.md lists the endpoints.\n"
+                   "\n"
+                   "Examples:\n"
+                   "  hearth serve\n"
+                   "  hearth serve -m qwen2.5-coder:1.5b --preload --port 8080\n"
+                   "  hearth serve --make-key laptop\n"
+                   "  hearth serve --host 192.168.1.10 --allow-host hearth.lan\n",
+    .options = options,
+    .options_size = sizeof(struct serve_options),
+    .init = init,
+    .max_args = 0,
+    .run = run,
+};
