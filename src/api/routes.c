@@ -107,7 +107,10 @@ static bool identify(struct call *c)
     const struct api_options *o = &c->api->opt;
     snprintf(c->client, sizeof c->client, "%s", http_peer(c->r));
     struct http_str own = http_header(c->r, "x-hearth-client");
-    if (own.data && own.len && own.len < 64) {
+    bool plain = own.data && own.len && own.len < 64;
+    for (size_t i = 0; plain && i < own.len; i++)
+        plain = own.data[i] > ' ' && (unsigned char)own.data[i] < 0x7F; /* fit for the log */
+    if (plain) {
         c->named_client = true;
         snprintf(c->client, sizeof c->client, "%s/%.*s", http_peer(c->r), (int)own.len, own.data);
     }
