@@ -33,7 +33,7 @@ extern const struct command cmd_serve;
 #define FIELD(name) offsetof(struct serve_options, name)
 static const struct option options[] = {
     {"host", 0, OPTION_STRING, "ADDRESS",
-     "Address to listen on (default 127.0.0.1). Others than this machine's own need an API key",
+     "Address to listen on (default 127.0.0.1). Others than this machine's own need an API key.",
      FIELD(host)},
     {"port", 'p', OPTION_INT, "N",
      "Port (default 11434, Ollama's); 0: any free one, printed at start", FIELD(port), 0, 65535},
