@@ -399,7 +399,7 @@ ERRORS = [
     "{{ range(1, 2, 0) }}", "{{ range(200000)|length }}", "{{ l|sort(nope=1) }}", "{{ s.upper(1) }}", "{{ s|replace('a') }}",
     "{{ {1, 2} }}", "{{ x.__class__.__mro__ }}", "{{ ''.__class__.__base__ }}", "{{ s.__init__.__globals__ }}",
     "{% raw %}x", "{{ [3, 'a']|sort }}", "{% call x %}{% endcall %}", "{{ f(a=1, 2) }}", "{{ none.x.y }}",
-    "{{ l|selectattr }}", "{{ (1).x.y }}", 
+    "{{ l|selectattr|list }}", "{{ (1).x.y }}", 
 ]
 
 WORDS = ["{{", "}}", "{%", "%}", " ", "-", "+", "x", "l", "for", "in", "if", "else", "endif", "endfor", "set", "=",
