@@ -12,6 +12,7 @@ extern const struct command
     cmd_detokenize,
     cmd_doctor,
     cmd_embed,
+    cmd_eval,
     cmd_generate,
     cmd_help,
     cmd_imatrix,
@@ -56,6 +57,7 @@ static const struct command *const models[] = {
 static const struct command *const inspect[] = {
     &cmd_doctor,
     &cmd_bench,
+    &cmd_eval,
     &cmd_score,
     &cmd_perplexity,
     &cmd_imatrix,
