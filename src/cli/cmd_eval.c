@@ -20,7 +20,7 @@ struct eval_options {
     const char *python, *key_env;
     struct string_list compare, pass_on;
     int64_t limit, seed, max_tokens, threads, jobs;
-    double timeout;
+    double timeout, test_timeout;
     bool json, no_tests;
 };
 
@@ -65,6 +65,8 @@ static const struct option options[] = {
      FIELD(jobs), 1, 16},
     {"timeout", 0, OPTION_FLOAT, "S", "Most seconds of one answer (default 120)", FIELD(timeout),
      0.1, 1e6},
+    {"test-timeout", 0, OPTION_FLOAT, "S", "Most seconds of one program's tests (default 20)",
+     FIELD(test_timeout), 0.1, 3600},
     {"threads", 't', OPTION_INT, "N", "Threads of Hearth's own `complete`", FIELD(threads), 1,
      1024},
     {"pass", 0, OPTION_LIST, "OPTION", "Pass on to Hearth's own `complete`, as in --pass=--raw",
@@ -175,7 +177,9 @@ static enum status open_sandbox(struct eval_cli *e, struct error *err)
     bool needed = false;
     for (size_t i = 0; i < e->set.n_holes; i++) needed = needed || e->set.holes[i].problem;
     if (!needed || e->o->no_tests) return OK;
-    return sandbox_open(&(struct sandbox_options){.python = e->o->python}, &e->sandbox, err);
+    return sandbox_open(
+        &(struct sandbox_options){.python = e->o->python, .seconds = e->o->test_timeout},
+        &e->sandbox, err);
 }
 
 /* This program, as what it is compared to would be: another process that is asked. */
@@ -273,14 +277,14 @@ static enum status run_bench(struct eval_cli *e, struct error *err)
     if (st == OK) {
         e->bar = progress_start("holes", false);
         struct evaluate_run run = {.set = &e->set,
-                               .peer = e->peer,
-                               .sandbox = e->sandbox,
-                               .out = out,
-                               .max_tokens = (int)o->max_tokens,
-                               .jobs = (int)o->jobs,
-                               .cancel = e->cancel,
-                               .progress = on_progress,
-                               .ctx = e};
+                                   .peer = e->peer,
+                                   .sandbox = e->sandbox,
+                                   .out = out,
+                                   .max_tokens = (int)o->max_tokens,
+                                   .jobs = (int)o->jobs,
+                                   .cancel = e->cancel,
+                                   .progress = on_progress,
+                                   .ctx = e};
         st = evaluate_run(&run, &e->results, err);
         progress_end(e->bar);
     }
