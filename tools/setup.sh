@@ -55,6 +55,7 @@ need_library libarchive libarchive-dev
 need_library libedit libedit-dev
 need_library libcrypto libssl-dev
 need_library libseccomp libseccomp-dev
+need_library sqlite3 libsqlite3-dev
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 
 if [ "$what" = check ]; then

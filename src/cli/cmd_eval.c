@@ -65,7 +65,7 @@ static const struct option options[] = {
      FIELD(jobs), 1, 16},
     {"timeout", 0, OPTION_FLOAT, "S", "Most seconds of one answer (default 120)", FIELD(timeout),
      0.1, 1e6},
-    {"test-timeout", 0, OPTION_FLOAT, "S", "Most seconds of one program's tests (default 20)",
+    {"test-timeout", 0, OPTION_FLOAT, "S", "Most seconds of one program's tests (default 60)",
      FIELD(test_timeout), 0.1, 3600},
     {"threads", 't', OPTION_INT, "N", "Threads of Hearth's own `complete`", FIELD(threads), 1,
      1024},

@@ -260,7 +260,7 @@ enum status sandbox_open(const struct sandbox_options *o, struct sandbox **out, 
     if (!s) return error_set(err, ERR_NOMEM, "out of memory");
     s->o = *o;
     if (!s->o.python) s->o.python = "/usr/bin/python3";
-    if (s->o.seconds <= 0) s->o.seconds = 20;
+    if (s->o.seconds <= 0) s->o.seconds = 60;
     if (!s->o.cpu_seconds) s->o.cpu_seconds = 6;
     if (!s->o.memory_bytes) s->o.memory_bytes = (size_t)1 << 30;
     for (size_t i = 0; i < 4; i++) {

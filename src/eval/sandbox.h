@@ -15,7 +15,7 @@
 
 struct sandbox_options {
     const char *python;   /* NULL: /usr/bin/python3; must lie under /usr */
-    double seconds;       /* of the clock, for one verdict; 0: 20 */
+    double seconds;       /* of the clock, for one verdict; 0: 60 */
     unsigned cpu_seconds; /* of one process; 0: 6 */
     size_t memory_bytes;  /* address space of one process; 0: 1 GiB */
 };
