@@ -7,7 +7,6 @@ Descriptor 5: one word, the verdict. Nothing that the other process sends is run
 import ast
 import json
 import os
-import socket
 import sys
 
 LIMIT = 1 << 24
@@ -43,14 +42,14 @@ def value(node):
 
 class Candidate:
     def __init__(self):
-        self.file = socket.socket(fileno=3).makefile("rwb")
-        if self.file.readline(LIMIT) != b"ready\n":
+        self.answers, self.calls = open(3, "rb"), open(3, "wb", closefd=False)
+        if self.answers.readline(LIMIT) != b"ready\n":
             raise Refused
 
     def __call__(self, *args, **kwargs):
-        self.file.write(repr((args, kwargs)).encode("utf-8", "surrogatepass") + b"\n")
-        self.file.flush()
-        line = self.file.readline(LIMIT)
+        self.calls.write(repr((args, kwargs)).encode("utf-8", "surrogatepass") + b"\n")
+        self.calls.flush()
+        line = self.answers.readline(LIMIT)
         if not line.endswith(b"\n"):
             raise Refused
         word, _, rest = line.decode("utf-8", "surrogatepass").rstrip("\n").partition(" ")

@@ -3,7 +3,6 @@ hold on the verdict: it never sees the tests, and has one descriptor, over which
 
 Descriptor 3: calls in, answers out, as lines. Descriptor 4: the program.
 """
-import socket
 import sys
 
 LIMIT = 1 << 24
@@ -32,12 +31,12 @@ def main():
     entry = sys.argv[1]
     with open(4, encoding="utf-8", newline="") as f:
         program = f.read()
-    calls = socket.socket(fileno=3).makefile("rwb")
-    namespace = {"__name__": "__candidate__", "inf": float("inf"), "nan": float("nan")}
+    calls, answers = open(3, "rb", closefd=False), open(3, "wb", closefd=False)
+    namespace = {"__name__": "__candidate__"}
     exec(compile(program, "candidate", "exec"), namespace)
     names = {"inf": float("inf"), "nan": float("nan")}
-    calls.write(b"ready\n")
-    calls.flush()
+    answers.write(b"ready\n")
+    answers.flush()
     while True:
         line = calls.readline(LIMIT)
         if not line:
@@ -47,8 +46,8 @@ def main():
             answer = "value " + repr(plain(namespace[entry](*args, **kwargs)))
         except BaseException as e:
             answer = "raise " + type(e).__name__
-        calls.write(answer.encode("utf-8", "surrogatepass") + b"\n")
-        calls.flush()
+        answers.write(answer.encode("utf-8", "surrogatepass") + b"\n")
+        answers.flush()
 
 
 sys.setrecursionlimit(3000)

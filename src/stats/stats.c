@@ -187,8 +187,8 @@ enum status stats_kept(struct stats *s, int64_t id, bool kept, struct error *err
 
 enum status stats_forget(struct stats *s, struct error *err)
 {
-    if (sqlite3_exec(s->db, "DELETE FROM shown", NULL, NULL, NULL) != SQLITE_OK ||
-        sqlite3_exec(s->db, "PRAGMA secure_delete = ON; VACUUM; PRAGMA wal_checkpoint(TRUNCATE);", NULL, NULL, NULL) !=
+    if (sqlite3_exec(s->db, "PRAGMA secure_delete = ON; DELETE FROM shown", NULL, NULL, NULL) != SQLITE_OK ||
+        sqlite3_exec(s->db, "VACUUM; PRAGMA wal_checkpoint(TRUNCATE);", NULL, NULL, NULL) !=
             SQLITE_OK)
         return stats_fail(s, err);
     return OK;

@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 from eval_kit import FakeServer
+from test_complete import SPECIAL, write_tiny_model
 
 PROMPT = 'def add(a, b):\n    """The sum, doubled where asked."""\n'
 SOLUTION = "    total = a + b\n    if total < 0:\n        return 0\n    return total\n"
@@ -58,6 +59,23 @@ def test_right_answers_pass_in_every_api(hearth, tasks, api):
         assert body.get("temperature", body.get("options", {}).get("temperature")) == 0
         assert ("raw" in body) == (api == "ollama")
         assert ("filename" in body) == (api == "hearth")
+
+
+def test_own_completion_is_asked(hearth, tasks, tmp_path):
+    """A model of random weights, so that the answers are wrong; but they come, and --pass arrives."""
+    model, out = tmp_path / "fim.gguf", tmp_path / "out.jsonl"
+    write_tiny_model(model, SPECIAL)
+    done = hearth("eval", "fim", "--tasks", tasks, "-m", model, "--limit", 3, "--json", "-t", 1, "-o", out,
+                  "--max-tokens", 5, "--kinds", "single-line", "--pass=--raw", "--no-tests")
+    assert done.returncode == 0, done.stderr
+    kind = json.loads(done.stdout)["kinds"]["single-line"]
+    assert kind["cuts"]["none"]["holes"] == 3 and kind["failed"] == 0
+    assert kind["mean_tokens"] == 5, "--raw stops at nothing"
+    head, *answers = map(json.loads, out.read_text().splitlines())
+    assert head["target"] == "hearth complete --raw"
+    assert all(a["prompt_tokens"] > len(PROMPT) for a in answers)
+    done = hearth("eval", "fim", "--tasks", tasks, "-m", tmp_path / "none.gguf", "--limit", 3, "--no-tests")
+    assert done.returncode == 1 and "the completing process has ended" in done.stderr
 
 
 def test_wrong_answers_fail(hearth, tasks):

@@ -188,13 +188,10 @@ static void files(void **state)
 static void damage(void **state)
 {
     (void)state;
-    static const char *const broken[] = {
-        "{",
-        "[]\n",
-        "{\"task_id\":\"T/0\"}\n",
-        "{\"task_id\":1,\"prompt\":\"\",\"entry_point\":\"\",\"canonical_solution\":\"\",\"test\":"
-        "\"\"}\n",
-    };
+    static const char number[] =
+        "{\"task_id\":1,\"prompt\":\"\",\"entry_point\":\"\",\"canonical_solution\":\"\","
+        "\"test\":\"\"}\n";
+    static const char *const broken[] = {"{", "[]\n", "{\"task_id\":\"T/0\"}\n", number};
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
         struct eval_set s = {0};
         struct error err = {0};
