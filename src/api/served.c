@@ -266,7 +266,7 @@ static enum status open_model(struct served *p, struct loaded_model *m, struct e
     const struct api_options *o = p->opt;
     double start = clock_now();
     struct engine_options eo = {
-        .n_threads = o->n_threads, .cache_dir = o->cache_dir, .kv_type = o->kv_type};
+        .n_threads = o->n_threads, .cache_dir = o->cache_dir, .kv_type = o->kv_type, .settle = true};
     enum status st = engine_open(m->path, &eo, &m->engine, err);
     if (st != OK) return st;
     const struct model_info *info = engine_model_info(m->engine);

@@ -33,6 +33,7 @@ enum status cli_open_engine(const char *path, const char *cache_dir, int threads
     struct engine_options opt = {.n_threads = threads,
                                  .cache_dir = cache_dir,
                                  .kv_type = kv_type,
+                                 .settle = true,
                                  .progress = show_packing,
                                  .progress_ctx = &packing};
     enum status st = engine_open(path, &opt, out, err);

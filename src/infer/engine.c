@@ -26,23 +26,38 @@ static void trim_embedding(struct engine *e, size_t n_rows)
 typedef enum status forward_fn(struct forward *f, const struct forward_row *rows, size_t n_rows,
                                float *out, const volatile int *cancel, struct error *err);
 
-static enum status take_turn(struct engine *e, forward_fn *fn, const struct forward_row *rows,
-                             size_t n_rows, float *out, const volatile int *cancel,
-                             struct error *err)
+static void begin_turn(struct engine *e)
 {
     pthread_mutex_lock(&e->lock);
     uint64_t ticket = e->next_ticket++;
     while (e->now_serving != ticket) pthread_cond_wait(&e->turn, &e->lock);
     pthread_mutex_unlock(&e->lock);
+}
 
-    enum status st = fn(e->fwd, rows, n_rows, out, cancel, err);
-    trim_embedding(e, n_rows);
-
+static void end_turn(struct engine *e)
+{
     pthread_mutex_lock(&e->lock);
     e->now_serving++;
     pthread_cond_broadcast(&e->turn);
     pthread_mutex_unlock(&e->lock);
+}
+
+static enum status take_turn(struct engine *e, forward_fn *fn, const struct forward_row *rows,
+                             size_t n_rows, float *out, const volatile int *cancel,
+                             struct error *err)
+{
+    begin_turn(e);
+    enum status st = fn(e->fwd, rows, n_rows, out, cancel, err);
+    trim_embedding(e, n_rows);
+    end_turn(e);
     return st;
+}
+
+void engine_turn(struct engine *e, void (*fn)(void *ctx), void *ctx)
+{
+    begin_turn(e);
+    fn(ctx);
+    end_turn(e);
 }
 
 void engine_observe(struct engine *e, forward_observer fn, void *ctx)
@@ -142,12 +157,15 @@ enum status engine_open(const char *path, const struct engine_options *opt, stru
         gguf_close(g);
         return st;
     }
-    return engine_assemble(g, vocab, vocab_tokenizer(vocab), m, opt->n_threads, out, err);
+    st = engine_assemble(g, vocab, vocab_tokenizer(vocab), m, opt->n_threads, out, err);
+    if (st == OK && opt->settle) settle_start(*out);
+    return st;
 }
 
 void engine_close(struct engine *e)
 {
     if (!e) return;
+    settle_stop(e);
     forward_destroy(e->fwd);
     grammar_vocab_destroy(e->grammar_vocab);
     pthread_mutex_destroy(&e->grammar_lock);

@@ -26,6 +26,9 @@ struct engine_options {
     int n_threads;         /* 0 = all physical cores */
     const char *cache_dir; /* packed weights; NULL = none */
     const char *kv_type;   /* of all sessions' KV caches, as in model_options; NULL = "f16" */
+    /* Weights mapped from the cache move into huge pages (model.h) once the engine is a second or so
+     * old: for processes that live longer than one answer. */
+    bool settle;
     void (*progress)(void *ctx, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
@@ -33,6 +36,8 @@ struct engine_options {
 enum status engine_open(const char *path, const struct engine_options *opt, struct engine **out,
                         struct error *err);
 void engine_close(struct engine *e);
+/* Waits until options.settle has done what it does, for measurements. */
+void engine_settle(struct engine *e);
 const struct tokenizer *engine_tokenizer(const struct engine *e);
 const struct model_info *engine_model_info(const struct engine *e);
 const struct gguf *engine_gguf(const struct engine *e);

@@ -35,6 +35,7 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t turn;
     uint64_t next_ticket, now_serving;
+    struct settling *settling; /* NULL: nothing moves */
 };
 
 /* Makes an engine of its parts, which it then owns (on failure too); g and vocab may be NULL. */
@@ -52,6 +53,14 @@ void engine_observe(struct engine *e, forward_observer fn, void *ctx);
  * numbers of logits may differ: some files pad them. */
 enum status engine_same_vocab(const struct engine *a, const struct engine *b, const char *other,
                               struct error *err);
+/* Moves the engine's weights into huge pages while it is open (model.h), on a thread of its own that
+ * takes only what others leave of the processor. Without a thread nothing moves. */
+void settle_start(struct engine *e);
+/* Ends the thread wherever it is. */
+void settle_stop(struct engine *e);
+/* Runs fn in turn with the forward passes. */
+void engine_turn(struct engine *e, void (*fn)(void *ctx), void *ctx);
+
 /* The same with forward_hidden. */
 enum status engine_hidden(struct engine *e, const struct forward_row *rows, size_t n_rows,
                           float *hidden, const volatile int *cancel, struct error *err);

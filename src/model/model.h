@@ -76,6 +76,17 @@ const struct model_info *model_info(const struct model *m);
  * or where no folder was given. */
 const char *model_cache_note(const struct model *m);
 
+/* Weights that are mapped from the cache file can move into huge pages, which are read 5 to 8 % faster
+ * where every token reads all weights. Bytes are never held twice but for one matrix: those of the file
+ * are let go. It is not done where memory is short, for small models, or where huge pages are off. */
+
+/* Copies the next few megabytes, on one thread, also beside forward passes. False: nothing is left. */
+bool model_settle_copy(struct model *m);
+/* Whether a matrix is copied as a whole and waits to be used. */
+bool model_settle_ready(const struct model *m);
+/* Uses it. By the thread that copies, with no forward pass running. Microseconds. */
+void model_settle_use(struct model *m);
+
 /* The i-th type of KV cache, best quality first; NULL past the last. */
 const char *kv_type_name(size_t i);
 

@@ -187,6 +187,14 @@ struct model {
     bool packed_mapped;
     void *packed_map; /* the mapping that holds `packed` */
     uint64_t packed_map_bytes;
+    struct settle {
+        uint8_t *to;     /* packed_bytes in huge pages, written up to here; NULL before and after */
+        uint64_t bytes;  /* mapped there */
+        size_t at;       /* the matrix being copied: its place among all stages' */
+        uint64_t copied; /* of its bytes */
+        bool begun, ready;
+        bool forced; /* for tests: whatever the model's size and the machine */
+    } settle;
     struct error cache_note; /* why there is no cache file; code OK where there is one */
 };
 

@@ -331,6 +331,8 @@ void weights_unload(struct model *m)
 {
     struct pack_map map = {m->packed_map, m->packed_map_bytes, m->packed};
     pack_map_close(&map);
+    if (m->settle.to) (void)munmap(m->settle.to, m->settle.bytes);
+    m->settle.to = NULL;
     m->packed = NULL;
     m->packed_map = NULL;
 }

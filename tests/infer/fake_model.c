@@ -390,3 +390,22 @@ enum status forward_hidden(struct forward *f, const struct forward_row *rows, si
     (void)f, (void)rows, (void)n_rows, (void)hidden, (void)cancel;
     return error_set(err, ERR_UNSUPPORTED, "no hidden states");
 }
+
+/* ---- weights that move: these have none ------------------------------------------------------ */
+
+bool model_settle_copy(struct model *m)
+{
+    (void)m;
+    return false;
+}
+
+bool model_settle_ready(const struct model *m)
+{
+    (void)m;
+    return false;
+}
+
+void model_settle_use(struct model *m)
+{
+    (void)m;
+}

@@ -2,10 +2,10 @@
  * the limit of one row; up to V_FEW_MAX rows cost little more. */
 
 /* How far ahead of the arithmetic the panel's bytes are asked for, as hardware prefetchers stop at
- * the end of a page: into the first-level cache; and, where arithmetic takes about as long as
+ * the end of a page of 4 KB: into the first-level cache; and, where arithmetic takes about as long as
  * memory does, into the second level, because the first has too few lines under way to wait for
  * memory and compute. */
-enum { PREFETCH_AHEAD = 4096, PREFETCH_L2_AHEAD = 8192 };
+enum { PREFETCH_AHEAD = 8192, PREFETCH_L2_AHEAD = 8192 };
 
 typedef void block_fn(const uint8_t *p, const struct wunit *u, int j, struct wblock *o);
 
