@@ -201,6 +201,12 @@ static const struct {
     {GRAMMAR_REGEX, "([a-z]+ ?){3,9}|[^a-z]*"},
     {GRAMMAR_JSON_SCHEMA, "{\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":5},\"b\":{\"$ref\":\"#\"}},"
                           "\"required\":[\"a\"],\"type\":\"object\"}"},
+    /* Counts: states that differ near their ends only. */
+    {GRAMMAR_JSON_SCHEMA, "{\"type\":\"string\",\"minLength\":9,\"maxLength\":70}"},
+    {GRAMMAR_JSON_SCHEMA, "{\"items\":{\"type\":\"string\",\"maxLength\":25},\"type\":\"array\",\"minItems\":2}"},
+    {GRAMMAR_REGEX, ".{3,60}"},
+    {GRAMMAR_REGEX, "([a-z ]{1,40}|[A-Z0-9_]{2,50}[^a-z]{5})(\\(.{4,9}\\))?"},
+    {GRAMMAR_GBNF, "root ::= (x | \"-\"){2,30}\nx ::= [a-z ]{1,20} \";\"? | [^\\n]{3,33}"},
 };
 
 /* Each mask is what single tokens say, and what the bytes of a token say; a copy and a state that went
