@@ -90,7 +90,7 @@ def realistic(program, model):
         *times, result = tool.ask(f"M {len(data)}", data).split()
         times = sorted(map(float, times))
         every += times
-        print(f"{name:7} {1e3 * compiled:6.1f} ms to compile, {len(times):4} masks: mean {statistics.mean(times):6.1f}  "
+        print(f"{name:7} {1e3 * compiled:6.1f} ms to start and compile, {len(times):4} masks: mean {statistics.mean(times):6.1f}  "
               f"p99 {times[int(0.99 * len(times))]:7.1f}  max {times[-1]:7.1f} us  "
               f"({'accepted' if result == '1' else 'REFUSED ' + result})")
         tool.close()
