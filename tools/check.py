@@ -305,7 +305,7 @@ def check_address(results):
 
 
 def check_thread(results):
-    run_meson_tests(results, "thread", ["infer", "model", "base", "net"])
+    run_meson_tests(results, "thread", ["infer", "model", "base", "net", "grammar"])
 
 
 def run_pytest(results, folders):
