@@ -11,6 +11,7 @@ import json
 import random
 import statistics
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests/tools"))
@@ -41,7 +42,64 @@ SCHEMA = {"type": "object", "required": ["people"], "additionalProperties": Fals
             "role": {"enum": ["admin", "user", "guest"]}, "score": {"type": "number"}}}}}}
 
 
+# What applications ask for: (name, schema, a maker of texts).
+LEVELS = ["debug", "info", "warning", "error"]
+IDS = [f"component-{i:04d}-{'abcdefghij'[i % 10]}" for i in range(1000)]
+CALL = {"type": "object", "additionalProperties": False, "required": ["name", "arguments"], "properties": {
+    "name": {"const": "edit_file"}, "arguments": {
+        "type": "object", "required": ["path", "old", "new"], "properties": {
+            "path": {"type": "string"}, "old": {"type": "string"}, "new": {"type": "string"}}}}}
+TABLE = {"type": "array", "maxItems": 20, "items": {
+    "type": "array", "minItems": 3, "maxItems": 3, "items": {"type": "array", "items": {"type": "number"}}}}
+LOG = {"type": "object", "additionalProperties": False, "required": ["time", "level", "id", "ip", "message"],
+       "properties": {"time": {"type": "string", "format": "date-time"}, "level": {"enum": LEVELS},
+                      "id": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4,8}(-[a-f0-9]{12})?$"},
+                      "ip": {"type": "string", "format": "ipv4"},
+                      "message": {"type": "string", "minLength": 1, "maxLength": 2000}}}
+CHOICE = {"type": "object", "required": ["choices"], "properties": {
+    "choices": {"type": "array", "items": {"enum": IDS}, "maxItems": 30}}}
+
+
+def log(rng):
+    return {"time": "2026-01-02T03:04:05Z", "level": rng.choice(LEVELS),
+            "id": f"ABC-{rng.randrange(10 ** 6):06d}-{rng.randrange(1 << 48):012x}", "ip": "192.168.0.17",
+            "message": " ".join(rng.choices(WORDS, k=120))}
+
+
+REALISTIC = [
+    ("call", CALL, lambda rng: {"name": "edit_file", "arguments": {
+        "path": "src/main.c", "old": "\n".join(rng.choices(WORDS, k=60)), "new": "\n".join(rng.choices(WORDS, k=60))}}),
+    ("nested", TABLE, lambda rng: [[[round(rng.random() * 99, 3) for _ in range(4)] for _ in range(3)] for _ in range(9)]),
+    ("log", LOG, log),
+    ("enum", CHOICE, lambda rng: {"choices": rng.choices(IDS, k=25)}),
+]
+
+
+def realistic(program, model):
+    """Fresh grammars, one text each: what a server's first request pays."""
+    every = []
+    for name, schema, make in REALISTIC:
+        tool, rng = Tool(program, model), random.Random(1)
+        began = time.monotonic()
+        problem = tool.compile("schema", json.dumps(schema))
+        if problem:
+            print(name, problem)
+            continue
+        compiled = time.monotonic() - began
+        data = json.dumps(make(rng), ensure_ascii=False).encode()
+        *times, result = tool.ask(f"M {len(data)}", data).split()
+        times = sorted(map(float, times))
+        every += times
+        print(f"{name:7} {1e3 * compiled:6.1f} ms to start and compile, {len(times):4} masks: mean {statistics.mean(times):6.1f}  "
+              f"p99 {times[int(0.99 * len(times))]:7.1f}  max {times[-1]:7.1f} us  "
+              f"({'accepted' if result == '1' else 'REFUSED ' + result})")
+        tool.close()
+    every.sort()
+    print(f"all     {len(every)} masks: mean {statistics.mean(every):.1f}  p99 {every[int(0.99 * len(every))]:.1f} us")
+
+
 def main():
+    realistic(sys.argv[1], sys.argv[2])
     cases = [("json", "", False), ("schema", json.dumps(SCHEMA), False),
              ("regex", r"\{(\"[a-z]+\": (\"([^\"\\]|\\.)*\"|[^\"]+),? ?)*\}|.*", True)]
     if len(sys.argv) > 3:

@@ -27,6 +27,7 @@ BUILDS = ROOT / "build-check"
 DEPS = ROOT / ".deps"
 VENV = ROOT / ".venv"
 VOCAB = DEPS / "vocab"
+SUITE = DEPS / "schema-suite"
 HOME = DEPS / "home"
 MODEL = "smollm2:135m"
 
@@ -131,37 +132,61 @@ def prepare_venv(results):
     stamp.write_text(wanted)
 
 
-def prepare_vocab(results):
-    """Tokenizer conformance files and chat templates, out of a source package that pip fetches."""
-    pin = ROOT / "tools/vocab-source.txt"
+def fetch_from_source(pin, target, what, choose):
+    """Files out of a source package that pip fetches: those that `choose` has a name for, by the paths
+    in the package. `target` is made anew when the pin has changed."""
     wanted = hashlib.sha256(pin.read_bytes()).hexdigest()
-    stamp = VOCAB / "source.sha256"
-    if stamp.is_file() and stamp.read_text() == wanted and (VOCAB / "templates").is_dir():
+    stamp = target / "source.sha256"
+    if stamp.is_file() and stamp.read_text() == wanted:
         return
-    staging = DEPS / "vocab.new"
+    staging = target.with_name(target.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
-    (staging / "templates").mkdir(parents=True)
+    staging.mkdir(parents=True)
     # pip asks the package for its metadata, and tools/metadata_only answers for its build system.
     env = dict(os.environ, PYTHONPATH=str(ROOT / "tools/metadata_only"), PYTHONDONTWRITEBYTECODE="1")
     pip_download = [VENV / "bin/python", "-m", "pip", "download", "--quiet", "--no-deps",
                     "--no-binary", ":all:", "--no-build-isolation", "--require-hashes",
                     "--disable-pip-version-check", "-r", pin, "-d", staging]
-    run(pip_download, "fetch the tokenizer conformance files", env=env)
+    run(pip_download, f"fetch {what}", env=env)
     archive = next(staging.glob("*.tar.gz"))
-    name = re.compile(r"[^/]+/vendor/llama\.cpp/models/"
-                      r"(ggml-vocab-[A-Za-z0-9._-]+|templates/[A-Za-z0-9._-]+\.jinja)")
+    count = 0
     with tarfile.open(archive) as tar:
         for member in tar:
-            match = name.fullmatch(member.name)
-            if member.isfile() and match:
-                with tar.extractfile(member) as source, open(staging / match[1], "wb") as target:
-                    shutil.copyfileobj(source, target)
+            name = choose(member.name) if member.isfile() else None
+            if name:
+                (staging / name).parent.mkdir(parents=True, exist_ok=True)
+                with tar.extractfile(member) as source, open(staging / name, "wb") as file:
+                    shutil.copyfileobj(source, file)
+                count += 1
     archive.unlink()
-    if not list(staging.glob("*.gguf.inp")):
-        raise PartFailed("the source package holds no tokenizer conformance files")
+    if not count:
+        raise PartFailed(f"the source package holds no {what}")
     (staging / "source.sha256").write_text(wanted)
-    shutil.rmtree(VOCAB, ignore_errors=True)
-    staging.rename(VOCAB)
+    shutil.rmtree(target, ignore_errors=True)
+    staging.rename(target)
+
+
+def prepare_vocab(results):
+    """Tokenizer conformance files and chat templates, out of a source package that pip fetches."""
+    name = re.compile(r"[^/]+/vendor/llama\.cpp/models/"
+                      r"(ggml-vocab-[A-Za-z0-9._-]+|templates/[A-Za-z0-9._-]+\.jinja)")
+
+    def choose(path):
+        match = name.fullmatch(path)
+        return match and match[1]
+
+    fetch_from_source(ROOT / "tools/vocab-source.txt", VOCAB, "the tokenizer conformance files", choose)
+
+
+def prepare_suite(results):
+    """The JSON-Schema-Test-Suite's required part, out of a source package that pip fetches."""
+    name = re.compile(r"[^/]+/json/(tests/draft2020-12/[A-Za-z0-9-]+\.json)")
+
+    def choose(path):
+        match = name.fullmatch(path)
+        return match and match[1]
+
+    fetch_from_source(ROOT / "tools/schema-suite-source.txt", SUITE, "the JSON-Schema-Test-Suite", choose)
 
 
 def prepare_model(results):
@@ -182,6 +207,7 @@ def test_env(**more):
         del env[name]
     env.update(
         HEARTH_VOCAB_DIR=str(VOCAB),
+        HEARTH_SCHEMA_SUITE=str(SUITE),
         HEARTH_SOURCE_DIR=str(ROOT),
         ASAN_OPTIONS="detect_leaks=1:allocator_may_return_null=1",
         UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
@@ -279,7 +305,7 @@ def check_address(results):
 
 
 def check_thread(results):
-    run_meson_tests(results, "thread", ["infer", "model", "base", "net"])
+    run_meson_tests(results, "thread", ["infer", "model", "base", "net", "grammar"])
 
 
 def run_pytest(results, folders):
@@ -323,11 +349,12 @@ PARTS = {
     "packages": (prepare_packages, []),
     "venv": (prepare_venv, ["packages"]),
     "vocab": (prepare_vocab, ["venv"]),
+    "suite": (prepare_suite, ["venv"]),
     "layers": (check_layers, []),
     "tools": (check_tools, ["venv"]),
     "plain": (check_plain, ["packages", "vocab"]),
     "model": (prepare_model, ["plain"]),
-    "e2e": (check_e2e, ["venv", "plain", "model", "vocab"]),
+    "e2e": (check_e2e, ["venv", "plain", "model", "vocab", "suite"]),
     "address": (check_address, ["packages", "vocab"]),
     "thread": (check_thread, ["packages", "vocab"]),
 }

@@ -178,7 +178,7 @@ static void post_template(struct call *c)
     struct loaded_model *m = rd.err.code ? NULL : hold(c);
     struct buf text;
     buf_init(&text, (size_t)64 << 20);
-    if (m) talk_render(m, &chat, &text, &rd.err);
+    if (m) talk_render(m, &chat, &text, NULL, &rd.err);
     if (rd.err.code)
         call_error(c, &rd.err);
     else if (m)

@@ -123,6 +123,14 @@ enum status job_add_prompt(struct job *j, const char *text, size_t len, bool par
     return prompt_encode(j->m->tok, text, len, parse_special, &p->prompt, err);
 }
 
+enum status job_add_marked(struct job *j, const char *text, size_t len, const char *marks,
+                           struct error *err)
+{
+    struct job_part *p = job_add_part(j);
+    if (!p) return too_many(err);
+    return prompt_encode_marked(j->m->tok, text, len, marks, &p->prompt, err);
+}
+
 static enum status add_ids(struct job *j, const json_t *ids, struct error *err)
 {
     struct job_part *p = job_add_part(j);

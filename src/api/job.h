@@ -146,6 +146,9 @@ struct job_part *job_add_part(struct job *j);
 /* Adds a text as a prompt. */
 enum status job_add_prompt(struct job *j, const char *text, size_t len, bool parse_special,
                            struct error *err);
+/* The same for a rendered conversation and its marks (talk_render). */
+enum status job_add_marked(struct job *j, const char *text, size_t len, const char *marks,
+                           struct error *err);
 /* A prompt as OpenAI and llama.cpp take it: a string, an array of token ids, an array of either
  * (several prompts). */
 enum status job_add_prompts(struct job *j, const json_t *prompt, struct error *err);

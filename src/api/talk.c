@@ -208,7 +208,7 @@ static void cut_behind_last(const struct talk *c, struct buf *out, size_t from)
 }
 
 enum status talk_render(const struct loaded_model *m, const struct talk *c, struct buf *out,
-                        struct error *err)
+                        struct buf *marks, struct error *err)
 {
     if (!m->chat)
         return error_set(err, ERR_UNSUPPORTED,
@@ -219,10 +219,11 @@ enum status talk_render(const struct loaded_model *m, const struct talk *c, stru
         return error_set(err, ERR_INVALID, "the conversation has no message with a text");
     json_t *vars = template_request(c);
     if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
-    size_t from = out->len;
-    enum status st = chat_render(m->chat, vars, out, err);
+    size_t from = out->len, marks_from = marks ? marks->len : 0;
+    enum status st = chat_render(m->chat, vars, out, marks, err);
     json_decref(vars);
     if (st == OK && c->no_generation_prompt) cut_behind_last(c, out, from);
+    if (st == OK && marks) marks->len = marks_from + out->len - from;
     return st;
 }
 
@@ -281,9 +282,10 @@ static enum status must_call(struct job *j, const struct talk *c, struct error *
 enum status job_add_chat(struct job *j, const struct talk *c, struct error *err)
 {
     enum { END = 256 };
-    struct buf text;
+    struct buf text, marks;
     buf_init(&text, MAX_PROMPT);
-    enum status st = talk_render(j->m, c, &text, err);
+    buf_init(&marks, MAX_PROMPT);
+    enum status st = talk_render(j->m, c, &text, &marks, err);
     if (st == OK) {
         j->syntax = chat_syntax_of(j->m->chat);
         j->tools = c->tools != NULL;
@@ -293,8 +295,10 @@ enum status job_add_chat(struct job *j, const struct talk *c, struct error *err)
     }
     if (st == OK && c->must_call) st = must_call(j, c, err);
     if (st == OK && j->lead.len) st = buf_append(&text, j->lead.data, j->lead.len);
-    if (st == OK) st = job_add_prompt(j, text.data ? text.data : "", text.len, true, err);
+    for (size_t i = 0; st == OK && i < j->lead.len; i++) st = buf_append(&marks, "\1", 1);
+    if (st == OK) st = job_add_marked(j, text.data ? text.data : "", text.len, marks.data, err);
     if (st == OK) j->chat_stop = chat_stop(j->m->chat);
+    buf_fini(&marks);
     buf_fini(&text);
     return st;
 }

@@ -30,9 +30,9 @@ void talk_read_tools(struct talk *c, struct reader *rd);
 /* A content: a string, or an array of text parts, appended to `out`. */
 bool talk_content_text(const json_t *content, struct buf *out, struct error *err);
 
-/* The prompt as text. */
+/* The prompt as text; `marks` as chat_render has them, or NULL. */
 enum status talk_render(const struct loaded_model *m, const struct talk *c, struct buf *out,
-                        struct error *err);
+                        struct buf *marks, struct error *err);
 /* Adds the prompt to a job, and has tool calls read from the answer where there are tools. */
 enum status job_add_chat(struct job *j, const struct talk *c, struct error *err);
 

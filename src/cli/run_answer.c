@@ -150,9 +150,14 @@ static enum status make_prompt(struct run *r, struct buf *text, struct token_lis
     if (!request) return error_set(err, ERR_NOMEM, "no memory for the conversation");
     if (chat_uses(r->chat, "enable_thinking"))
         json_object_set_new(request, "enable_thinking", json_boolean(r->set.think));
-    enum status st = chat_render(r->chat, request, text, err);
+    struct buf marks;
+    buf_init(&marks, text->max);
+    enum status st = chat_render(r->chat, request, text, &marks, err);
     json_decref(request);
-    if (st == OK) st = prompt_encode(engine_tokenizer(r->engine), text->data ? text->data : "", text->len, true, ids, err);
+    if (st == OK)
+        st = prompt_encode_marked(engine_tokenizer(r->engine), text->data ? text->data : "", text->len, marks.data, ids,
+                                  err);
+    buf_fini(&marks);
     if (st != OK) return st;
     size_t n_ctx = session_n_ctx(r->session);
     if (ids->len == 0) return error_set(err, ERR_INVALID, "the chat template makes an empty prompt of this");

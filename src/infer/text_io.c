@@ -2,20 +2,34 @@
 
 #include <string.h>
 
-enum status prompt_encode(const struct tokenizer *t, const char *text, size_t len,
-                          bool parse_special, struct token_list *out, struct error *err)
+static enum status encode(const struct tokenizer *t, const char *text, size_t len,
+                          bool parse_special, const char *marks, struct token_list *out,
+                          struct error *err)
 {
     const struct vocab_source *src = tokenizer_source(t);
     size_t start = out->len;
     bool add_bos = src->add_bos && src->bos != TOKEN_NONE;
     if (add_bos && token_list_push(out, src->bos) != OK)
         return error_set(err, ERR_NOMEM, "no memory for a prompt of %zu bytes", len);
-    enum status st = tokenizer_encode(t, text, len, parse_special, out, err);
+    enum status st = parse_special ? tokenizer_encode_marked(t, text, len, marks, out, err)
+                                   : tokenizer_encode(t, text, len, false, out, err);
     if (st == OK && add_bos && out->len > start + 1 && out->ids[start + 1] == src->bos) {
         memmove(out->ids + start, out->ids + start + 1, (out->len - start - 1) * sizeof *out->ids);
         out->len--;
     }
     return st;
+}
+
+enum status prompt_encode(const struct tokenizer *t, const char *text, size_t len,
+                          bool parse_special, struct token_list *out, struct error *err)
+{
+    return encode(t, text, len, parse_special, NULL, out, err);
+}
+
+enum status prompt_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                                 const char *marks, struct token_list *out, struct error *err)
+{
+    return encode(t, text, len, true, marks, out, err);
 }
 
 /* ---- UTF-8 (the Unicode standard's table 3-7) -------------------------------------------------

@@ -15,6 +15,10 @@
 enum status prompt_encode(const struct tokenizer *t, const char *text, size_t len,
                           bool parse_special, struct token_list *out, struct error *err);
 
+/* The same for a rendered chat template and its marks (chat_render). */
+enum status prompt_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                                 const char *marks, struct token_list *out, struct error *err);
+
 /* Tokens one by one to text. Models may split a character over several tokens; what is not whole
  * yet is held back, at most three bytes. Bytes that can be no part of UTF-8 pass as they are. */
 struct text_stream {

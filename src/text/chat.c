@@ -185,28 +185,44 @@ static enum status check_request(const json_t *request, struct error *err)
     return OK;
 }
 
-enum status chat_render(const struct chat *c, const json_t *request, struct buf *out, struct error *err)
+/* The names of roles are part of the format: templates build tokens with them, such as <|user|>. The tokens'
+ * texts are ours. */
+static bool own_text(const char *key, const char *text, unsigned depth)
+{
+    static const char *const roles[] = {"system", "user", "assistant", "tool", "developer", "function", "model",
+                                        "ipython", "environment", "observation"};
+    if (depth == 0) return strcmp(key, "bos_token") == 0 || strcmp(key, "eos_token") == 0;
+    if (depth != 2 || strcmp(key, "role") != 0) return false;
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
+        if (strcmp(text, roles[i]) == 0) return true;
+    return false;
+}
+
+enum status chat_render(const struct chat *c, const json_t *request, struct buf *out, struct buf *marks,
+                        struct error *err)
 {
     static const enum form forms[] = {0, ARGUMENTS_AS_TEXT, PARTS_AS_LIST, PARTS_AS_LIST | ARGUMENTS_AS_TEXT};
     enum status first = check_request(request, err);
     if (first != OK) return first;
     bool tools = json_array_size(json_object_get(request, "tools")) > 0;
     const struct jinja_template *t = tools && c->with_tools ? c->with_tools : c->plain;
-    size_t from = out->len;
+    const struct jinja_options opt = {.marks = marks, .own = own_text};
+    size_t from = out->len, marks_from = marks ? marks->len : 0;
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         struct error again = {0};
         json_t *vars = make_vars(c, request, forms[i]);
-        enum status st = vars ? jinja_render(t, vars, NULL, out, NULL, i ? &again : err)
+        enum status st = vars ? jinja_render(t, vars, &opt, out, NULL, i ? &again : err)
                               : error_set(i ? &again : err, ERR_NOMEM, "no memory for the conversation");
         json_decref(vars);
         if (st == OK && shows_last(request, out, from)) return OK;
         if (st == OK) out->len = from;
+        if (st == OK && marks) marks->len = marks_from;
         if (i == 0) first = st;
     }
     /* None showed it: the first form is what the template makes of it, or its words are the reason. */
     if (first != OK) return first;
     json_t *vars = make_vars(c, request, 0);
-    first = vars ? jinja_render(t, vars, NULL, out, NULL, err) : error_set(err, ERR_NOMEM, "out of memory");
+    first = vars ? jinja_render(t, vars, &opt, out, NULL, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(vars);
     return first;
 }

@@ -28,10 +28,12 @@ void chat_destroy(struct chat *c); /* NULL is fine */
 /* Appends the prompt. `request` is an object: "messages" as OpenAI has them (content may be text, null or
  * a list of text parts; arguments of calls text or object), and what else the template may ask for:
  * "tools", "add_generation_prompt" (default true), "documents", "enable_thinking", ... The template gets
- * the variant of it that it understands. ERR_INVALID: no messages, or the template refused them, in its
- * words. Encode the result with parse_special, and without a second BOS (tokenizer_encode_wrapped).
- * Any thread. */
-enum status chat_render(const struct chat *c, const json_t *request, struct buf *out, struct error *err);
+ * the variant of it that it understands. `marks`, where not NULL, gets a byte for each byte of the prompt:
+ * 1 where it comes from the request, 0 where it is the template's own. ERR_INVALID: no messages, or the
+ * template refused them, in its words. Encode the result with its marks (tokenizer_encode_marked), so that
+ * the control tokens in it are the template's and no words of a message. Any thread. */
+enum status chat_render(const struct chat *c, const json_t *request, struct buf *out, struct buf *marks,
+                        struct error *err);
 
 const struct chat_syntax *chat_syntax_of(const struct chat *c);
 /* The name of the built-in template in use ("chatml", ...), or NULL: the file has its own. */

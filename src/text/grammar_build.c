@@ -164,7 +164,7 @@ static void trim(struct grammar_build *b, struct dfa *d)
  */
 
 static bool pack_state(struct grammar_build *b, struct grammar *g, const struct dfa *d, uint32_t i,
-                       uint32_t base)
+                       uint32_t base, bool called)
 {
     struct grammar_node_state s = {.edge = (uint32_t)g->n_edges, .call = (uint32_t)g->n_calls};
     for (uint32_t e = d->first[i]; e < d->first[i + 1]; e++) {
@@ -190,6 +190,7 @@ static bool pack_state(struct grammar_build *b, struct grammar *g, const struct 
     s.flags = (uint8_t)((d->final[i] ? STATE_FINAL : 0) | (s.n_edges ? STATE_BYTES : 0) |
                         (s.n_calls ? STATE_CALLS : 0));
     if (s.flags == STATE_FINAL) s.flags |= STATE_TAIL;
+    if (d->final[i] && called) s.flags |= STATE_RETURNS;
     if (!fa_grow(&b->budget, &g->states, g->n_states, &g->cap_states, sizeof *g->states)) return false;
     g->states[g->n_states++] = s;
     return true;
@@ -210,7 +211,19 @@ static bool pack_object(struct grammar_build *b, struct grammar *g, struct gramm
     return true;
 }
 
-static bool pack(struct grammar_build *b, struct grammar *g)
+static void mark_called(const struct grammar_build *b, bool *called)
+{
+    if (b->space != FA_NONE) called[b->space] = true;
+    for (size_t i = 0; i < b->n_rules; i++) {
+        const struct grammar_rule *r = &b->rules[i];
+        for (size_t k = 0; k < r->dfa.n_edges; k++)
+            if (r->dfa.edges[k].lo >= FA_CALL) called[r->dfa.edges[k].lo - FA_CALL] = true;
+        for (size_t k = 0; r->object && k < r->object->n_members; k++) called[r->object->members[k].rule] = true;
+        for (size_t k = 0; r->object && k < r->object->n_extras; k++) called[r->object->extras[k]] = true;
+    }
+}
+
+static bool pack_rules(struct grammar_build *b, struct grammar *g, const bool *called)
 {
     size_t n_objects = 0;
     for (size_t i = 0; i < b->n_rules; i++) n_objects += b->rules[i].object != NULL;
@@ -229,7 +242,7 @@ static bool pack(struct grammar_build *b, struct grammar *g)
         uint32_t base = (uint32_t)g->n_states;
         g->rule_start[i] = base;
         for (uint32_t k = 0; k < r->dfa.n; k++)
-            if (!pack_state(b, g, &r->dfa, k, base)) return false;
+            if (!pack_state(b, g, &r->dfa, k, base, called[i])) return false;
         dfa_fini(&r->dfa);
     }
     g->first_lazy = (uint32_t)g->n_states;
@@ -241,6 +254,16 @@ static bool pack(struct grammar_build *b, struct grammar *g)
         if (b->budget.st != OK) return false;
     }
     return b->budget.st == OK;
+}
+
+static void pack(struct grammar_build *b, struct grammar *g)
+{
+    bool *called = fa_realloc(&b->budget, NULL, b->n_rules, sizeof *called);
+    if (!called) return;
+    memset(called, 0, b->n_rules * sizeof *called);
+    mark_called(b, called);
+    pack_rules(b, g, called);
+    free(called);
 }
 
 enum status grammar_build_finish(struct grammar_build *b, uint32_t root, struct grammar *g)

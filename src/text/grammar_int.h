@@ -11,7 +11,7 @@
 #include "text/grammar.h"
 #include "text/grammar_fa.h"
 
-enum { GRAMMAR_MAX_MEMBERS = 256, GRAMMAR_SEEN_WORDS = GRAMMAR_MAX_MEMBERS / 64 };
+enum { GRAMMAR_MAX_MEMBERS = 256, GRAMMAR_SEEN_WORDS = GRAMMAR_MAX_MEMBERS / 64, GRAMMAR_LENGTHS = 9 };
 
 /* ---- building: rules, then a program ------------------------------------------------------------
  */
@@ -82,6 +82,7 @@ enum {
     STATE_CALLS = 4,
     STATE_LAZY = 8, /* of an object, not yet written out */
     STATE_TAIL = 16, /* nothing but final */
+    STATE_RETURNS = 32, /* final, and some rule calls this one */
 };
 
 struct grammar_edge {
@@ -155,11 +156,14 @@ struct grammar_vocab {
     int32_t *tokens; /* those that end at a node stand together */
     int32_t *ends;   /* end-of-text tokens */
     size_t n_ends;
+    uint64_t *shorter[GRAMMAR_LENGTHS]; /* the tokens of fewer bytes than grammar_lengths[i], as a mask */
 };
+extern const uint8_t grammar_lengths[GRAMMAR_LENGTHS]; /* ascending */
 struct vocab_node {
     uint32_t child, token;
     uint16_t n_children, n_tokens;
     uint8_t byte;
+    uint8_t depth, longest; /* bytes to here; of the longest token from here on; 255 stands for more, too */
 };
 
 /* ---- matching: see grammar_match.c --------------------------------------------------------------
@@ -221,6 +225,10 @@ struct reach grammar_step(struct grammar_state *s, struct reach from, uint8_t by
  * there on are of this position. */
 struct reach grammar_close(struct grammar_state *s, size_t first, size_t mark);
 void grammar_bytes_allowed(struct grammar_state *s, struct reach at, uint64_t allowed[4]);
+
+/* How many bytes it takes to tell two states of rules apart, at most `most`: along all shorter texts both
+ * take the same bytes, and reach the same states where a rule may end or calls another. */
+unsigned grammar_alike(const struct grammar *g, uint32_t p, uint32_t q, unsigned most);
 
 /* mask */
 enum status mask_cache_create(struct grammar *g);

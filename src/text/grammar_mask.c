@@ -10,7 +10,7 @@
 #include "text/grammar_int.h"
 #include "text/tokenizer.h"
 
-enum { N_MASKS = 128, MAX_WORK = 1 << 26 };
+enum { N_MASKS = 128, MAX_WORK = 1 << 26, N_RECENT = 4 };
 
 /* Below this node of the tree the rule's state is one that ends or calls. */
 struct leave {
@@ -36,6 +36,8 @@ struct mask_cache {
     struct inside **table; /* by state, of a power of two */
     size_t size, n, bytes, max_bytes;
     struct whole whole[N_MASKS];
+    uint32_t recent[N_RECENT]; /* states with bits that were asked for last; FA_NONE: none */
+    size_t at_recent;
     /* While one is found out: */
     int32_t *tokens;
     size_t n_tokens, cap_tokens;
@@ -48,6 +50,7 @@ enum status mask_cache_create(struct grammar *g)
     g->cache = calloc(1, sizeof *g->cache);
     if (!g->cache) return ERR_NOMEM;
     g->cache->max_bytes = g->limits.max_cache;
+    for (size_t i = 0; i < N_RECENT; i++) g->cache->recent[i] = FA_NONE;
     return OK;
 }
 
@@ -96,7 +99,8 @@ static bool grow(struct grammar_state *s, void *array, size_t n, size_t *cap, si
 /* ---- inside of one rule -------------------------------------------------------------------------
  */
 
-static void walk_inside(struct grammar_state *s, uint32_t node, uint32_t state)
+/* Only what is at least `least` bytes long. */
+static void walk_inside(struct grammar_state *s, uint32_t node, uint32_t state, unsigned least)
 {
     const struct grammar_vocab *v = s->g->vocab;
     struct mask_cache *c = s->g->cache;
@@ -109,18 +113,18 @@ static void walk_inside(struct grammar_state *s, uint32_t node, uint32_t state)
             e++;
             continue;
         }
-        if (n->byte >= edge.lo) {
-            for (uint32_t t = 0; t < n->n_tokens; t++) {
+        if (n->byte >= edge.lo && n->longest >= least) {
+            for (uint32_t t = 0; t < n->n_tokens && n->depth >= least; t++) {
                 if (!grow(s, &c->tokens, c->n_tokens, &c->cap_tokens, sizeof *c->tokens)) return;
                 c->tokens[c->n_tokens++] = v->tokens[n->token + t];
             }
             if (s->g->states[edge.to].flags & STATE_LAZY) s->st = grammar_state_expand(s->g, edge.to);
             unsigned flags = s->g->states[edge.to].flags;
-            if (n->n_children && flags & (STATE_FINAL | STATE_CALLS)) {
+            if (n->n_children && n->depth >= least && flags & (STATE_RETURNS | STATE_CALLS)) {
                 if (!grow(s, &c->leaves, c->n_leaves, &c->cap_leaves, sizeof *c->leaves)) return;
                 c->leaves[c->n_leaves++] = (struct leave){edge.to, child};
             }
-            if (n->n_children && flags & STATE_BYTES) walk_inside(s, child, edge.to);
+            if (n->n_children && flags & STATE_BYTES) walk_inside(s, child, edge.to, least);
         }
         child++;
     }
@@ -133,17 +137,59 @@ static int by_state(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
+static struct inside *look_up(const struct mask_cache *c, uint32_t state)
+{
+    for (size_t at = state * 0x9e3779b1u; c->size; at++) {
+        at &= c->size - 1;
+        if (!c->table[at]) break;
+        if (c->table[at]->state == state) return c->table[at];
+    }
+    return NULL;
+}
+
+/* A state like this one whose tokens are known; tokens of *length bytes and more may differ. NULL, and 0:
+ * there is none. `shorter` is the mask of the other tokens. */
+static const struct inside *like(struct grammar_state *s, uint32_t state, unsigned *length,
+                                 const uint64_t **shorter)
+{
+    const struct mask_cache *c = s->g->cache;
+    const struct inside *best = NULL;
+    size_t most = 0; /* number of a length, + 1 */
+    for (size_t i = 0; i < N_RECENT && most < GRAMMAR_LENGTHS; i++) {
+        const struct inside *other = c->recent[i] == FA_NONE ? NULL : look_up(c, c->recent[i]);
+        if (!other) continue;
+        unsigned n = grammar_alike(s->g, state, other->state, grammar_lengths[GRAMMAR_LENGTHS - 1]);
+        size_t at = GRAMMAR_LENGTHS;
+        while (at > most && grammar_lengths[at - 1] > n) at--;
+        if (at > most) {
+            most = at;
+            best = other;
+        }
+    }
+    *length = most ? grammar_lengths[most - 1] : 0;
+    *shorter = most ? s->g->vocab->shorter[most - 1] : NULL;
+    return best;
+}
+
 static struct inside *find_out(struct grammar_state *s, uint32_t state)
 {
     struct mask_cache *c = s->g->cache;
     size_t words = GRAMMAR_MASK_WORDS(s->g->vocab->n_vocab);
+    unsigned length;
+    const uint64_t *shorter;
+    const struct inside *known = like(s, state, &length, &shorter);
     c->n_tokens = c->n_leaves = 0;
-    walk_inside(s, 0, state);
+    walk_inside(s, 0, state, length);
+    for (size_t i = 0; known && i < known->n_leaves && s->st == OK; i++) {
+        if (s->g->vocab->nodes[known->leaves[i].node].depth >= length) continue;
+        if (grow(s, &c->leaves, c->n_leaves, &c->cap_leaves, sizeof *c->leaves))
+            c->leaves[c->n_leaves++] = known->leaves[i];
+    }
     struct inside *in = s->st == OK ? calloc(1, sizeof *in) : NULL;
     if (!in) goto fail;
     in->state = state;
     in->leaves = malloc((c->n_leaves + 1) * sizeof *in->leaves);
-    bool few = c->n_tokens < 2 * words;
+    bool few = !known && c->n_tokens < 2 * words;
     if (few)
         in->tokens = malloc((c->n_tokens + 1) * sizeof *in->tokens);
     else
@@ -155,6 +201,7 @@ static struct inside *find_out(struct grammar_state *s, uint32_t state)
     }
     in->n_leaves = c->n_leaves;
     in->n_tokens = c->n_tokens;
+    for (size_t i = 0; known && i < words; i++) in->bits[i] = known->bits[i] & shorter[i];
     for (size_t i = 0; i < c->n_tokens; i++) {
         if (few)
             in->tokens[i] = c->tokens[i];
@@ -190,13 +237,11 @@ static bool rehash(struct mask_cache *c)
 static const struct inside *inside_of(struct grammar_state *s, uint32_t state)
 {
     struct mask_cache *c = s->g->cache;
-    for (size_t at = state * 0x9e3779b1u; c->size; at++) {
-        at &= c->size - 1;
-        if (!c->table[at]) break;
-        if (c->table[at]->state == state) return c->table[at];
-    }
-    struct inside *in = find_out(s, state);
+    struct inside *in = look_up(c, state);
+    if (in) return in;
+    in = find_out(s, state);
     if (!in) return NULL;
+    if (in->bits) c->recent[c->at_recent++ % N_RECENT] = state;
     if (c->bytes + in->bytes > c->max_bytes) forget(c);
     if (2 * c->n >= c->size && !rehash(c)) {
         s->st = ERR_NOMEM;

@@ -228,7 +228,7 @@ enum status grammar_state_expand(struct grammar *g, uint32_t state)
         if (may_close(o, &k)) put_byte(&w, '}', &closed);
         break;
     case PHASE_MORE: put_members(&w, o, &k); break;
-    case PHASE_CLOSED: w.s.flags = STATE_FINAL | STATE_TAIL; break;
+    case PHASE_CLOSED: w.s.flags = STATE_FINAL | STATE_TAIL | STATE_RETURNS; break;
     }
     if (w.st == OK) g->states[state] = w.s;
     return w.st;

@@ -70,7 +70,8 @@ static bool gather_words(struct grammar_vocab *v, struct gather *g)
     return true;
 }
 
-static bool add_node(struct grammar_vocab *v, struct gather *g, uint8_t byte, size_t low, size_t high)
+static bool add_node(struct grammar_vocab *v, struct gather *g, uint8_t byte, size_t depth, size_t low,
+                     size_t high)
 {
     if (v->n_nodes == g->cap_nodes) {
         size_t cap = g->cap_nodes ? 2 * g->cap_nodes : 1024;
@@ -83,7 +84,7 @@ static bool add_node(struct grammar_vocab *v, struct gather *g, uint8_t byte, si
         if (g->budget.st != OK) return false;
         g->cap_nodes = cap;
     }
-    v->nodes[v->n_nodes] = (struct vocab_node){.byte = byte};
+    v->nodes[v->n_nodes] = (struct vocab_node){.byte = byte, .depth = depth < 255 ? (uint8_t)depth : 255};
     g->low[v->n_nodes] = (uint32_t)low;
     g->high[v->n_nodes++] = (uint32_t)high;
     return true;
@@ -94,7 +95,7 @@ static bool build_tree(struct grammar_vocab *v, struct gather *g)
 {
     size_t depth = 0, level = 1;
     v->tokens = fa_realloc(&g->budget, NULL, g->n, sizeof *v->tokens);
-    if (!v->tokens || !add_node(v, g, 0, 0, g->n)) return false;
+    if (!v->tokens || !add_node(v, g, 0, 0, 0, g->n)) return false;
     size_t n_tokens = 0;
     for (size_t i = 0; i < v->n_nodes; i++) {
         if (i == level) {
@@ -112,10 +113,31 @@ static bool build_tree(struct grammar_vocab *v, struct gather *g)
             uint8_t byte = (uint8_t)g->bytes[g->words[low].at + depth];
             size_t end = low;
             while (end < high && (uint8_t)g->bytes[g->words[end].at + depth] == byte) end++;
-            if (!add_node(v, g, byte, low, end)) return false;
+            if (!add_node(v, g, byte, depth + 1, low, end)) return false;
             v->nodes[i].n_children++;
             low = end;
         }
+    }
+    /* Children stand behind their parents. */
+    for (size_t i = v->n_nodes; i-- > 0;) {
+        struct vocab_node *n = &v->nodes[i];
+        if (n->n_tokens) n->longest = n->depth;
+        for (uint32_t k = 0; k < n->n_children; k++)
+            if (v->nodes[n->child + k].longest > n->longest) n->longest = v->nodes[n->child + k].longest;
+    }
+    return true;
+}
+
+const uint8_t grammar_lengths[GRAMMAR_LENGTHS] = {3, 4, 5, 6, 8, 10, 14, 20, 32};
+
+static bool mark_lengths(struct grammar_vocab *v, const struct gather *g)
+{
+    for (size_t i = 0; i < GRAMMAR_LENGTHS; i++) {
+        v->shorter[i] = calloc(GRAMMAR_MASK_WORDS(v->n_vocab), sizeof *v->shorter[i]);
+        if (!v->shorter[i]) return false;
+        for (size_t k = 0; k < g->n; k++)
+            if (g->words[k].len < grammar_lengths[i])
+                v->shorter[i][g->words[k].id / 64] |= UINT64_C(1) << g->words[k].id % 64;
     }
     return true;
 }
@@ -137,7 +159,7 @@ enum status grammar_vocab_create(const struct tokenizer *tok, size_t n_vocab,
         v->n_vocab = n_vocab;
         good = gather_words(v, &g);
         if (good && g.n) qsort_r(g.words, g.n, sizeof *g.words, by_text, g.bytes);
-        good = good && build_tree(v, &g);
+        good = good && build_tree(v, &g) && mark_lengths(v, &g);
     }
     free(g.bytes);
     free(g.words);
@@ -157,6 +179,7 @@ void grammar_vocab_destroy(struct grammar_vocab *v)
     free(v->nodes);
     free(v->tokens);
     free(v->ends);
+    for (size_t i = 0; i < GRAMMAR_LENGTHS; i++) free(v->shorter[i]);
     free(v);
 }
 

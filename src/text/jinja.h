@@ -31,6 +31,12 @@ struct jinja_limits {
 struct jinja_options {
     struct jinja_limits limits;
     int64_t now; /* seconds since 1970 that strftime_now takes for the present; 0 = the clock's */
+    /* Gets one byte for each byte of text that is appended to `out`: 1 where it came in with the
+     * variables, through whatever filters, 0 where the template has it as a literal. NULL: not wanted. */
+    struct buf *marks;
+    /* Whether a text of the variables counts as the template's own; `depth` is 0 for a variable, one more
+     * inside of each list or object, and `key` that of the object that holds it, or "". May be NULL. */
+    bool (*own)(const char *key, const char *text, unsigned depth);
 };
 
 /* What a rendering took. */
@@ -47,7 +53,7 @@ void jinja_destroy(struct jinja_template *t); /* NULL is fine */
 
 /* Appends the text to `out`. `vars` is a JSON object of the variables (borrowed). opt and cost may be
  * NULL. ERR_INVALID: the template refused the conversation (raise_exception), with its words, or did
- * something that is an error in Jinja; ERR_LIMIT names the limit. On failure `out` is unchanged. */
+ * something that is an error in Jinja; ERR_LIMIT names the limit. On failure `out` and the marks are unchanged. */
 enum status jinja_render(const struct jinja_template *t, const json_t *vars,
                          const struct jinja_options *opt, struct buf *out, struct jinja_cost *cost,
                          struct error *err);

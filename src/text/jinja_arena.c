@@ -1,12 +1,8 @@
 /* Memory that is freed all at once: blocks, filled from the front. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "text/jinja_int.h"
-
-struct jinja_block {
-    struct jinja_block *next;
-    _Alignas(16) char data[];
-};
 
 enum { FIRST_BLOCK = 16 << 10, LARGEST_BLOCK = 1 << 20 };
 
@@ -18,9 +14,14 @@ static bool add_block(struct jinja_arena *a, size_t bytes)
     if (want > a->max - a->used) want = a->max - a->used;
     if (want < bytes) want = bytes;
     if (want > a->max - a->used) return false;
-    struct jinja_block *b = malloc(sizeof *b + want);
+    size_t n_marks = a->marking ? want / 8 + 2 : 0;
+    struct jinja_block *b = malloc(sizeof *b + want + n_marks);
     if (!b) return false;
-    b->next = a->blocks;
+    *b = (struct jinja_block){.next = a->blocks, .size = want};
+    if (a->marking) {
+        b->marks = (unsigned char *)b->data + want;
+        memset(b->marks, 0, n_marks);
+    }
     a->blocks = b;
     a->at = b->data;
     a->end = b->data + want;
@@ -48,5 +49,5 @@ void jinja_arena_fini(struct jinja_arena *a)
         free(a->blocks);
         a->blocks = next;
     }
-    *a = (struct jinja_arena){.max = a->max};
+    *a = (struct jinja_arena){.max = a->max, .marking = a->marking};
 }

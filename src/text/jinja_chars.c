@@ -135,15 +135,15 @@ static bool cased(int32_t c)
     return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LL || k == UTF8PROC_CATEGORY_LT;
 }
 
-static void add_cased(struct jinja *in, struct jinja_out *o, int32_t c, bool upper)
+static void add_cased(struct jinja *in, struct jinja_out *o, int32_t c, bool upper, const char *from)
 {
     char text[4];
     if (upper && c == 0xDF) { /* the one common letter whose upper case is two */
-        jinja_out_str(in, o, "SS");
+        jinja_out_like(in, o, "SS", 2, from);
         return;
     }
     int32_t d = c >= 0xDC80 && c <= 0xDCFF ? c : upper ? utf8proc_toupper(c) : utf8proc_tolower(c);
-    jinja_out_add(in, o, text, jinja_encode_char(d, text));
+    jinja_out_like(in, o, text, jinja_encode_char(d, text), from);
 }
 
 struct jinja_value jinja_case(struct jinja *in, struct jinja_value s, enum jinja_case how)
@@ -156,7 +156,7 @@ struct jinja_value jinja_case(struct jinja *in, struct jinja_value s, enum jinja
         int32_t c = jinja_decode_char(p, n);
         bool upper = how == CASE_UPPER || (begin && (how == CASE_TITLE || how == CASE_CAPITAL)) ||
                      (how == CASE_SWAP && utf8proc_category(c) == UTF8PROC_CATEGORY_LL);
-        add_cased(in, &o, c, upper);
+        add_cased(in, &o, c, upper, p);
         begin = how == CASE_TITLE && !cased(c);
         p += n;
     }
@@ -173,7 +173,7 @@ struct jinja_value jinja_title_filter(struct jinja *in, struct jinja_value s)
     for (const char *p = s.s, *end = s.s + s.len; p < end && jinja_step(in, 1);) {
         size_t n = jinja_char_len(p, end);
         int32_t c = jinja_decode_char(p, n);
-        add_cased(in, &o, c, begin);
+        add_cased(in, &o, c, begin, p);
         begin = jinja_is_space(c) || c == '-' || c == '(' || c == '{' || c == '[' || c == '<';
         p += n;
     }
@@ -195,7 +195,7 @@ struct jinja_value jinja_escape(struct jinja *in, struct jinja_value x)
             for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
                 if (s.s[i] == names[k].c) {
                     jinja_out_add(in, &o, s.s + from, i - from);
-                    jinja_out_str(in, &o, names[k].text);
+                    jinja_out_like(in, &o, names[k].text, strlen(names[k].text), s.s + i);
                     from = i + 1;
                 }
         if (from) {

@@ -165,29 +165,39 @@ bool jinja_dict_remove(struct jinja *in, struct jinja_dict *d, struct jinja_valu
     return true;
 }
 
-struct jinja_value jinja_from_json(struct jinja *in, const json_t *j)
+/* The JSON outlives the rendering, so its texts are borrowed, except those that need marks. */
+static struct jinja_value json_text(struct jinja *in, const char *s, size_t len, bool own)
+{
+    if (!in->arena.marking || own) return jinja_str(s, len);
+    struct jinja_value v = jinja_copy(in, s, len);
+    jinja_marks_set(&in->arena, v.s, in->st == OK ? v.len : 0);
+    return v;
+}
+
+static struct jinja_value from_json(struct jinja *in, const char *key, const json_t *j, unsigned depth)
 {
     if (!jinja_enter(in)) return jinja_undefined("", 0);
     struct jinja_value v = jinja_none();
     switch (json_typeof(j)) {
     case JSON_OBJECT: {
         v = jinja_dict_new(in);
-        const char *key;
+        const char *name;
         json_t *x;
-        json_object_foreach((json_t *)j, key, x)
+        json_object_foreach((json_t *)j, name, x)
         {
             if (in->st != OK) break;
-            jinja_dict_set(in, v, jinja_str(key, strlen(key)), jinja_from_json(in, x));
+            jinja_dict_set(in, v, json_text(in, name, strlen(name), false), from_json(in, name, x, depth + 1));
         }
         break;
     }
     case JSON_ARRAY:
         v = jinja_list_new(in, FORM_LIST);
         for (size_t i = 0; i < json_array_size(j) && in->st == OK; i++)
-            jinja_list_add(in, v, jinja_from_json(in, json_array_get(j, i)));
+            jinja_list_add(in, v, from_json(in, "", json_array_get(j, i), depth + 1));
         break;
-    case JSON_STRING: /* borrowed: the JSON outlives the rendering */
-        v = jinja_str(json_string_value(j), json_string_length(j));
+    case JSON_STRING:
+        v = json_text(in, json_string_value(j), json_string_length(j),
+                      in->own && in->own(key, json_string_value(j), depth));
         break;
     case JSON_INTEGER:
         v = jinja_int(json_integer_value(j));
@@ -204,4 +214,9 @@ struct jinja_value jinja_from_json(struct jinja *in, const json_t *j)
     }
     jinja_leave(in);
     return v;
+}
+
+struct jinja_value jinja_from_json(struct jinja *in, const char *key, const json_t *j)
+{
+    return from_json(in, key, j, 0);
 }

@@ -224,7 +224,19 @@ static void set_limits(struct jinja *in, const struct jinja_options *opt, size_t
     if (!in->limits.memory) in->limits.memory = ((size_t)24 << 20) + 24 * bytes;
     if (!in->limits.output) in->limits.output = ((size_t)4 << 20) + 8 * bytes;
     if (!in->limits.depth) in->limits.depth = 600;
-    in->arena.max = in->limits.memory;
+    in->own = opt ? opt->own : NULL;
+    in->arena.marking = opt && opt->marks;
+    /* Marks take an eighth of what they belong to. */
+    in->arena.max = in->limits.memory - (in->arena.marking ? in->limits.memory / 9 : 0);
+}
+
+static enum status append_marks(struct jinja *in, const struct jinja_out *text, struct buf *marks)
+{
+    enum status st = buf_reserve(marks, text->len);
+    if (st != OK) return st;
+    for (size_t i = 0; i < text->len; i++) marks->data[marks->len++] = jinja_marked(&in->arena, text->data + i);
+    marks->data[marks->len] = 0;
+    return OK;
 }
 
 enum status jinja_render(const struct jinja_template *t, const json_t *vars,
@@ -241,17 +253,20 @@ enum status jinja_render(const struct jinja_template *t, const json_t *vars,
     json_object_foreach((json_t *)vars, key, x)
     {
         if (in.st != OK) break;
-        jinja_scope_set(&in, in.scope, key, strlen(key), jinja_from_json(&in, x));
+        jinja_scope_set(&in, in.scope, key, strlen(key), jinja_from_json(&in, key, x));
     }
     if (in.st == OK) {
         jinja_scope_push(&in);
         jinja_exec(&in, t->body);
     }
     if (in.st == OK && text.len) {
+        size_t old_len = out->len;
         in.st = buf_append(out, text.data, text.len);
+        if (in.st == OK && opt && opt->marks) in.st = append_marks(&in, &text, opt->marks);
+        if (in.st != OK) out->len = old_len;
         if (in.st != OK) error_set(err, in.st, "no memory for the rendered chat template");
     }
-    if (cost) *cost = (struct jinja_cost){in.steps, in.arena.used};
+    if (cost) *cost = (struct jinja_cost){in.steps, in.arena.used + (in.arena.marking ? in.arena.used / 8 : 0)};
     jinja_arena_fini(&in.arena);
     return in.st;
 }

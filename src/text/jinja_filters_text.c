@@ -176,7 +176,7 @@ static struct jinja_value f_urlencode(JINJA_FUNCTION_ARGS)
         unsigned char c = (unsigned char)s.s[i];
         char text[3] = {'%', hex[c >> 4], hex[c & 15]};
         bool plain = (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z') || (c && strchr("_.-~/", c));
-        jinja_out_add(in, &o, plain ? s.s + i : text, plain ? 1 : 3);
+        jinja_out_like(in, &o, plain ? s.s + i : text, plain ? 1 : 3, s.s + i);
     }
     return jinja_out_value(&o);
 }

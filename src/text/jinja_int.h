@@ -14,14 +14,31 @@
 
 /* ---- memory: freed all at once ---- */
 
-struct jinja_block;
+struct jinja_block {
+    struct jinja_block *next;
+    unsigned char *marks; /* a bit for each byte of data, and room to read a byte past them; or NULL */
+    size_t size;
+    bool any; /* some bit is set */
+    _Alignas(16) char data[];
+};
 struct jinja_arena {
-    struct jinja_block *blocks;
-    char *at, *end; /* free part of the newest block */
+    struct jinja_block *blocks, *seen; /* newest first; the one that was looked up last */
+    char *at, *end;                    /* free part of the newest block */
     size_t used, max;
+    bool marking; /* blocks have marks */
 };
 void *jinja_alloc_raw(struct jinja_arena *a, size_t bytes, size_t align); /* NULL past max */
 void jinja_arena_fini(struct jinja_arena *a);
+
+/* ---- marks (jinja_marks.c): which bytes of the arena came in with the variables ----
+ *
+ * They belong to the memory, not to the values, so that whatever cuts, splits or walks a text has them
+ * for free. What copies bytes copies their marks; what makes bytes out of others marks them alike. All
+ * other memory, of literals and of the C program, counts as not marked. Nothing happens in an arena that
+ * is not marking. */
+void jinja_marks_copy(struct jinja_arena *a, const char *to, const char *from, size_t len);
+void jinja_marks_set(struct jinja_arena *a, const char *to, size_t len);
+bool jinja_marked(struct jinja_arena *a, const char *p);
 
 /* ---- values ---- */
 
@@ -243,6 +260,7 @@ struct jinja {
     struct jinja_arena arena;
     struct jinja_limits limits;
     int64_t now;
+    bool (*own)(const char *key, const char *text, unsigned depth);
     uint64_t steps;
     size_t written;
     unsigned depth;
@@ -266,6 +284,8 @@ void *jinja_alloc(struct jinja *in, size_t bytes); /* NULL: failed */
 void jinja_write(struct jinja *in, const char *s, size_t len);
 void jinja_out_add(struct jinja *in, struct jinja_out *o, const char *s, size_t len);
 void jinja_out_str(struct jinja *in, struct jinja_out *o, const char *s);
+/* The same for bytes that stand for others, those at `like`, and are marked as the first of them is. */
+void jinja_out_like(struct jinja *in, struct jinja_out *o, const char *s, size_t len, const char *like);
 /* What was collected, as a text value that owns nothing. */
 struct jinja_value jinja_out_value(const struct jinja_out *o);
 struct jinja_scope *jinja_scope_push(struct jinja *in); /* returns the old one, to be put back */
@@ -314,7 +334,7 @@ struct jinja_pair *jinja_dict_find(struct jinja *in, const struct jinja_dict *d,
 struct jinja_pair *jinja_dict_find_str(const struct jinja_dict *d, const char *s, size_t len);
 bool jinja_dict_remove(struct jinja *in, struct jinja_dict *d, struct jinja_value key,
                        struct jinja_value *out);
-struct jinja_value jinja_from_json(struct jinja *in, const json_t *j);
+struct jinja_value jinja_from_json(struct jinja *in, const char *key, const json_t *j);
 
 bool jinja_truth(const struct jinja *in, struct jinja_value v);
 const char *jinja_type_name(struct jinja_value v); /* as Python's messages call it */

@@ -145,7 +145,9 @@ static struct jinja_value partition(struct jinja *in, struct jinja_value x, stru
     if (in->st != OK) return out;
     bool found = two.list->len == 2;
     jinja_list_add(in, out, found || !right ? two.list->items[0] : none);
-    jinja_list_add(in, out, found ? sep : none);
+    /* The text's own separator, with its marks. */
+    struct jinja_value first = two.list->items[0];
+    jinja_list_add(in, out, found ? jinja_str(first.s + first.len, sep.len) : none);
     jinja_list_add(in, out, found ? two.list->items[1] : right ? two.list->items[0] : none);
     return out;
 }

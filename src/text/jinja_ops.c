@@ -62,7 +62,10 @@ static struct jinja_value repeat(struct jinja *in, struct jinja_value x, int64_t
         char *p = jinja_alloc(in, bytes);
         if (!p) return jinja_str("", 0);
         if (x.len)
-            for (int64_t i = 0; i < n; i++) memcpy(p + (size_t)i * x.len, x.s, x.len);
+            for (int64_t i = 0; i < n; i++) {
+                memcpy(p + (size_t)i * x.len, x.s, x.len);
+                jinja_marks_copy(&in->arena, p + (size_t)i * x.len, x.s, x.len);
+            }
         struct jinja_value v = jinja_str(p, bytes);
         v.safe = x.safe;
         return v;

@@ -29,11 +29,11 @@ size_t jinja_format_float(double f, char dst[32])
     return (size_t)snprintf(dst, 32, "%.*f", decimals > 1 ? decimals : 1, f);
 }
 
-static void add_escaped_char(struct jinja *in, struct jinja_out *o, int32_t c)
+static void add_escaped_char(struct jinja *in, struct jinja_out *o, int32_t c, const char *from)
 {
     char text[12];
-    snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
-    jinja_out_str(in, o, text);
+    int n = snprintf(text, sizeof text, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+    jinja_out_like(in, o, text, (size_t)n, from);
 }
 
 static void repr_text(struct jinja *in, struct jinja_out *o, struct jinja_value v)
@@ -45,11 +45,11 @@ static void repr_text(struct jinja *in, struct jinja_out *o, struct jinja_value 
     for (const char *p = v.s, *end = v.s + v.len; p < end && in->st == OK;) {
         size_t n = jinja_char_len(p, end);
         int32_t c = jinja_decode_char(p, n);
-        if (c == quote || c == '\\') jinja_out_str(in, o, "\\");
+        if (c == quote || c == '\\') jinja_out_like(in, o, "\\", 1, p);
         if (c == '\n' || c == '\r' || c == '\t')
-            jinja_out_str(in, o, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+            jinja_out_like(in, o, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t", 2, p);
         else if (!jinja_is_printable(c))
-            add_escaped_char(in, o, c);
+            add_escaped_char(in, o, c, p);
         else
             jinja_out_add(in, o, p, n);
         p += n;
@@ -181,7 +181,7 @@ static void dump_text(struct dump *d, struct jinja_value v)
         else
             snprintf(text, sizeof text, "\\u%04x\\u%04x", 0xD800 + (((unsigned)c - 0x10000) >> 10),
                      0xDC00 + (((unsigned)c - 0x10000) & 0x3FF));
-        jinja_out_str(d->in, d->o, text);
+        jinja_out_like(d->in, d->o, text, strlen(text), q);
         p = q + n;
     }
     jinja_out_str(d->in, d->o, "\"");

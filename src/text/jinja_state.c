@@ -67,11 +67,20 @@ void jinja_out_add(struct jinja *in, struct jinja_out *o, const char *s, size_t 
         char *p = alloc(in, cap, 1);
         if (!p) return;
         if (o->len) memcpy(p, o->data, o->len);
+        jinja_marks_copy(&in->arena, p, o->data, o->len);
         o->data = p;
         o->cap = cap;
     }
     memcpy(o->data + o->len, s, len);
+    jinja_marks_copy(&in->arena, o->data + o->len, s, len);
     o->len += len;
+}
+
+void jinja_out_like(struct jinja *in, struct jinja_out *o, const char *s, size_t len, const char *like)
+{
+    bool marked = jinja_marked(&in->arena, like);
+    jinja_out_add(in, o, s, len);
+    if (marked && in->st == OK) jinja_marks_set(&in->arena, o->data + o->len - len, len);
 }
 
 void jinja_out_str(struct jinja *in, struct jinja_out *o, const char *s)
@@ -100,6 +109,7 @@ struct jinja_value jinja_copy(struct jinja *in, const char *s, size_t len)
     char *p = alloc(in, len, 1);
     if (!p) return jinja_str("", 0);
     if (len) memcpy(p, s, len);
+    jinja_marks_copy(&in->arena, p, s, len);
     return jinja_str(p, len);
 }
 
@@ -113,6 +123,7 @@ struct jinja_value jinja_join2(struct jinja *in, struct jinja_value a, struct ji
     if (a.s + a.len == ar->at && (size_t)(ar->end - ar->at) >= b.len) {
         if (!jinja_step(in, b.len / 32)) return jinja_str("", 0);
         memcpy(ar->at, b.s, b.len);
+        jinja_marks_copy(ar, ar->at, b.s, b.len);
         ar->at += b.len;
         return jinja_str(a.s, (size_t)a.len + b.len);
     }
@@ -123,6 +134,8 @@ struct jinja_value jinja_join2(struct jinja *in, struct jinja_value a, struct ji
     if (!p) return jinja_str("", 0);
     memcpy(p, a.s, a.len);
     memcpy(p + a.len, b.s, b.len);
+    jinja_marks_copy(ar, p, a.s, a.len);
+    jinja_marks_copy(ar, p + a.len, b.s, b.len);
     if (p + len + room == ar->at) ar->at -= room;
     return jinja_str(p, len);
 }

@@ -247,10 +247,20 @@ static bool is_space(char c)
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
+/* The first occurrence of a token without a marked byte. */
+static const char *find_token(const char *text, size_t len, const char *marks, struct text_str s)
+{
+    const char *p = text, *end = text + len, *hit;
+    while ((hit = memmem(p, (size_t)(end - p), s.data, s.len)) && marks &&
+           memchr(marks + (hit - text), 1, s.len))
+        p = hit + 1;
+    return hit;
+}
+
 /* Takes every occurrence of one token out of the text fragments of `in`, with `strip` together with
  * the white space behind it. */
-static enum status cut_out(const struct fragment_list *in, const char *text, int32_t id,
-                           struct text_str s, bool strip, struct fragment_list *out)
+static enum status cut_out(const struct fragment_list *in, const char *text, const char *marks,
+                           int32_t id, struct text_str s, bool strip, struct fragment_list *out)
 {
     enum status st = OK;
     out->len = 0;
@@ -258,7 +268,7 @@ static enum status cut_out(const struct fragment_list *in, const char *text, int
         struct fragment f = in->items[i];
         const char *hit;
         while (st == OK && f.id == TOKEN_NONE && f.len >= s.len &&
-               (hit = memmem(text + f.begin, f.len, s.data, s.len))) {
+               (hit = find_token(text + f.begin, f.len, marks ? marks + f.begin : NULL, s))) {
             size_t before = (size_t)(hit - (text + f.begin));
             if (before) st = list_add(out, f.begin, before, TOKEN_NONE);
             if (st == OK) st = list_add(out, f.begin + before, s.len, id);
@@ -279,8 +289,24 @@ static bool strips(const struct tokenizer *t, int32_t id)
            id != find_text(t, "<|endoftext|>");
 }
 
+/* The shapes that converters take for control tokens (llama.cpp's does_token_look_special). */
+static bool looks_special(struct text_str s)
+{
+    static const struct {
+        const char *begin, *end;
+    } shapes[] = {{"<|", "|>"}, {"<\uFF5C", "\uFF5C>"}, {"[|", "|]"}, {"<start_of_", ">"}, {"<end_of_", ">"}};
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        size_t n = strlen(shapes[i].begin), m = strlen(shapes[i].end);
+        if (s.len >= n + m && memcmp(s.data, shapes[i].begin, n) == 0 &&
+            memcmp(s.data + s.len - m, shapes[i].end, m) == 0)
+            return true;
+    }
+    return false;
+}
+
 enum status special_partition(const struct tokenizer *t, const char *text, size_t len,
-                              bool parse_special, struct fragment_list *out, struct error *err)
+                              bool parse_special, const char *marks, struct fragment_list *out,
+                              struct error *err)
 {
     struct fragment_list other = {0};
     enum status st = OK;
@@ -293,9 +319,11 @@ enum status special_partition(const struct tokenizer *t, const char *text, size_
     for (size_t i = 0; i < t->n_specials && st == OK; i++) {
         int32_t id = t->specials[i];
         struct text_str s = t->tokens[id];
-        if (!parse_special && t->types[id] != TOKEN_USER_DEFINED) continue;
+        bool words = t->types[id] == TOKEN_USER_DEFINED; /* a token for a text that anyone may write */
+        if (!parse_special && !words) continue;
         if (s.len > len || !pairs_cover(pairs, s) || !memmem(text, len, s.data, s.len)) continue;
-        st = cut_out(out, text, id, s, parse_special && strips(t, id), &other);
+        st = cut_out(out, text, words && !looks_special(s) ? NULL : marks, id, s,
+                     parse_special && strips(t, id), &other);
         struct fragment_list swap = *out;
         *out = other;
         other = swap;

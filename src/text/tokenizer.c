@@ -270,13 +270,14 @@ void tokenizer_destroy(struct tokenizer *t)
 /* ---- encoding ---- */
 
 static enum status encode(const struct tokenizer *t, const char *text, size_t len, bool prefix,
-                          bool parse_special, struct token_list *out, struct error *err)
+                          bool parse_special, const char *marks, struct token_list *out,
+                          struct error *err)
 {
     if (len > (size_t)1 << 30)
         return error_set(err, ERR_LIMIT, "a text of %zu bytes is longer than 1 GiB", len);
     size_t old_len = out->len;
     struct fragment_list parts = {0};
-    enum status st = special_partition(t, text, len, parse_special, &parts, err);
+    enum status st = special_partition(t, text, len, parse_special, marks, &parts, err);
     for (size_t i = 0; i < parts.len && st == OK; i++) {
         struct fragment f = parts.items[i];
         if (f.id != TOKEN_NONE) {
@@ -296,13 +297,19 @@ static enum status encode(const struct tokenizer *t, const char *text, size_t le
 enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t len,
                              bool parse_special, struct token_list *out, struct error *err)
 {
-    return encode(t, text, len, true, parse_special, out, err);
+    return encode(t, text, len, true, parse_special, NULL, out, err);
+}
+
+enum status tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                                    const char *marks, struct token_list *out, struct error *err)
+{
+    return encode(t, text, len, true, true, marks, out, err);
 }
 
 enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
                                  bool parse_special, struct token_list *out, struct error *err)
 {
-    return encode(t, text, len, false, parse_special, out, err);
+    return encode(t, text, len, false, parse_special, NULL, out, err);
 }
 
 bool tokenizer_has_byte(const struct tokenizer *t, uint8_t byte)

@@ -75,6 +75,13 @@ enum status tokenizer_encode(const struct tokenizer *t, const char *text, size_t
 enum status tokenizer_encode_raw(const struct tokenizer *t, const char *text, size_t len,
                                  bool parse_special, struct token_list *out, struct error *err);
 
+/* With parse_special, but where a byte's mark is not 0 the text is from outside: control tokens that it
+ * spells, in whole or in part, stay text, and so do user-defined tokens that look like control tokens, as
+ * "<|user|>" does: many files have those by the wrong type. `marks` has a byte, 0 or 1, for each of `text`;
+ * NULL: all are 0. */
+enum status tokenizer_encode_marked(const struct tokenizer *t, const char *text, size_t len,
+                                    const char *marks, struct token_list *out, struct error *err);
+
 /* A whole text as the model saw texts in training: BOS in front where add_bos says so, and not a
  * second one where the text itself begins with it; EOS behind where add_eos does. Embedding models'
  * CLS and SEP are their BOS and EOS. With `second` not NULL a pair, as rerankers take it: the first

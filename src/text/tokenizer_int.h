@@ -147,7 +147,9 @@ struct fragment_list {
     struct fragment *items; /* owned */
     size_t len, cap;
 };
+/* `marks` as tokenizer_encode_marked has them, or NULL. */
 enum status special_partition(const struct tokenizer *t, const char *text, size_t len,
-                              bool parse_special, struct fragment_list *out, struct error *err);
+                              bool parse_special, const char *marks, struct fragment_list *out,
+                              struct error *err);
 
 #endif

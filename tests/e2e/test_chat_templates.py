@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -27,9 +28,9 @@ def renderer(hearth_bin):
     env = {**os.environ, "TZ": "UTC"}
     with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                           encoding="utf-8", env=env) as process:
-        def render(template, variables):
+        def render(template, variables, marks=False):
             process.stdin.write(json.dumps(
-                {"template": template, "vars": variables, "now": chat_kit.NOW}) + "\n")
+                {"template": template, "vars": variables, "now": chat_kit.NOW, "marks": marks}) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
             assert line, "jinja_render ended"
@@ -87,6 +88,50 @@ def test_a_published_template(renderer, path):
         assert any(name in str(error) for name in UNKNOWN_TO_JINJA2), error
         pytest.skip(f"jinja2: {error}")
     assert compare(renderer, source, chat_kit.variables()) >= 5
+
+
+# What the vocabularies of these templates have as control tokens, by their looks.
+CONTROL = re.compile(r"<\|[a-z_0-9]+\|>|<｜[^｜]{1,40}｜>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|</?s>"
+                     r"|<(?:start|end)_of_turn>".encode())
+
+
+def foreign(value):
+    """The same value with texts of Korean syllables, which no template has of its own."""
+    if isinstance(value, str):
+        return "".join(chr(0xAC00 + ord(c) % 0x2000) for c in value)
+    if isinstance(value, list):
+        return [foreign(v) for v in value]
+    if isinstance(value, dict):
+        return {key: v if key in ("role", "type") else foreign(v) for key, v in value.items()}
+    return value
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
+def test_a_published_template_keeps_its_words_and_the_messages_apart(renderer, path):
+    source, controls, seen, rendered = path.read_text(), 0, 0, 0
+    for name in ["system", "turns", "call", "two calls", "reasoning"]:
+        for tools in ([], [chat_kit.WEATHER]):
+            variables = {"messages": foreign(chat_kit.CONVERSATIONS[name]), "tools": foreign(tools),
+                         "bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
+            marked, plain = renderer(source, variables, marks=True), renderer(source, variables)
+            assert marked.get("text") == plain.get("text")
+            if "text" not in marked:
+                continue
+            rendered += 1
+            text, marks = marked["text"].encode(), marked["marks"]
+            assert len(text) == len(marks)
+            for token in CONTROL.finditer(text):
+                controls += 1
+                assert "1" not in marks[token.start():token.end()], (name, token)
+            at = 0
+            for c in marked["text"]:
+                n = len(c.encode())
+                if 0xAC00 <= ord(c) < 0xCC00:
+                    seen += 1
+                    assert marks[at:at + n] == "1" * n, (name, c)
+                at += n
+    assert seen > 100 or not rendered
+    assert controls > 0 or not rendered or not CONTROL.search(source.encode())
 
 
 @pytest.mark.parametrize("source", chat_snippets.SNIPPETS)
@@ -179,9 +224,9 @@ def test_hostile_templates_end_soon_and_small(renderer):
     worst, errors = 0, 0
     for i in range(1000):
         source = hostile(rng)
-        took = renderer(source, {"messages": variables, "a": "b"})
+        took = renderer(source, {"messages": variables, "a": "b"}, marks=True)
         if took["ms"] >= 100:  # the machine may have been busy: the best of three counts
-            took["ms"] = min(renderer(source, {"messages": variables})["ms"] for _ in range(3))
+            took["ms"] = min(renderer(source, {"messages": variables}, marks=True)["ms"] for _ in range(3))
         assert took["ms"] < 100, (i, source[:200], took["ms"])
         assert took["memory"] < 64 << 20, (i, source[:200])
         worst = max(worst, took["ms"])

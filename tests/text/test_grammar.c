@@ -1,5 +1,6 @@
 /* Grammars: what each notation accepts, masks against single tokens, going back, text that has to come,
  * limits. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -201,6 +202,12 @@ static const struct {
     {GRAMMAR_REGEX, "([a-z]+ ?){3,9}|[^a-z]*"},
     {GRAMMAR_JSON_SCHEMA, "{\"properties\":{\"a\":{\"type\":\"string\",\"maxLength\":5},\"b\":{\"$ref\":\"#\"}},"
                           "\"required\":[\"a\"],\"type\":\"object\"}"},
+    /* Counts: states that differ near their ends only. */
+    {GRAMMAR_JSON_SCHEMA, "{\"type\":\"string\",\"minLength\":9,\"maxLength\":70}"},
+    {GRAMMAR_JSON_SCHEMA, "{\"items\":{\"type\":\"string\",\"maxLength\":25},\"type\":\"array\",\"minItems\":2}"},
+    {GRAMMAR_REGEX, ".{3,60}"},
+    {GRAMMAR_REGEX, "([a-z ]{1,40}|[A-Z0-9_]{2,50}[^a-z]{5})(\\(.{4,9}\\))?"},
+    {GRAMMAR_GBNF, "root ::= (x | \"-\"){2,30}\nx ::= [a-z ]{1,20} \";\"? | [^\\n]{3,33}"},
 };
 
 /* Each mask is what single tokens say, and what the bytes of a token say; a copy and a state that went
@@ -247,6 +254,63 @@ static void masks(void **unused)
     free(mask);
     free(other);
     free(allowed);
+    unmake(&f);
+}
+
+/* One of several that follow texts of the same grammar: its caches are shared. */
+struct follower {
+    const struct fixture *f;
+    struct grammar *g;
+    uint64_t rng;
+    size_t n_masks, n_wrong;
+};
+
+static void *follow(void *arg)
+{
+    struct follower *me = arg;
+    struct grammar_state *s = NULL;
+    struct error err;
+    size_t n = grammar_vocab_size(me->f->vocab);
+    uint64_t *mask = malloc(8 * GRAMMAR_MASK_WORDS(n));
+    if (!mask || grammar_state_create(me->g, &s, &err) != OK) me->n_wrong++;
+    for (int step = 0; me->n_wrong == 0 && step < 60 && !grammar_is_ended(s); step++) {
+        if (grammar_mask(s, mask, &err) != OK) me->n_wrong++;
+        int32_t last = -1;
+        for (size_t i = 0, at = random_below(&me->rng, n); i < n; i++, at = (at + 1) % n) {
+            bool in = mask[at / 64] >> at % 64 & 1;
+            if (i < 200 && in != grammar_allows(s, (int32_t)at)) me->n_wrong++;
+            if (in) last = (int32_t)at;
+            if (in && i >= 200) break;
+        }
+        if (last < 0 || grammar_accept(s, last, &err) != OK) me->n_wrong++;
+        me->n_masks++;
+    }
+    grammar_state_destroy(s);
+    free(mask);
+    return NULL;
+}
+
+static void several_threads(void **unused)
+{
+    (void)unused;
+    enum { THREADS = 4 };
+    struct fixture f;
+    make(&f);
+    for (size_t w = 0; w < sizeof walked / sizeof *walked; w++) {
+        struct grammar *g = compile(walked[w].kind, walked[w].text, f.vocab);
+        struct follower followers[THREADS];
+        pthread_t threads[THREADS];
+        for (size_t i = 0; i < THREADS; i++) {
+            followers[i] = (struct follower){.f = &f, .g = g, .rng = 11 * w + i + 1};
+            assert_int_equal(pthread_create(&threads[i], NULL, follow, &followers[i]), 0);
+        }
+        for (size_t i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+        for (size_t i = 0; i < THREADS; i++) {
+            assert_int_equal(followers[i].n_wrong, 0);
+            assert_true(followers[i].n_masks > 0);
+        }
+        grammar_unref(g);
+    }
     unmake(&f);
 }
 
@@ -370,7 +434,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notations), cmocka_unit_test(errors),     cmocka_unit_test(hostile),
-        cmocka_unit_test(masks),     cmocka_unit_test(special_tokens), cmocka_unit_test(going_back),
+        cmocka_unit_test(masks),     cmocka_unit_test(special_tokens), cmocka_unit_test(several_threads),
+        cmocka_unit_test(going_back),
         cmocka_unit_test(forced),    cmocka_unit_test(long_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

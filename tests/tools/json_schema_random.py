@@ -3,7 +3,7 @@
 
     json_schema_random.py GRAMMAR_TOOL MODEL.gguf|- [SCHEMAS [SEED]]
 
-Needs the packages jsonschema and hypothesis-jsonschema. Of each random schema that compiles, random
+Needs the package jsonschema. Of each random schema that compiles, random
 values must be judged as jsonschema judges them; with a model, texts drawn from masks must be valid.
 """
 

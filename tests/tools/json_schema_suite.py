@@ -3,7 +3,7 @@
 
     json_schema_suite.py GRAMMAR_TOOL SUITE [MODEL.gguf]
 
-SUITE is a checkout of github.com/json-schema-org/JSON-Schema-Test-Suite. Of each schema that compiles
+SUITE is a checkout of github.com/json-schema-org/JSON-Schema-Test-Suite, or what tools/check.py fetches of it. Of each schema that compiles
 every instance must be judged as the suite does, in three spellings, byte by byte and (with a model's
 vocabulary) token by token; each that does not compile must give a message. Prints counts, and ends with
 1 where an instance was judged wrongly.
