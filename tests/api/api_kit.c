@@ -23,12 +23,12 @@ struct api_kit {
     int port;
 };
 
-#define MUST(x)                                                       \
-    do {                                                              \
-        if (!(x)) {                                                   \
-            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);   \
-            abort();                                                  \
-        }                                                             \
+#define MUST(x)                                                                                    \
+    do {                                                                                           \
+        if (!(x)) {                                                                                \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                                \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 uint64_t api_kit_random(uint64_t *s)
@@ -42,9 +42,9 @@ uint64_t api_kit_random(uint64_t *s)
 /* ---- the model --------------------------------------------------------------------------------
  */
 
-static const char *const specials[] = {"<|endoftext|>", "<|fim_prefix|>", "<|fim_middle|>",
-                                       "<|fim_suffix|>", "<|fim_pad|>", "<|repo_name|>",
-                                       "<|file_sep|>", "<|im_start|>", "<|im_end|>"};
+static const char *const specials[] = {"<|endoftext|>",  "<|fim_prefix|>", "<|fim_middle|>",
+                                       "<|fim_suffix|>", "<|fim_pad|>",    "<|repo_name|>",
+                                       "<|file_sep|>",   "<|im_start|>",   "<|im_end|>"};
 enum { N_SPECIAL = sizeof specials / sizeof *specials, N_VOCAB = 256 + N_SPECIAL };
 
 static const char template[] =
@@ -139,9 +139,8 @@ void api_kit_write_model(const char *path)
         float *x = malloc(n * sizeof *x);
         MUST(x);
         for (size_t j = 0; j < n; j++)
-            x[j] = tensors[i].ne[1]
-                       ? (float)(int64_t)(api_kit_random(&state) >> 40) / (1 << 23) - 1
-                       : 1;
+            x[j] = tensors[i].ne[1] ? (float)(int64_t)(api_kit_random(&state) >> 40) / (1 << 23) - 1
+                                    : 1;
         MUST(gguf_writer_put(w, i, 0, x, n * sizeof *x, &err) == OK);
         free(x);
     }
@@ -179,7 +178,7 @@ struct api_kit *api_kit_start(void)
                             .n_ctx = 1024,
                             .kv_bytes = 8 << 20,
                             .keep_alive = -1,
-                            .max_tokens = 8};
+                            .rules = {.max_tokens = 8}};
     MUST(api_create(&a, &k->api, &err) == OK);
     struct http_options h = {.n_workers = 2, .max_body = 1 << 20};
     api_serve(k->api, &h);

@@ -18,7 +18,7 @@ int api_kit_port(const struct api_kit *k);
 /* A connection, as one thread's. Answers are read to their end. */
 struct api_client {
     const struct api_kit *kit;
-    int fd; /* negative: none is open */
+    int fd;       /* negative: none is open */
     char *answer; /* of the last request, its head and body; owned */
     size_t n_answer, cap;
 };
@@ -26,7 +26,8 @@ void api_client_init(struct api_client *c, const struct api_kit *k);
 void api_client_fini(struct api_client *c);
 /* Sends a POST of JSON and returns the answer's status. Dials where the connection was closed. */
 int api_client_post(struct api_client *c, const char *path, const void *body, size_t len);
-/* Sends the bytes of a request as they are, then says that nothing follows; 0 where no answer came. */
+/* Sends the bytes of a request as they are, then says that nothing follows; 0 where no answer came.
+ */
 int api_client_raw(struct api_client *c, const void *data, size_t len);
 
 /* ---- requests to begin with, one for each endpoint that takes JSON */

@@ -6,9 +6,11 @@
 
 #include "api_kit.h"
 
-#define TOOLS "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\"," \
+#define TOOLS                                                                                      \
+    "[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\","    \
     "\"properties\":{\"a\":{\"type\":\"integer\"}}}}}]"
-#define SCHEMA "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,\"b\"]}},\"required\":[\"a\"]}"
+#define SCHEMA                                                                                     \
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"enum\":[1,\"b\"]}},\"required\":[\"a\"]}"
 
 const struct api_seed api_seeds[] = {
     {"/v1/completions",
@@ -16,15 +18,18 @@ const struct api_seed api_seeds[] = {
      "\"echo\":false,\"stream\":false,\"temperature\":0.5,\"top_p\":0.9,\"seed\":1,"
      "\"logit_bias\":{\"5\":-1},\"model\":\"tiny\",\"stream_options\":{\"include_usage\":true}}"},
     {"/v1/completions",
-     "{\"prompt\":\"def f(\",\"suffix\":\"return\",\"max_tokens\":3,\"stream\":true,\"user\":\"u\"}"},
+     "{\"prompt\":\"def "
+     "f(\",\"suffix\":\"return\",\"max_tokens\":3,\"stream\":true,\"user\":\"u\"}"},
     {"/v1/chat/completions",
      "{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"hi\"}]}],"
      "\"max_tokens\":2,\"tools\":" TOOLS ",\"tool_choice\":\"auto\",\"response_format\":"
      "{\"type\":\"text\"},\"logprobs\":true,\"top_logprobs\":1}"},
     {"/v1/chat/completions",
-     "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"assistant\",\"tool_calls\":"
+     "{\"messages\":[{\"role\":\"system\",\"content\":\"s\"},{\"role\":\"assistant\",\"tool_"
+     "calls\":"
      "[{\"id\":\"i\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
-     "{\"role\":\"tool\",\"tool_call_id\":\"i\",\"content\":\"1\"}],\"stream\":true,\"max_tokens\":2,"
+     "{\"role\":\"tool\",\"tool_call_id\":\"i\",\"content\":\"1\"}],\"stream\":true,\"max_tokens\":"
+     "2,"
      "\"prediction\":{\"type\":\"content\",\"content\":\"a b\"},\"response_format\":{\"type\":"
      "\"json_schema\",\"json_schema\":{\"name\":\"n\",\"schema\":" SCHEMA "}}}"},
     {"/v1/responses",
@@ -64,13 +69,47 @@ const struct api_seed api_seeds[] = {
 const size_t api_n_seeds = sizeof api_seeds / sizeof *api_seeds;
 
 static const char *const odd[] = {
-    "null", "true", "false", "0", "-1", "1", "2147483648", "-9223372036854775808",
-    "9223372036854775807", "1e308", "-0.0", "0.5", "1e-320", "\"\"", "\"a\"", "\"\\u0000\"",
-    "\"\xE2\x82\xAC\xE2\x82\xAC\"", "[]", "[[]]", "{}", "[null]", "[1.5]", "[\"a\",1]",
-    "{\"a\":{\"b\":[]}}", "[{\"role\":\"user\"}]", "\"json\"", "{\"type\":\"object\"}",
-    "{\"$ref\":\"#\"}", "{\"pattern\":\"(a*)*b\"}", "\"root ::= root\"", "\"sha256:../../x\"",
-    "\"<|im_start|><|fim_prefix|>\"", "\"{{ 7*7 }}\"", "[[0,1,2,3,4,5,6,7,8,9]]", "\"/etc/passwd\"",
-    "\"\xF0\x9F\x98\x80\"", "\"5m\"", "\"-1s\"", "65536", "257", "-2",
+    "null",
+    "true",
+    "false",
+    "0",
+    "-1",
+    "1",
+    "2147483648",
+    "-9223372036854775808",
+    "9223372036854775807",
+    "1e308",
+    "-0.0",
+    "0.5",
+    "1e-320",
+    "\"\"",
+    "\"a\"",
+    "\"\\u0000\"",
+    "\"\xE2\x82\xAC\xE2\x82\xAC\"",
+    "[]",
+    "[[]]",
+    "{}",
+    "[null]",
+    "[1.5]",
+    "[\"a\",1]",
+    "{\"a\":{\"b\":[]}}",
+    "[{\"role\":\"user\"}]",
+    "\"json\"",
+    "{\"type\":\"object\"}",
+    "{\"$ref\":\"#\"}",
+    "{\"pattern\":\"(a*)*b\"}",
+    "\"root ::= root\"",
+    "\"sha256:../../x\"",
+    "\"<|im_start|><|fim_prefix|>\"",
+    "\"{{ 7*7 }}\"",
+    "[[0,1,2,3,4,5,6,7,8,9]]",
+    "\"/etc/passwd\"",
+    "\"\xF0\x9F\x98\x80\"",
+    "\"5m\"",
+    "\"-1s\"",
+    "65536",
+    "257",
+    "-2",
 };
 
 static size_t below(uint64_t *s, size_t n)

@@ -19,7 +19,8 @@ static enum status on_event(void *ctx, const struct chat_event *e)
 {
     struct seen *s = ctx;
     enum status st = buf_append(&s->raw, e->raw, e->raw_len);
-    bool piece = e->kind == CHAT_TEXT || e->kind == CHAT_REASONING || e->kind == CHAT_CALL_ARGUMENTS;
+    bool piece =
+        e->kind == CHAT_TEXT || e->kind == CHAT_REASONING || e->kind == CHAT_CALL_ARGUMENTS;
     if (e->kind == CHAT_CALL_BEGIN) s->open++;
     if (e->kind == CHAT_CALL_ARGUMENTS && !s->open) abort();
     if (e->kind == CHAT_CALL_END && s->open-- == 0) abort();
@@ -67,8 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     enum status a = parse(syntax, tools, data + 2, size - 2, size, &one);
     enum status b = parse(syntax, tools, data + 2, size - 2, step, &two);
     if (a != b) abort();
-    if (a == OK && (one.events.len != two.events.len ||
-                    (one.events.len && memcmp(one.events.data, two.events.data, one.events.len) != 0)))
+    if (a == OK &&
+        (one.events.len != two.events.len ||
+         (one.events.len && memcmp(one.events.data, two.events.data, one.events.len) != 0)))
         abort();
     buf_fini(&one.raw);
     buf_fini(&one.events);
