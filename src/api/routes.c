@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/api_int.h"
+#include "api/body.h"
 #include "base/clock.h"
 
 extern const struct route routes_openai[], routes_chat[], routes_embed[], routes_responses[],
@@ -222,7 +223,7 @@ static bool parse_body(struct call *c)
         call_failf(c, 400, "invalid_json", "the request has no body; a JSON object is expected");
         return false;
     }
-    c->body = json_loadb(body.data, body.len, JSON_ALLOW_NUL, &e);
+    c->body = body_parse(body.data, body.len, &e);
     if (!c->body) {
         /* jansson's text can quote the request; its place is enough. */
         call_failf(c, 400, "invalid_json", "the body is no valid JSON: line %d, column %d", e.line,
