@@ -149,6 +149,20 @@ static void preflight(struct call *c)
     http_respond(c->r, 204, NULL, "", 0);
 }
 
+/* Which methods the path takes. */
+static void add_allow(struct http_request *r)
+{
+    char text[64] = "";
+    static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        bool known;
+        if (!find_route(methods[i], http_path(r), &known)) continue;
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", methods[i]);
+    }
+    http_add_header(r, "Allow", text);
+}
+
 static bool admit(void *ctx, struct http_request *r)
 {
     struct api *a = ctx;
@@ -188,6 +202,7 @@ static bool admit(void *ctx, struct http_request *r)
         return false;
     }
     if (!c->route) {
+        if (known) add_allow(r);
         call_failf(c, known ? 405 : 404, "unknown_route", "%s %.200s: %s", http_method(r),
                    http_path(r),
                    known ? "this path does not take that method" : "there is no such path");
