@@ -1,6 +1,7 @@
 """hearth serve over TLS, and what a SIGHUP reads anew. With a tiny model of random weights."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -135,6 +136,7 @@ def test_answers_and_streams_over_tls_1_2_and_1_3(server, certs):
             assert s.recv(100) == b""  # a proper end, or this is an SSLError
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 def test_refuses_old_versions_and_strangers(server, certs):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -171,6 +173,15 @@ def test_half_handshakes_hold_nobody_up(server, certs):
     finally:
         for s in waiting:
             s.close()
+
+
+@pytest.mark.skipif(os.environ.get("HEARTH_SOAK") != "1", reason="waits for 15 s; part of make soak")
+def test_a_half_handshake_is_closed_after_a_while(server):
+    with socket.create_connection((server.host, server.port), timeout=30) as s:
+        began = time.monotonic()
+        s.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+        assert s.recv(100) == b""
+        assert 14 < time.monotonic() - began < 20
 
 
 def test_curl_and_openai(server, certs):
