@@ -31,6 +31,11 @@ enum status api_preload(struct api *a, struct error *err)
     return st;
 }
 
+void api_set_rules(struct api *a, const struct api_rules *rules)
+{
+    a->opt.rules = *rules;
+}
+
 void api_tick(struct api *a)
 {
     served_tick(a->served);

@@ -16,6 +16,16 @@
 struct api;
 struct store;
 
+/* Who may ask for what: may change while requests run. Everything is borrowed. */
+struct api_rules {
+    const struct keys *keys; /* none: all may ask */
+    struct origin_rules origins;
+    bool pull;           /* whether clients may pull and delete models */
+    bool metrics_public; /* /metrics without a key */
+    size_t max_tokens;   /* that a request may ask for; 0 = the context */
+    double max_seconds;  /* of one request; 0 = none */
+};
+
 struct api_options {
     struct store *store;       /* borrowed */
     const char *default_model; /* a name or a path, for requests that name none; or NULL */
@@ -29,12 +39,7 @@ struct api_options {
     size_t max_running, max_waiting; /* of a model; 0 = the scheduler's choice */
     size_t max_models;               /* loaded at once; 0 = as many as memory holds */
     double keep_alive;               /* seconds that an unused model stays; negative: for ever */
-    size_t max_tokens;               /* that a request may ask for; 0 = the context */
-    double max_seconds;              /* of one request; 0 = none */
-    bool pull;                       /* whether clients may pull and delete models */
-    bool metrics_public;             /* /metrics without a key */
-    struct origin_rules origins;     /* borrowed strings */
-    const struct keys *keys;         /* borrowed; none: all may ask */
+    struct api_rules rules;          /* to begin with */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */
     void (*log)(void *ctx, const char *line);
     void *log_ctx;
@@ -44,6 +49,9 @@ struct api_options {
 enum status api_create(const struct api_options *opt, struct api **out, struct error *err);
 /* Fills the callbacks and ctx of a server's options. */
 void api_serve(struct api *a, struct http_options *o);
+/* Other rules from here on; requests that were admitted keep theirs. On the server's thread: see
+ * http_server_call. */
+void api_set_rules(struct api *a, const struct api_rules *rules);
 /* Loads the default model now; ERR_* as engine_open. */
 enum status api_preload(struct api *a, struct error *err);
 /* Call about once a second: unloads what has been unused for long enough. */

@@ -69,7 +69,9 @@ struct call {
     json_t *body;               /* owned */
     char client[128];           /* who asks: the key's name, or the peer's address */
     char salt[SHA256_HEX_SIZE]; /* of the key, for the prefix cache; "" without */
-    bool named_client;          /* the client names itself: its newest completion supersedes */
+    size_t max_tokens;          /* of the rules when it was admitted */
+    double max_seconds;
+    bool named_client; /* the client names itself: its newest completion supersedes */
     /* For the log and the metrics. */
     char model[160];
     size_t n_prompt, n_cached, n_generated;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/constrain.h"
 #include "api/fill.h"
 #include "api/job.h"
 #include "api/openai.h"
@@ -240,6 +241,8 @@ static void read_completion(struct job *j, struct reader *rd, struct completion_
     j->q.n_top = logprobs > 0 ? (size_t)logprobs : 0;
     j->q.prompt_logprobs = s->logprobs && j->echo;
     j->keep_tokens = s->logprobs;
+    job_read_response_format(j, rd);
+    job_read_grammar(j, rd);
 }
 
 static void post_completions(struct call *c)

@@ -353,7 +353,7 @@ static bool check_length(struct job *j)
 
 static bool check_limits(struct job *j)
 {
-    size_t most = j->c->api->opt.max_tokens;
+    size_t most = j->c->max_tokens;
     if (most && j->q.max_tokens > most) {
         if (j->explicit_max) {
             call_failf(j->c, 400, "limit_exceeded",
@@ -403,7 +403,7 @@ static bool add_chat_stop(struct job *j)
 static void complete_request(struct job *j)
 {
     struct sched_request *q = &j->q;
-    double limit = 1e3 * j->c->api->opt.max_seconds;
+    double limit = 1e3 * j->c->max_seconds;
     q->client = j->c->client;
     q->salt = j->c->salt;
     q->n_salt = strlen(j->c->salt);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "api/api_int.h"
+#include "api/body.h"
 #include "base/clock.h"
 
 extern const struct route routes_openai[], routes_chat[], routes_embed[], routes_responses[],
@@ -86,6 +87,8 @@ static struct call *call_create(struct api *a, struct http_request *r)
     c->api = a;
     c->r = r;
     c->dialect = shape_of(http_path(r));
+    c->max_tokens = a->opt.rules.max_tokens;
+    c->max_seconds = a->opt.rules.max_seconds;
     http_set_data(r, c, call_destroy);
     return c;
 }
@@ -104,7 +107,7 @@ static struct http_str given_key(const struct http_request *r)
 /* Who asks. False where a key is needed and none, or an unknown one, is given. */
 static bool identify(struct call *c)
 {
-    const struct api_options *o = &c->api->opt;
+    const struct api_rules *o = &c->api->opt.rules;
     snprintf(c->client, sizeof c->client, "%s", http_peer(c->r));
     struct http_str own = http_header(c->r, "x-hearth-client");
     bool plain = own.data && own.len && own.len < 64;
@@ -129,7 +132,8 @@ static bool identify(struct call *c)
 static void add_cors(struct call *c, struct http_str origin)
 {
     char value[256];
-    if (!origin.data || origin.len >= sizeof value || !origin_listed(&c->api->opt.origins, origin))
+    if (!origin.data || origin.len >= sizeof value ||
+        !origin_listed(&c->api->opt.rules.origins, origin))
         return;
     snprintf(value, sizeof value, "%.*s", (int)origin.len, origin.data);
     http_add_header(c->r, "Access-Control-Allow-Origin", value);
@@ -145,6 +149,20 @@ static void preflight(struct call *c)
     http_respond(c->r, 204, NULL, "", 0);
 }
 
+/* Which methods the path takes. */
+static void add_allow(struct http_request *r)
+{
+    char text[64] = "";
+    static const char *const methods[] = {"GET", "HEAD", "POST", "DELETE"};
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        bool known;
+        if (!find_route(methods[i], http_path(r), &known)) continue;
+        size_t n = strlen(text);
+        snprintf(text + n, sizeof text - n, "%s%s", n ? ", " : "", methods[i]);
+    }
+    http_add_header(r, "Allow", text);
+}
+
 static bool admit(void *ctx, struct http_request *r)
 {
     struct api *a = ctx;
@@ -154,13 +172,13 @@ static bool admit(void *ctx, struct http_request *r)
         return false;
     }
     struct http_str host = http_header(r, "host"), origin = http_header(r, "origin");
-    if (host.data ? !origin_host_allowed(&a->opt.origins, host) : false) {
+    if (host.data ? !origin_host_allowed(&a->opt.rules.origins, host) : false) {
         call_failf(
             c, 403, "forbidden_host",
             "the Host header names another server; if this name is right, start with --allow-host");
         return false;
     }
-    if (!origin_allowed(&a->opt.origins, origin, host)) {
+    if (!origin_allowed(&a->opt.rules.origins, origin, host)) {
         call_failf(
             c, 403, "forbidden_origin",
             "pages of this origin may not use this server; to let them, start with --origin");
@@ -168,7 +186,7 @@ static bool admit(void *ctx, struct http_request *r)
     }
     add_cors(c, origin);
     if (strcmp(http_method(r), "OPTIONS") == 0 && origin.data &&
-        origin_listed(&a->opt.origins, origin)) {
+        origin_listed(&a->opt.rules.origins, origin)) {
         preflight(c);
         return false;
     }
@@ -176,7 +194,7 @@ static bool admit(void *ctx, struct http_request *r)
     c->route = find_route(http_method(r), http_path(r), &known);
     if (c->route) c->dialect = c->route->dialect;
     unsigned flags = c->route ? c->route->flags : 0;
-    bool open = (flags & ROUTE_PUBLIC) || ((flags & ROUTE_METRICS) && a->opt.metrics_public);
+    bool open = (flags & ROUTE_PUBLIC) || ((flags & ROUTE_METRICS) && a->opt.rules.metrics_public);
     if (!authentic && !open) {
         http_add_header(r, "WWW-Authenticate", "Bearer");
         call_failf(c, 401, "invalid_api_key",
@@ -184,12 +202,13 @@ static bool admit(void *ctx, struct http_request *r)
         return false;
     }
     if (!c->route) {
+        if (known) add_allow(r);
         call_failf(c, known ? 405 : 404, "unknown_route", "%s %.200s: %s", http_method(r),
                    http_path(r),
                    known ? "this path does not take that method" : "there is no such path");
         return false;
     }
-    if ((flags & ROUTE_CHANGES) && !a->opt.pull) {
+    if ((flags & ROUTE_CHANGES) && !a->opt.rules.pull) {
         call_failf(c, 403, "not_allowed",
                    "clients may not change the installed models; start with --allow-pull, or use "
                    "`hearth pull`");
@@ -219,7 +238,7 @@ static bool parse_body(struct call *c)
         call_failf(c, 400, "invalid_json", "the request has no body; a JSON object is expected");
         return false;
     }
-    c->body = json_loadb(body.data, body.len, JSON_ALLOW_NUL, &e);
+    c->body = body_parse(body.data, body.len, &e);
     if (!c->body) {
         /* jansson's text can quote the request; its place is enough. */
         call_failf(c, 400, "invalid_json", "the body is no valid JSON: line %d, column %d", e.line,

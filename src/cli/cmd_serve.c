@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,17 +17,8 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/load.h"
-#include "cli/serve_config.h"
+#include "cli/serve_live.h"
 #include "store/store.h"
-
-struct serve_options {
-    const char *host, *model, *kv_type, *keep_alive, *key_file, *make_key, *config, *log;
-    int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
-        max_connections, max_body_mb, grace;
-    double max_seconds;
-    struct string_list hosts, origins;
-    bool allow_pull, public_metrics, preload;
-};
 
 extern const struct command cmd_serve;
 
@@ -70,6 +62,13 @@ static const struct option options[] = {
     {"make-key", 0, OPTION_STRING, "NAME",
      "Make an API key, add its hash to the --keys file, print the key once, and end",
      FIELD(make_key)},
+    {"tls-cert", 0, OPTION_STRING, "FILE",
+     "Speak TLS (https) with this certificate, PEM, its issuers' behind it", FIELD(tls_cert)},
+    {"tls-key", 0, OPTION_STRING, "FILE", "Private key of that certificate, PEM, not encrypted",
+     FIELD(tls_key)},
+    {"tls-client-ca", 0, OPTION_STRING, "FILE",
+     "Clients must show a certificate that one of these issuers, PEM, has signed",
+     FIELD(tls_client_ca)},
     {"allow-host", 0, OPTION_LIST, "NAME", "A further name that this server goes by (Host header)",
      FIELD(hosts)},
     {"origin", 0, OPTION_LIST, "URL", "Pages of this origin may use the server (CORS)",
@@ -110,63 +109,41 @@ static bool parse_time(const char *text, double *out)
     return true;
 }
 
-static char *in_home(const struct store *s, const char *name)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s/%s", store_root(s), name) < 0 ? NULL : path;
-}
-
 struct serve {
-    struct serve_options o;
+    struct serve_options given;
+    struct serve_live *first; /* as at the start; what takes a restart is used from here */
+    struct serve_live *live;  /* as of the last reload */
     struct store *store;
-    struct keys keys;
-    struct buf config_text;
-    char *config_path, *key_path, *cache;
+    char *cache;
     struct api *api;
     struct http_server *server;
-    bool quiet;
+    atomic_bool quiet;
 };
 
 static int make_key(struct serve *s)
 {
     char key[KEYS_TEXT_SIZE], line[192];
     struct error err = {0};
+    const char *path = s->live->key_path;
     struct buf text;
     buf_init(&text, 1 << 20);
-    enum status st = keys_make(s->o.make_key, key, line, &err);
-    if (st == OK && file_exists(s->key_path)) st = file_read_all(s->key_path, &text, &err);
+    enum status st = keys_make(s->live->o.make_key, key, line, &err);
+    if (st == OK && file_exists(path)) st = file_read_all(path, &text, &err);
     if (st == OK && buf_append_str(&text, line) != OK)
-        st = error_set(&err, ERR_LIMIT, "%s is too long", s->key_path);
-    if (st == OK && !file_exists(s->key_path)) st = file_make_dirs(store_root(s->store), &err);
-    if (st == OK) st = file_replace(s->key_path, text.data, text.len, &err);
+        st = error_set(&err, ERR_LIMIT, "%s is too long", path);
+    if (st == OK && !file_exists(path)) st = file_make_dirs(store_root(s->store), &err);
+    if (st == OK) st = file_replace(path, text.data, text.len, &err);
     buf_fini(&text);
     if (st != OK) return cli_fail(&err);
-    fprintf(stderr, "hearth: the key's hash is in %s; the key is shown only now:\n", s->key_path);
+    fprintf(stderr, "hearth: the key's hash is in %s; the key is shown only now:\n", path);
     printf("%s\n", key);
     return EXIT_OK;
-}
-
-static enum status load_keys(struct serve *s, struct error *err)
-{
-    enum status st = OK;
-    const char *clear = getenv("HEARTH_API_KEY");
-    if (clear && *clear) st = keys_add(&s->keys, "environment", clear, err);
-    if (st == OK && (s->o.key_file || file_exists(s->key_path)))
-        st = keys_load(&s->keys, s->key_path, err);
-    const char *host = s->o.host ? s->o.host : "127.0.0.1";
-    if (st == OK && !origin_is_loopback(host) && s->keys.n == 0)
-        st = error_set(
-            err, ERR_INVALID,
-            "listening on %s would let anyone on the network use this server; make a key first: "
-            "hearth serve --make-key NAME",
-            host);
-    return st;
 }
 
 static void write_log(void *ctx, const char *line)
 {
     const struct serve *s = ctx;
-    if (!s->quiet) fprintf(stderr, "%s\n", line);
+    if (!atomic_load(&s->quiet)) fprintf(stderr, "%s\n", line);
 }
 
 static enum status resolve(const char *name, char **path, struct error *err)
@@ -174,9 +151,22 @@ static enum status resolve(const char *name, char **path, struct error *err)
     return cli_resolve_model(name, path, err);
 }
 
+static struct api_rules rules_of(const struct serve_live *l)
+{
+    const struct serve_options *o = &l->o;
+    return (struct api_rules){
+        .keys = &l->keys,
+        .origins = {o->hosts.items, o->hosts.len, o->origins.items, o->origins.len},
+        .pull = o->allow_pull,
+        .metrics_public = o->public_metrics,
+        .max_tokens = (size_t)o->max_tokens,
+        .max_seconds = o->max_seconds,
+    };
+}
+
 static enum status start_api(struct serve *s, struct error *err)
 {
-    const struct serve_options *o = &s->o;
+    const struct serve_options *o = &s->live->o;
     struct api_options a = {
         .store = s->store,
         .default_model = o->model,
@@ -190,12 +180,7 @@ static enum status start_api(struct serve *s, struct error *err)
         .max_waiting = (size_t)o->max_waiting,
         .max_models = (size_t)o->max_models,
         .keep_alive = 300,
-        .max_tokens = (size_t)o->max_tokens,
-        .max_seconds = o->max_seconds,
-        .pull = o->allow_pull,
-        .metrics_public = o->public_metrics,
-        .origins = {o->hosts.items, o->hosts.len, o->origins.items, o->origins.len},
-        .keys = &s->keys,
+        .rules = rules_of(s->live),
         .log = write_log,
         .log_ctx = s,
     };
@@ -234,10 +219,11 @@ static void notify(const char *state)
 
 static enum status start_server(struct serve *s, struct error *err)
 {
-    const struct serve_options *o = &s->o;
+    const struct serve_options *o = &s->live->o;
     struct http_options h = {.address = o->host,
                              .port = o->port < 0 ? 11434 : (int)o->port,
                              .listen_fd = given_socket(),
+                             .tls = s->live->tls,
                              .max_connections = (size_t)o->max_connections,
                              .max_body = (size_t)o->max_body_mb << 20};
     struct rlimit files;
@@ -246,7 +232,9 @@ static enum status start_server(struct serve *s, struct error *err)
         setrlimit(RLIMIT_NOFILE, &files);
     }
     api_serve(s->api, &h);
-    return http_server_start(&h, &s->server, err);
+    enum status st = http_server_start(&h, &s->server, err);
+    if (st == OK) s->live->tls = NULL; /* the server's now */
+    return st;
 }
 
 /* ---- the life of the server -------------------------------------------------------------------
@@ -263,7 +251,7 @@ static int wait_signal(const sigset_t *set, long ms)
 /* Lets running requests finish, for a while; a second signal ends that. */
 static void drain(struct serve *s, const sigset_t *set)
 {
-    double until = clock_now() + (double)s->o.grace;
+    double until = clock_now() + (double)s->live->o.grace;
     size_t left = http_server_active(s->server);
     if (left)
         fprintf(stderr, "hearth: finishing %zu requests; press Ctrl-C again to drop them\n", left);
@@ -274,16 +262,61 @@ static void drain(struct serve *s, const sigset_t *set)
         if (wait_signal(set, 50)) break;
 }
 
+struct change {
+    struct serve *s;
+    struct serve_live *live;
+    struct api_rules rules;
+};
+
+/* On the server's thread, where the rules are read. */
+static void take_rules(void *ctx)
+{
+    struct change *c = ctx;
+    api_set_rules(c->s->api, &c->rules);
+}
+
+/* Reads files and keys anew; whatever is wrong with them leaves everything as it was. */
+static void reload(struct serve *s)
+{
+    struct error err = {0};
+    struct serve_live *l;
+    notify("RELOADING=1");
+    enum status st = serve_live_load(&cmd_serve, &s->given, store_root(s->store), &l, &err);
+    if (st != OK) {
+        fprintf(stderr, "hearth: nothing was reloaded: %s\n", err.msg);
+        notify("READY=1");
+        return;
+    }
+    size_t i = 0;
+    for (const char *name; (name = serve_live_next_change(&cmd_serve, s->first, l, &i));)
+        fprintf(stderr, "hearth: a new %s takes effect at the next start\n", name);
+    struct change c = {s, l, rules_of(l)};
+    http_server_call(s->server, take_rules, &c);
+    if (l->tls && s->first->o.tls_cert) {
+        http_server_set_tls(s->server, l->tls);
+        l->tls = NULL;
+    }
+    atomic_store(&s->quiet, l->quiet);
+    if (s->live != s->first) serve_live_free(s->live);
+    s->live = l;
+    fprintf(stderr, "hearth: reloaded\n");
+    notify("READY=1");
+}
+
 static int serve(struct serve *s, const sigset_t *set)
 {
     struct error err = {0};
     enum status st = start_api(s, &err);
     if (st == OK) st = start_server(s, &err);
     if (st != OK) return cli_fail(&err);
-    printf("hearth: listening on http://%s\n", http_server_address(s->server));
+    printf("hearth: listening on %s://%s\n", s->live->o.tls_cert ? "https" : "http",
+           http_server_address(s->server));
     fflush(stdout);
     notify("READY=1");
-    while (!wait_signal(set, 1000)) api_tick(s->api);
+    for (int sig; (sig = wait_signal(set, 1000)) == 0 || sig == SIGHUP;) {
+        if (sig == SIGHUP) reload(s);
+        api_tick(s->api);
+    }
     drain(s, set);
     return EXIT_OK;
 }
@@ -291,27 +324,20 @@ static int serve(struct serve *s, const sigset_t *set)
 static int run_serve(struct serve *s)
 {
     struct error err = {0};
-    enum status st = store_open(NULL, &s->store, &err);
-    if (st != OK) return cli_fail(&err);
-    s->config_path = s->o.config ? strdup(s->o.config) : in_home(s->store, "serve.conf");
-    bool has_file = s->config_path && (s->o.config || file_exists(s->config_path));
-    st = serve_config_apply(&cmd_serve, has_file ? s->config_path : NULL, &s->o, &s->config_text,
-                            &err);
-    if (st != OK) return cli_fail(&err);
-    s->key_path = s->o.key_file ? strdup(s->o.key_file) : in_home(s->store, "keys");
-    if (!s->key_path) return cli_fail(&(struct error){ERR_NOMEM, "out of memory"});
-    if (s->o.log && strcmp(s->o.log, "json") != 0 && strcmp(s->o.log, "none") != 0)
-        return cli_usage_error(&cmd_serve, "--log is json or none, not %s", s->o.log);
-    s->quiet = s->o.log && strcmp(s->o.log, "none") == 0;
-    if (s->o.make_key) return make_key(s);
-    st = load_keys(s, &err);
-    if (st != OK) return cli_fail(&err);
-    s->cache = cli_cache_dir(&err);
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before the first thread, which inherits it */
+    enum status st = store_open(NULL, &s->store, &err);
+    if (st == OK)
+        st = serve_live_load(&cmd_serve, &s->given, store_root(s->store), &s->first, &err);
+    if (st != OK) return cli_fail(&err);
+    s->live = s->first;
+    if (s->live->o.make_key) return make_key(s);
+    atomic_store(&s->quiet, s->live->quiet);
+    s->cache = cli_cache_dir(&err);
     return serve(s, &set);
 }
 
@@ -319,16 +345,13 @@ static int run(const void *p, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    struct serve s = {.o = *(const struct serve_options *)p};
-    buf_init(&s.config_text, 1 << 20);
+    struct serve s = {.given = *(const struct serve_options *)p};
     int code = run_serve(&s);
     http_server_stop(s.server);
     api_destroy(s.api);
     store_close(s.store);
-    keys_fini(&s.keys);
-    buf_fini(&s.config_text);
-    free(s.config_path);
-    free(s.key_path);
+    if (s.live != s.first) serve_live_free(s.live);
+    serve_live_free(s.first);
     free(s.cache);
     return code;
 }

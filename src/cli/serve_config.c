@@ -49,9 +49,22 @@ static enum status set_option(const struct command *cmd, const char *name, char 
         *(bool *)((char *)options + o->offset) = on;
         return OK;
     }
-    char *argv[] = {flag, value, NULL};
+    /* The parser starts from the beginning at each call, so that it gets options of its own. */
+    char *argv[] = {flag, value, NULL}, *field = (char *)options + o->offset;
     int argc = 2;
-    return cli_parse(cmd, &argc, argv, options, err);
+    void *alone = calloc(1, cmd->options_size);
+    if (!alone) return error_set(err, ERR_NOMEM, "out of memory");
+    enum status st = cli_parse(cmd, &argc, argv, alone, err);
+    const char *got = (const char *)alone + o->offset;
+    struct string_list *list = (struct string_list *)(void *)field;
+    if (st == OK && o->kind != OPTION_LIST)
+        memcpy(field, got, field_size(o->kind));
+    else if (st == OK && list->len == sizeof list->items / sizeof *list->items)
+        st = error_set(err, ERR_LIMIT, "'%.80s' is there too often", name);
+    else if (st == OK)
+        list->items[list->len++] = ((const struct string_list *)(const void *)got)->items[0];
+    free(alone);
+    return st;
 }
 
 static char *trim(char *s)

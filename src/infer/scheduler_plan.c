@@ -277,12 +277,11 @@ static size_t read_request(struct scheduler *s, struct request *r, size_t max)
     return l ? give_rows(s, l, max) : 0;
 }
 
-/* The client's oldest request of the class that has something to read. */
-static struct request *next_request(const struct scheduler *s, const struct client *c, int cls)
+/* The oldest request of the class that has something to read, from r on. */
+static struct request *next_request(const struct scheduler *s, struct request *r, int cls)
 {
-    for (struct request *r = c->first; r; r = r->client_next)
-        if ((int)r->r.cls == cls && request_reads(s, r)) return r;
-    return NULL;
+    while (r && !((int)r->r.cls == cls && request_reads(s, r))) r = r->client_next;
+    return r;
 }
 
 /* Deficit round robin among the clients that have something to read; a turn may span steps. */
@@ -294,13 +293,13 @@ static void read_class(struct scheduler *s, int cls, size_t end)
     bool goes_on = c != NULL;
     if (!c) c = s->clients;
     while (s->plan_rows < end && idle < n_clients) {
-        struct request *r = next_request(s, c, cls);
+        struct request *r = next_request(s, c->first, cls);
         if (r && !goes_on) c->deficit[cls] += QUANTUM;
         if (!r && c->deficit[cls] > 0) c->deficit[cls] = 0;
         idle = r ? 0 : idle + 1;
         while (r && c->deficit[cls] > 0 && s->plan_rows < end) {
             read_request(s, r, end - s->plan_rows);
-            r = next_request(s, c, cls);
+            r = next_request(s, r, cls); /* those before have all that this step gives them */
         }
         goes_on = r && c->deficit[cls] > 0;
         if (goes_on) break;

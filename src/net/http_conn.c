@@ -53,7 +53,7 @@ static void set_state(struct http_server *s, struct conn *c, enum conn_state sta
 {
     c->state = state;
     c->since = s->now;
-    list_append(state == CONN_HEAD ? &s->heads : &s->others, c);
+    list_append(state <= CONN_HEAD ? &s->heads : &s->others, c);
     watch(s, c, state == CONN_ANSWER ? 0 : EPOLLIN);
 }
 
@@ -68,8 +68,67 @@ void conn_open(struct http_server *s, int fd, const char *peer)
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     buf_init(&c->in, s->opt.max_head + READ_PIECE);
     buf_init(&c->out, HTTP_MAX_ANSWER);
+    pthread_mutex_lock(&s->lock);
+    bool tls = s->tls;
+    if (tls) c->tls = tls_conn_create(s->tls, fd);
+    pthread_mutex_unlock(&s->lock);
+    if (tls && !c->tls) {
+        close(fd);
+        free(c);
+        return;
+    }
     atomic_fetch_add(&s->n_conns, 1);
-    set_state(s, c, CONN_HEAD);
+    set_state(s, c, tls ? CONN_HANDSHAKE : CONN_HEAD);
+}
+
+/* ---- bytes, with TLS or without ---------------------------------------------------------------
+ */
+
+static ssize_t conn_recv(struct conn *c, void *data, size_t len)
+{
+    return c->tls ? tls_recv(c->tls, data, len) : recv(c->fd, data, len, 0);
+}
+
+static ssize_t conn_send(struct conn *c, const void *data, size_t len)
+{
+    return c->tls ? tls_send(c->tls, data, len) : send(c->fd, data, len, MSG_NOSIGNAL);
+}
+
+/* This side says nothing more; what still comes is read, for closing with bytes unread would reset
+ * the connection, and the answer with it. */
+static void linger(struct http_server *s, struct conn *c)
+{
+    if (c->tls) tls_end(c->tls);
+    shutdown(c->fd, SHUT_WR);
+    set_state(s, c, CONN_LINGER);
+}
+
+static void take_handshake(struct http_server *s, struct conn *c)
+{
+    static const char plain[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n"
+                                "Content-Length: 46\r\nConnection: close\r\n\r\n"
+                                "This server speaks TLS; use https:// instead.\n";
+    switch (tls_handshake(c->tls)) {
+    case TLS_DONE:
+        set_state(s, c, CONN_HEAD);
+        if (tls_pending(c->tls)) conn_readable(s, c);
+        return;
+    case TLS_WANT_READ:
+        watch(s, c, EPOLLIN);
+        return;
+    case TLS_WANT_WRITE:
+        watch(s, c, EPOLLOUT);
+        return;
+    case TLS_PLAIN:
+        tls_conn_free(c->tls);
+        c->tls = NULL;
+        (void)!send(c->fd, plain, sizeof plain - 1, MSG_NOSIGNAL);
+        linger(s, c);
+        return;
+    case TLS_FAILED:
+        conn_close(s, c);
+        return;
+    }
 }
 
 /* The request's part of this connection is over. */
@@ -89,6 +148,8 @@ void conn_close(struct http_server *s, struct conn *c)
     if (c->fd < 0) return;
     if (c->request) http_request_leave(c->request);
     let_go(s, c);
+    tls_conn_free(c->tls);
+    c->tls = NULL;
     close(c->fd);
     c->fd = -1;
     list_append(&s->dead, c);
@@ -229,7 +290,7 @@ static void take_head(struct http_server *s, struct conn *c, size_t used)
     c->body_left = h->content_length;
     if (h->expect_continue && c->in.len == 0) {
         static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-        if (send(c->fd, line, sizeof line - 1, MSG_NOSIGNAL) != (ssize_t)sizeof line - 1) {
+        if (conn_send(c, line, sizeof line - 1) != (ssize_t)sizeof line - 1) {
             conn_close(s, c);
             return;
         }
@@ -297,20 +358,14 @@ static void linger_read(struct http_server *s, struct conn *c)
     }
 }
 
-void conn_readable(struct http_server *s, struct conn *c)
+static void read_piece(struct http_server *s, struct conn *c)
 {
-    if (c->fd < 0) return;
-    if (c->state == CONN_LINGER) {
-        linger_read(s, c);
-        return;
-    }
-    if (c->state == CONN_ANSWER) return;
     size_t want = c->state == CONN_HEAD ? 4096 : READ_PIECE; /* a waiting connection stays small */
     if (buf_reserve(&c->in, want) != OK) {
         conn_close(s, c);
         return;
     }
-    ssize_t n = recv(c->fd, c->in.data + c->in.len, want, 0);
+    ssize_t n = conn_recv(c, c->in.data + c->in.len, want);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) {
         conn_close(s, c);
@@ -322,6 +377,21 @@ void conn_readable(struct http_server *s, struct conn *c)
         try_head(s, c);
     else
         take_body(s, c);
+}
+
+void conn_readable(struct http_server *s, struct conn *c)
+{
+    if (c->fd < 0) return;
+    if (c->state == CONN_HANDSHAKE)
+        take_handshake(s, c);
+    else if (c->state == CONN_LINGER)
+        linger_read(s, c);
+    else if (c->state != CONN_ANSWER)
+        read_piece(s, c);
+    /* Of what TLS holds back decrypted, the socket does not tell again. */
+    while (c->fd >= 0 && (c->state == CONN_HEAD || c->state == CONN_BODY) && c->tls &&
+           tls_pending(c->tls))
+        read_piece(s, c);
 }
 
 void conn_hung_up(struct http_server *s, struct conn *c)
@@ -348,21 +418,20 @@ static void answered(struct http_server *s, struct conn *c, bool close_after)
             conn_close(s, c);
             return;
         }
-        /* Closing with bytes unread would reset the connection, and the answer with it. */
-        shutdown(c->fd, SHUT_WR);
-        set_state(s, c, CONN_LINGER);
+        linger(s, c);
         return;
     }
     if (c->in.len == 0) shrink(&c->in);
     set_state(s, c, CONN_HEAD);
     try_head(s, c);
+    if (c->state == CONN_HEAD && c->tls && tls_pending(c->tls)) conn_readable(s, c);
 }
 
 /* Sends what there is; false where the connection is over or the socket takes no more. */
 static bool send_some(struct http_server *s, struct conn *c)
 {
     while (c->sent < c->out.len) {
-        ssize_t n = send(c->fd, c->out.data + c->sent, c->out.len - c->sent, MSG_NOSIGNAL);
+        ssize_t n = conn_send(c, c->out.data + c->sent, c->out.len - c->sent);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {
             watch(s, c, EPOLLOUT);
@@ -382,6 +451,7 @@ static bool send_some(struct http_server *s, struct conn *c)
 
 void conn_writable(struct http_server *s, struct conn *c)
 {
+    if (c->fd >= 0 && c->state == CONN_HANDSHAKE) take_handshake(s, c);
     while (c->fd >= 0 && c->request) {
         struct http_request *r = c->request;
         if (c->sent < c->out.len && !send_some(s, c)) return;
@@ -415,7 +485,8 @@ void conn_writable(struct http_server *s, struct conn *c)
 static void check_head_time(struct http_server *s, struct conn *c)
 {
     double waited = s->now - c->since;
-    if (waited < (c->partial ? s->opt.head_seconds : s->opt.idle_seconds)) return;
+    bool begun = c->partial || c->state == CONN_HANDSHAKE;
+    if (waited < (begun ? s->opt.head_seconds : s->opt.idle_seconds)) return;
     if (!c->partial || !request_begin(s, c)) {
         conn_close(s, c);
         return;

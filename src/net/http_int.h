@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "net/http_server.h"
+#include "net/tls.h"
 
 /* Lock order: a request's, then the server's. */
 
@@ -46,7 +47,8 @@ struct http_request {
 };
 
 enum conn_state {
-    CONN_HEAD, /* between requests, or in a head */
+    CONN_HANDSHAKE, /* of TLS */
+    CONN_HEAD,      /* between requests, or in a head */
     CONN_BODY,
     CONN_ANSWER, /* the handler has the request, or its answer is being written */
     CONN_LINGER, /* answered and shut for writing; what still comes is thrown away */
@@ -54,6 +56,7 @@ enum conn_state {
 
 struct conn {
     int fd;
+    struct tls_conn *tls; /* owned; NULL: plain HTTP */
     enum conn_state state;
     uint32_t events; /* what epoll watches */
     double since;    /* of the state, or of its last progress */
@@ -85,7 +88,7 @@ struct http_server {
     int n_workers, n_started;
     bool loop_started;
 
-    struct conn_list heads; /* CONN_HEAD, the one that waits longest first */
+    struct conn_list heads; /* CONN_HANDSHAKE and CONN_HEAD, the one that waits longest first */
     struct conn_list others;
     struct conn_list dead; /* closed in this round, freed at its end */
     atomic_size_t n_conns, n_active;
@@ -96,6 +99,11 @@ struct http_server {
     pthread_cond_t jobs_wait;
     struct http_request *queue;                /* for the loop */
     struct http_request *job_first, *job_last; /* for the workers */
+    struct tls *tls;                           /* of new connections; owned; NULL: plain HTTP */
+    void (*call)(void *ctx);                   /* for the loop; NULL: none waits */
+    void *call_ctx;
+    pthread_cond_t called;
+    bool loop_over;
     atomic_bool draining, stopping;
 };
 

@@ -67,7 +67,23 @@ static enum http_parse wrong(struct refusal r, int code, const char *reason)
     return HTTP_PARSE_WRONG;
 }
 
-/* "GET /path?query HTTP/1.1", single spaces, origin form or "*". */
+/* Cuts scheme and authority off a target in absolute form (RFC 9112 3.2.2); framing holds the
+ * authority to the Host header. */
+static struct http_str take_authority(struct http_str target, struct http_head *out)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    for (size_t i = 0; i < 2; i++) {
+        size_t n = strlen(schemes[i]), end = n;
+        if (target.len < n || strncasecmp(target.data, schemes[i], n) != 0) continue;
+        while (end < target.len && target.data[end] != '/' && target.data[end] != '?') end++;
+        out->authority = (struct http_str){target.data + n, end - n};
+        if (end == target.len) return (struct http_str){"/", 1};
+        return (struct http_str){target.data + end, target.len - end};
+    }
+    return target;
+}
+
+/* "GET /path?query HTTP/1.1", single spaces; origin form, absolute form or "*". */
 static enum http_parse request_line(const char *s, size_t n, struct http_head *out,
                                     struct refusal r)
 {
@@ -85,6 +101,9 @@ static enum http_parse request_line(const char *s, size_t n, struct http_head *o
     if (version[5] != '1' || version[6] != '.' || (version[7] != '0' && version[7] != '1'))
         return wrong(r, 505, "only HTTP/1.0 and HTTP/1.1 are spoken here");
     out->minor = version[7] - '0';
+    struct http_str t = take_authority((struct http_str){target, n_target}, out);
+    target = t.data;
+    n_target = t.len;
     bool star = n_target == 1 && *target == '*' && http_str_is(out->method, "OPTIONS");
     if (!star && (*target != '/' || !is_target(target, n_target)))
         return wrong(r, 400, "the request target is no path");
@@ -112,9 +131,21 @@ static enum http_parse header_line(const char *s, size_t n, struct http_head *ou
     return HTTP_PARSE_DONE;
 }
 
+/* "Content_Length": where a program in front, or behind, takes '_' for '-', this is framing. */
+static bool is_framing_in_disguise(struct http_str name)
+{
+    static const char *const names[] = {"content-length", "transfer-encoding", "host"};
+    char plain[20] = "";
+    if (name.len >= sizeof plain || !memchr(name.data, '_', name.len)) return false;
+    for (size_t i = 0; i < name.len; i++) plain[i] = name.data[i] == '_' ? '-' : name.data[i];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(plain, names[i]) == 0) return true;
+    return false;
+}
+
 static bool parse_length(struct http_str v, uint64_t *out)
 {
-    if (v.len == 0 || v.len > 18) return false;
+    if (v.len == 0 || v.len > 18 || (v.len > 1 && v.data[0] == '0')) return false;
     *out = 0;
     for (size_t i = 0; i < v.len; i++) {
         if (v.data[i] < '0' || v.data[i] > '9') return false;
@@ -137,6 +168,13 @@ static bool list_has(struct http_str v, const char *word)
     return false;
 }
 
+/* Methods whose bodies mean nothing, so that some readers do not look for them. */
+static bool without_body(struct http_str method)
+{
+    return http_str_is(method, "GET") || http_str_is(method, "HEAD") ||
+           http_str_is(method, "OPTIONS") || http_str_is(method, "TRACE");
+}
+
 /* The fields that say where the message ends and whom it is for. */
 static enum http_parse framing(struct http_head *h, struct refusal r)
 {
@@ -155,6 +193,8 @@ static enum http_parse framing(struct http_head *h, struct refusal r)
             n_coding++;
             if (!http_str_is_nocase(v, "chunked"))
                 return wrong(r, 501, "the only transfer coding known here is chunked");
+        } else if (is_framing_in_disguise(name)) {
+            return wrong(r, 400, "a header's name could be read as another one");
         } else if (http_str_is_nocase(name, "connection")) {
             if (list_has(v, "close"))
                 h->keep_alive = false;
@@ -173,7 +213,13 @@ static enum http_parse framing(struct http_head *h, struct refusal r)
     if (n_length && n_coding)
         return wrong(r, 400, "Content-Length and Transfer-Encoding exclude each other");
     if (n_coding && h->minor == 0) return wrong(r, 400, "HTTP/1.0 knows no Transfer-Encoding");
-    if (!n_host && h->minor == 1) return wrong(r, 400, "the Host header is missing");
+    if (h->minor == 1 && (!n_host || !h->host.len))
+        return wrong(r, 400, "the Host header is missing or empty");
+    if (h->authority.data && (h->authority.len != h->host.len ||
+                              strncasecmp(h->authority.data, h->host.data, h->host.len) != 0))
+        return wrong(r, 400, "the request target names another host than the Host header");
+    if (without_body(h->method) && (h->chunked || h->content_length))
+        return wrong(r, 400, "a request of this method has no body");
     return HTTP_PARSE_DONE;
 }
 
@@ -183,7 +229,7 @@ enum http_parse http_parse_head(const char *data, size_t len, struct http_head *
     struct refusal r = {code, reason};
     memset(out, 0, offsetof(struct http_head, fields));
     out->n_fields = 0;
-    out->host = (struct http_str){0};
+    out->host = out->authority = (struct http_str){0};
     out->has_length = out->chunked = out->keep_alive = out->expect_continue = false;
     out->content_length = 0;
     size_t at = 0;
@@ -214,7 +260,96 @@ enum http_parse http_parse_head(const char *data, size_t len, struct http_head *
 /* ---- chunked ----------------------------------------------------------------------------------
  */
 
-enum { SIZE, EXTENSION, SIZE_LF, DATA, DATA_CR, DATA_LF, TRAILER, TRAILER_LF, LAST_LF, END };
+enum {
+    SIZE,
+    EXT_NAME,   /* behind ';' */
+    EXT_VALUE,  /* behind '=' */
+    EXT_QUOTED, /* in a quoted string */
+    EXT_ESCAPED,
+    EXT_END, /* behind one */
+    SIZE_LF,
+    DATA,
+    DATA_CR,
+    DATA_LF,
+    TRAILER_NAME,
+    TRAILER,
+    TRAILER_LF,
+    LAST_LF,
+    END
+};
+
+/* A byte of ";name=token" or ";name=\"text\"" behind a chunk's size, without blanks. n_line counts
+ * the bytes of all extensions, `part` those of this name or value. */
+static bool extension_byte(struct http_chunks *c, char b)
+{
+    unsigned char u = (unsigned char)b;
+    if (++c->n_line > MAX_CHUNK_LINE) return false;
+    switch (c->state) {
+    case EXT_QUOTED:
+        c->state = b == '\\' ? EXT_ESCAPED : b == '"' ? EXT_END : EXT_QUOTED;
+        return (u >= ' ' && u != 0x7F) || b == '\t';
+    case EXT_ESCAPED:
+        c->state = EXT_QUOTED;
+        return (u >= ' ' && u != 0x7F) || b == '\t';
+    default:
+        break;
+    }
+    if (c->state != EXT_END && is_token_char(u)) {
+        c->part++;
+        return true;
+    }
+    if (c->state == EXT_VALUE && c->part == 0 && b == '"') {
+        c->state = EXT_QUOTED;
+        return true;
+    }
+    if (c->state != EXT_END && c->part == 0) return false; /* an empty name or value */
+    if (c->state == EXT_NAME && b == '=')
+        c->state = EXT_VALUE;
+    else if (b == ';')
+        c->state = EXT_NAME;
+    else if (b == '\r')
+        c->state = SIZE_LF;
+    else
+        return false;
+    c->part = 0;
+    return true;
+}
+
+/* What must not stand behind the body (RFC 9110 6.5.1): a reader that took it for a header would
+ * read another request. */
+static bool is_forbidden_trailer(const char *name)
+{
+    static const char *const names[] = {
+        "content-length",   "transfer-encoding", "host",  "authorization", "content-type",
+        "content-encoding", "content-range",     "te",    "expect",        "cookie",
+        "x-api-key",        "connection",        "origin"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcasecmp(name, names[i]) == 0) return true;
+    return false;
+}
+
+/* A byte of a trailer's name; `part` counts them. */
+static const char *trailer_name_byte(struct http_chunks *c, char b)
+{
+    static const char wrong_one[] = "a trailer is malformed or too long";
+    if (b == '\r' && c->part == 0) {
+        c->state = LAST_LF;
+        return NULL;
+    }
+    if (++c->n_line > MAX_TRAILERS) return wrong_one;
+    if (b == ':') {
+        if (c->part < sizeof c->name) c->name[c->part] = 0;
+        if (c->part == 0) return wrong_one;
+        if (c->part < sizeof c->name && is_forbidden_trailer(c->name))
+            return "a trailer may not say what a header should";
+        c->state = TRAILER;
+        return NULL;
+    }
+    if (!is_token_char((unsigned char)b)) return wrong_one;
+    if (c->part < sizeof c->name) c->name[c->part] = b == '_' ? '-' : b;
+    c->part++;
+    return NULL;
+}
 
 static int hex_value(char c)
 {
@@ -236,21 +371,21 @@ static const char *chunk_byte(struct http_chunks *c, char b)
             return NULL;
         }
         if (!c->digits || (b != ';' && b != '\r')) return "a chunk's size is malformed";
-        c->state = b == ';' ? EXTENSION : SIZE_LF;
-        c->n_line = 0;
+        c->state = b == ';' ? EXT_NAME : SIZE_LF;
+        c->n_line = c->part = 0;
         return NULL;
     }
-    case EXTENSION:
-        if (b == '\r')
-            c->state = SIZE_LF;
-        else if (++c->n_line > MAX_CHUNK_LINE || ((unsigned char)b < ' ' && b != '\t') || b == 0x7F)
-            return "a chunk's extension is malformed or too long";
-        return NULL;
+    case EXT_NAME:
+    case EXT_VALUE:
+    case EXT_QUOTED:
+    case EXT_ESCAPED:
+    case EXT_END:
+        return extension_byte(c, b) ? NULL : "a chunk's extension is malformed or too long";
     case SIZE_LF:
         if (b != '\n') return "a chunk's size does not end with CR LF";
         c->digits = 0;
-        c->n_line = 0;
-        c->state = c->left ? DATA : TRAILER;
+        c->n_line = c->part = 0;
+        c->state = c->left ? DATA : TRAILER_NAME;
         return NULL;
     case DATA_CR:
         if (b != '\r') return "a chunk is longer than its size";
@@ -260,18 +395,18 @@ static const char *chunk_byte(struct http_chunks *c, char b)
         if (b != '\n') return "a chunk does not end with CR LF";
         c->state = SIZE;
         return NULL;
-    case TRAILER: /* n_line: bytes of this line; digits: of all of them */
+    case TRAILER_NAME:
+        return trailer_name_byte(c, b);
+    case TRAILER:
         if (b == '\r')
-            c->state = c->n_line ? TRAILER_LF : LAST_LF;
-        else if (++c->digits > MAX_TRAILERS || ((unsigned char)b < ' ' && b != '\t') || b == 0x7F ||
-                 (c->n_line == 0 && (b == ' ' || b == ':')))
+            c->state = TRAILER_LF;
+        else if (++c->n_line > MAX_TRAILERS || ((unsigned char)b < ' ' && b != '\t') || b == 0x7F)
             return "a trailer is malformed or too long";
-        c->n_line++;
         return NULL;
     case TRAILER_LF:
         if (b != '\n') return "a trailer does not end with CR LF";
-        c->state = TRAILER;
-        c->n_line = 0;
+        c->state = TRAILER_NAME;
+        c->part = 0;
         return NULL;
     default:
         if (b != '\n') return "the last chunk does not end with CR LF";

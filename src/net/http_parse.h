@@ -2,8 +2,9 @@
  *
  * Where RFC 9112 lets a recipient be lenient, or two recipients could read a message differently
  * (request smuggling), the message is refused: bare CR or LF, folded lines, blanks before a colon,
- * two lengths, a length beside a coding, any coding but "chunked", NULs. Pure functions over
- * memory; no allocation, no I/O. */
+ * two lengths, a length beside a coding, any coding but "chunked", numbers with leading zeros, a
+ * target that names another host, bodies where none belongs, framing among trailers, NULs. Pure
+ * functions over memory; no allocation, no I/O. */
 #ifndef HEARTH_NET_HTTP_PARSE_H
 #define HEARTH_NET_HTTP_PARSE_H
 
@@ -30,9 +31,10 @@ struct http_head {
     int minor;             /* of HTTP/1.x */
     struct http_field fields[HTTP_MAX_HEADERS];
     size_t n_fields;
-    struct http_str host;    /* the Host header; data NULL in HTTP/1.0 without one */
-    bool has_length;         /* Content-Length is there */
-    uint64_t content_length; /* 0 where it is not */
+    struct http_str authority; /* of a target in absolute form: the same as host; else data NULL */
+    struct http_str host;      /* the Host header; data NULL in HTTP/1.0 without one */
+    bool has_length;           /* Content-Length is there */
+    uint64_t content_length;   /* 0 where it is not */
     bool chunked;
     bool keep_alive;
     bool expect_continue;
@@ -59,7 +61,9 @@ bool http_str_is_nocase(struct http_str s, const char *text);
 struct http_chunks {
     int state;
     uint64_t left; /* bytes of the chunk */
-    size_t n_line; /* of a size line or of the trailers */
+    size_t n_line; /* of a size line's extensions, or of the trailers */
+    size_t part;   /* of a name or value among them */
+    char name[24]; /* of a trailer */
     unsigned digits;
 };
 

@@ -160,7 +160,7 @@ static enum status put_head(struct http_request *r, int code, const char *conten
         st = buf_append_str(&r->out,
                             "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n");
     if (!st && r->headers.len) st = buf_append(&r->out, r->headers.data, r->headers.len);
-    if (!st && length >= 0) st = buf_printf(&r->out, "Content-Length: %lld\r\n", length);
+    if (!st && length >= 0 && code != 204) st = buf_printf(&r->out, "Content-Length: %lld\r\n", length);
     if (!st && length < 0 && !unframed)
         st = buf_append_str(&r->out, "Transfer-Encoding: chunked\r\n");
     if (!st)

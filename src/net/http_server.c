@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static void accept_some(struct http_server *s)
         if (atomic_load(&s->n_conns) >= s->opt.max_connections && !conn_evict(s)) {
             static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
                                        "Retry-After: 1\r\nConnection: close\r\n\r\n";
-            (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL);
+            if (!s->opt.tls) (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL);
             close(fd);
             continue;
         }
@@ -139,6 +140,19 @@ static void run_queue(struct http_server *s)
         http_request_unref(r);
         r = next;
     }
+}
+
+static void run_call(struct http_server *s)
+{
+    pthread_mutex_lock(&s->lock);
+    void (*fn)(void *ctx) = s->call;
+    pthread_mutex_unlock(&s->lock);
+    if (!fn) return;
+    fn(s->call_ctx);
+    pthread_mutex_lock(&s->lock);
+    s->call = NULL;
+    pthread_cond_broadcast(&s->called);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static void close_listener(struct http_server *s)
@@ -171,11 +185,16 @@ static void *loop(void *arg)
     struct http_server *s = arg;
     struct epoll_event events[EVENTS];
     double checked = clock_now();
+    sigset_t pipe; /* TLS writes where nobody listens any more */
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     while (!atomic_load(&s->stopping)) {
         int n = epoll_wait(s->epoll_fd, events, EVENTS, 1000);
         s->now = clock_now();
         for (int i = 0; i < n; i++) on_event(s, &events[i]);
         run_queue(s);
+        run_call(s);
         if (s->now - checked >= 1) {
             conn_check_time(s);
             checked = s->now;
@@ -187,7 +206,32 @@ static void *loop(void *arg)
     while (s->heads.first) conn_close(s, s->heads.first);
     while (s->others.first) conn_close(s, s->others.first);
     conn_free_dead(s);
+    pthread_mutex_lock(&s->lock);
+    s->loop_over = true;
+    pthread_cond_broadcast(&s->called);
+    pthread_mutex_unlock(&s->lock);
     return NULL;
+}
+
+void http_server_call(struct http_server *s, void (*fn)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&s->lock);
+    while (s->call && !s->loop_over) pthread_cond_wait(&s->called, &s->lock); /* another's */
+    s->call = fn;
+    s->call_ctx = ctx;
+    http_server_wake(s);
+    while (s->call == fn && s->call_ctx == ctx && !s->loop_over)
+        pthread_cond_wait(&s->called, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void http_server_set_tls(struct http_server *s, struct tls *t)
+{
+    pthread_mutex_lock(&s->lock);
+    struct tls *old = s->tls;
+    s->tls = t;
+    pthread_mutex_unlock(&s->lock);
+    tls_free(old);
 }
 
 /* ---- start and stop ---------------------------------------------------------------------------
@@ -285,8 +329,11 @@ enum status http_server_start(const struct http_options *opt, struct http_server
     s->now = clock_now();
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->jobs_wait, NULL);
+    pthread_cond_init(&s->called, NULL);
+    s->tls = opt->tls;
     enum status st = listen_on(s, err);
     if (st == OK) st = start_threads(s, err);
+    if (st != OK) s->tls = NULL; /* the caller's still */
     if (st != OK) {
         http_server_stop(s);
         return st;
@@ -345,7 +392,9 @@ void http_server_stop(struct http_server *s)
     if (s->epoll_fd >= 0) close(s->epoll_fd);
     if (s->wake_fd >= 0) close(s->wake_fd);
     free(s->workers);
+    tls_free(s->tls);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->jobs_wait);
+    pthread_cond_destroy(&s->called);
     free(s);
 }

@@ -16,12 +16,16 @@
 
 struct http_server;
 struct http_request;
+struct tls;
 
 struct http_options {
     const char *address; /* numeric IPv4 or IPv6; NULL = 127.0.0.1 */
     int port;            /* 0 = any free one */
     int listen_fd; /* > 0: a listening socket made by someone else, instead of the two above */
     int n_workers; /* 0 = 4 */
+    /* Connections are TLS with this certificate (tls.h), handshakes within head_seconds; NULL:
+     * plain HTTP. The server's own once it has started. */
+    struct tls *tls;
     /* 0 = the default in brackets. */
     size_t max_connections; /* (16,384) */
     size_t max_head;        /* bytes of a request's head (32 KiB) */
@@ -56,6 +60,12 @@ int http_server_port(const struct http_server *s);
 /* Requests whose answer is not yet out; connections. */
 size_t http_server_active(const struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
+/* New connections use this certificate, which is the server's own from here on; connections that
+ * are open keep theirs. For a server that began with one. */
+void http_server_set_tls(struct http_server *s, struct tls *t);
+/* Runs fn(ctx) on the loop's thread, between requests' admissions, and returns when it has run: for
+ * what admit and at_once read. From another thread than the loop's and the workers'. */
+void http_server_call(struct http_server *s, void (*fn)(void *ctx), void *ctx);
 /* No new connection from here on; those that wait for a request are closed, the others after their
  * answer. Returns at once. */
 void http_server_drain(struct http_server *s);

@@ -11,7 +11,7 @@ import urllib.request
 
 
 class Server:
-    def __init__(self, binary, home, *args, env=None, model=None):
+    def __init__(self, binary, home, *args, env=None, model=None, stderr=subprocess.PIPE):
         clean = {k: v for k, v in os.environ.items()
                  if not k.startswith(("HEARTH_", "XDG_")) and not k.endswith("_proxy")}
         clean.update(HEARTH_HOME=str(home), HOME=str(home), LC_ALL="C.UTF-8")
@@ -19,13 +19,13 @@ class Server:
         args = [*(["-m", str(model)] if model else []), "--threads", "1", *map(str, args)]
         self.process = subprocess.Popen(
             [binary, "serve", "--port", "0", *args], env=clean, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr)
         line = self.process.stdout.readline()
-        found = re.search(r"http://(\S+):(\d+)$", line.strip())
+        found = re.search(r"(https?)://(\S+):(\d+)$", line.strip())
         if not found:
-            raise AssertionError(line + self.process.communicate(timeout=20)[1])
-        self.host, self.port = found[1], int(found[2])
-        self.url = f"http://{self.host}:{self.port}"
+            raise AssertionError(line + (self.process.communicate(timeout=20)[1] or ""))
+        self.scheme, self.host, self.port = found[1], found[2], int(found[3])
+        self.url = f"{self.scheme}://{self.host}:{self.port}"
 
     def stop(self, sig=signal.SIGTERM, timeout=30):
         """Ends the server; returns what it logged."""
