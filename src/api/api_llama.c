@@ -304,7 +304,7 @@ void llama_read(struct job *j, struct reader *rd)
     read_int(rd, "n_probs", 0, SCHED_MAX_TOP, &probs);
     read_bool(rd, "return_tokens", &tokens);
     read_bool(rd, "post_sampling_probs", &post);
-    read_double(rd, "t_max_predict_ms", 0, 1e9, &j->q.deadline_ms);
+    read_double(rd, "t_max_predict_ms", 0, 1e9, &j->q.lines_ms);
     if (post)
         read_fail(rd,
                   "'post_sampling_probs' is not implemented; probabilities are the model's own");
