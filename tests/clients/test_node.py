@@ -38,5 +38,5 @@ def test_continue_uses_a_tool(server, coder, node_modules, run, tmp_path):
     """A call in a stream, run by the client, and its result read by the model."""
     (tmp_path / "notes.txt").write_text("The secret colour is turquoise.\n")
     out = continue_cli(run, node_modules, server, tmp_path, "--auto", "-p",
-                       'Call the Read tool with {"filepath": "notes.txt"}. Then tell me the secret colour.')
+                       "Which colour is named in the file notes.txt here? Read it.")
     assert "turquoise" in out.lower()
