@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check bench install fuzz sanitize soak clean help
+.PHONY: all setup demo check clients bench install fuzz sanitize soak clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -23,6 +23,9 @@ demo: setup       ## build, fetch the default model, fill the holes in two examp
 
 check:            ## build with warnings as errors and run every test, also under sanitizers
 	@python3 tools/check.py
+
+clients: all      ## run the heavy clients' tests: aider, litellm, Continue, npm (HEARTH_HOME has the models)
+	@tools/clients.sh
 
 # PEER and IK are builds of llama-bench; without them Hearth is measured alone. MODELS are files,
 # installed models (the default one where none is named) and synthetic NAME:TYPEs; BENCH holds more options of bench/compare.py.

@@ -230,6 +230,46 @@ static json_t *timings_of(const struct job *j)
         t.decode_ms > 0 ? api_round(1e3 * out / t.decode_ms) : 0.0);
 }
 
+/* `response_fields`: the texts one behind the other, each with its NUL, and an empty one at the end. */
+static void read_fields(struct job *j, struct reader *rd)
+{
+    enum { MOST = 64, LONGEST = 256 };
+    const json_t *list = read_array(rd, "response_fields", MOST), *v;
+    size_t i, len = 1;
+    json_array_foreach(list, i, v)
+    {
+        if (!json_is_string(v) || json_string_length(v) > LONGEST) {
+            read_fail(rd, "'response_fields' holds texts of at most %d bytes", LONGEST);
+            return;
+        }
+        len += json_string_length(v) + 1;
+    }
+    if (!json_array_size(list)) return;
+    char *at = j->state = calloc(1, len);
+    if (!at) read_fail(rd, "no memory for 'response_fields'");
+    json_array_foreach(list, i, v) if (at && json_string_length(v)) at =
+        stpcpy(at, json_string_value(v)) + 1;
+}
+
+/* Only the members that were asked for, where any were: "timings/prompt_n" is one within another, and
+ * keeps that name. */
+static json_t *only_fields(const struct job *j, json_t *all)
+{
+    if (!j->state || !all) return all;
+    json_t *some = json_object();
+    for (const char *f = j->state; *f; f += strlen(f) + 1) {
+        json_t *v = all;
+        for (const char *part = f; part && v;) {
+            size_t n = strcspn(part, "/");
+            v = json_object_getn(v, part, n);
+            part = part[n] ? part + n + 1 : NULL;
+        }
+        if (v) json_object_set(some, f, v);
+    }
+    json_decref(all);
+    return some;
+}
+
 static json_t *last_words(const struct job *j, const struct job_choice *ch, bool whole)
 {
     const char *type = strcmp(job_finish_word(ch), "length") == 0 ? "limit"
@@ -248,7 +288,7 @@ static json_t *last_words(const struct job *j, const struct job_choice *ch, bool
     if (a && whole && j->q.n_top)
         json_object_set_new(a, "completion_probabilities",
                             probabilities(j, ch->tokens, ch->n_tokens));
-    return a;
+    return only_fields(j, a);
 }
 
 static void llama_begin(struct job *j)
@@ -304,7 +344,7 @@ void llama_read(struct job *j, struct reader *rd)
     read_int(rd, "n_probs", 0, SCHED_MAX_TOP, &probs);
     read_bool(rd, "return_tokens", &tokens);
     read_bool(rd, "post_sampling_probs", &post);
-    read_double(rd, "t_max_predict_ms", 0, 1e9, &j->q.deadline_ms);
+    read_double(rd, "t_max_predict_ms", 0, 1e9, &j->q.lines_ms);
     if (post)
         read_fail(rd,
                   "'post_sampling_probs' is not implemented; probabilities are the model's own");
@@ -316,6 +356,7 @@ void llama_read(struct job *j, struct reader *rd)
     j->q.n_top = (size_t)probs;
     j->q.logprobs = probs > 0;
     j->keep_tokens = true;
+    read_fields(j, rd);
     job_read_sampling(j, rd);
     job_read_grammar(j, rd);
 }

@@ -166,6 +166,9 @@ struct sched_request {
     size_t n_corpus;
 
     double deadline_ms; /* from the submission; 0 = none, negative = already over */
+    /* A soft limit: once this has passed since the first token, a sample ends with the token that has
+     * its next line break (FINISH_DEADLINE). 0 = none. llama.cpp's t_max_predict_ms. */
+    double lines_ms;
 
     /* All are called on the scheduler's thread, in order and never two at once; they must not
      * block, and may call any function of this header but destroy and drain. What they are given is

@@ -123,12 +123,22 @@ static void fail_text(struct scheduler *s, struct request *r, enum status st)
     request_fail(s, r, st, &err);
 }
 
+/* Whether the text from `from` on has a line break and the time for lines is over. */
+static bool ends_lines(const struct lane *l, size_t from)
+{
+    const struct request *r = l->req;
+    return r->r.lines_ms > 0 && l->out.len > from &&
+           memchr(l->out.data + from, '\n', l->out.len - from) &&
+           1e3 * (clock_now() - r->first_token) > r->r.lines_ms;
+}
+
 bool lane_write(struct scheduler *s, struct lane *l, const struct sched_token *t)
 {
     struct request *r = l->req;
     struct sched_token *own = &l->tokens[l->n_tokens++];
     *own = *t;
     own->text_offset = l->n_raw > r->r.n_begin ? l->n_raw - r->r.n_begin : 0;
+    size_t before = l->out.len;
     enum status st = append_bytes(s, l, t->id);
     if (st != OK) {
         fail_text(s, r, st);
@@ -148,6 +158,10 @@ bool lane_write(struct scheduler *s, struct lane *l, const struct sched_token *t
     }
     size_t sure = l->out.len > from ? held_from(l, from) : from;
     if (sure > from) l->searched = sure;
+    if (ends_lines(l, before)) {
+        lane_finish(s, l, FINISH_DEADLINE);
+        return false;
+    }
     if (streams(r)) give(l, l->sample, sure, false);
     return !is_stopped(r);
 }

@@ -14,6 +14,7 @@ struct chat_parser {
     bool tools, ended;
     bool at_start; /* nothing but white space so far: a bare call may begin */
     bool bare;     /* the call at hand had no tag */
+    bool fenced;   /* it stands in a code fence, whose end belongs to it */
     bool first;    /* XML: no parameter yet */
     enum chat_mode mode;
     struct buf held; /* bytes not yet given out, from `at` */
@@ -47,7 +48,7 @@ static enum status plain(struct chat_parser *p, size_t n)
     if (n == 0) return OK;
     const char *s = p->held.data + p->at;
     if (p->mode == CHAT_BETWEEN) p->mode = CHAT_IN_TEXT;
-    for (size_t i = 0; i < n && p->at_start; i++) p->at_start = strchr(" \t\r\n", s[i]) && s[i];
+    for (size_t i = 0; i < n && p->at_start && p->mode == CHAT_IN_TEXT; i++) p->at_start = strchr(" \t\r\n", s[i]) && s[i];
     return emit(p, p->mode == CHAT_IN_REASONING ? CHAT_REASONING : CHAT_TEXT, s, n, n);
 }
 
@@ -85,7 +86,7 @@ static enum status no_call(struct chat_parser *p)
 {
     size_t n = p->opened ? p->opened : 1;
     p->mode = CHAT_IN_TEXT;
-    p->at_start = false;
+    p->at_start = p->fenced = false;
     p->opened = 0;
     return plain(p, n);
 }
@@ -94,7 +95,7 @@ static enum status take_tag(struct chat_parser *p, const struct chat_tag *t)
 {
     size_t len = strlen(t->text);
     p->mode = t->next;
-    p->bare = false;
+    p->bare = p->fenced = false;
     p->opened = 0;
     if (t->next == CHAT_IN_TEXT || t->next == CHAT_IN_REASONING || t->next == CHAT_BETWEEN ||
         t->next == CHAT_IN_HEADER)
@@ -104,28 +105,88 @@ static enum status take_tag(struct chat_parser *p, const struct chat_tag *t)
     return OK;
 }
 
+/* The bytes of the fence that `s` begins with, up to the { of an object; 0 where there is none. *more:
+ * what is there may yet become one. */
+static size_t json_fence(const char *s, size_t n, bool *more)
+{
+    static const char *const marks[] = {"```json", "```"};
+    *more = false;
+    for (size_t k = 0; k < 2; k++) {
+        size_t len = strlen(marks[k]), i = len;
+        if (memcmp(s, marks[k], n < len ? n : len) != 0) continue;
+        while (i < n && strchr(" \t\r\n", s[i]) && s[i]) i++;
+        if (i < n && s[i] == '{') return i;
+        *more = *more || i >= n;
+    }
+    return 0;
+}
+
+/* Where a message may begin with a call that has no tag, as models write it that are too small to hold
+ * to their template. true: it does, or more input is needed (*wait). */
+static bool begin_bare(struct chat_parser *p, size_t limit, bool *wait, enum status *st)
+{
+    size_t n, i = 0;
+    const char *s = rest(p, &n);
+    *wait = false;
+    while (i < n && strchr(" \t\r\n", s[i]) && s[i]) i++;
+    if (i >= n || limit < i) return false;
+    size_t fence = json_fence(s + i, n - i, wait);
+    *wait = *wait && !p->ended;
+    if (*wait) return true;
+    if (s[i] != '{' && !fence) return false;
+    *st = plain(p, i);
+    p->mode = CHAT_IN_CALL;
+    p->bare = true;
+    p->fenced = fence != 0;
+    p->opened = fence;
+    return true;
+}
+
+/* The end of a fenced call's fence: its bytes, or 0. *more as in json_fence. */
+static size_t fence_end(const struct chat_parser *p, const char *s, size_t n, bool *more)
+{
+    *more = p->fenced && !p->ended && n < 3 && memcmp(s, "```", n) == 0;
+    return p->fenced && n >= 3 && memcmp(s, "```", 3) == 0 ? 3 : 0;
+}
+
+/* Whether a bare object's first key is none that a call has: then it is an answer in JSON, which must
+ * not wait for its end. */
+static bool is_other_object(const char *s, size_t n)
+{
+    static const char *const keys[] = {"name", "arguments", "parameters", "function", "type", "id"};
+    size_t i = 1;
+    while (i < n && strchr(" \t\r\n", s[i]) && s[i]) i++;
+    if (i >= n) return false;
+    const char *end = s[i] == '"' ? memchr(s + i + 1, '"', n - i - 1) : s + i;
+    if (!end) return n - i > 16;
+    for (size_t k = 0; s[i] == '"' && k < sizeof keys / sizeof *keys; k++)
+        if (strlen(keys[k]) == (size_t)(end - s) - i - 1 && memcmp(s + i + 1, keys[k], strlen(keys[k])) == 0)
+            return false;
+    return true;
+}
+
 /* In text, in reasoning, between calls. false: more input is needed. */
 static bool step_text(struct chat_parser *p, enum status *st)
 {
     size_t n, where;
     const char *s = rest(p, &n);
     const struct chat_tag *t = find_tag(p, &where);
-    if (p->mode == CHAT_IN_TEXT && p->at_start && p->tools && p->syntax->bare_json) {
-        size_t i = 0;
-        while (i < n && strchr(" \t\r\n", s[i]) && s[i]) i++;
-        if (i < n && s[i] == '{' && where >= i) {
-            *st = plain(p, i);
-            p->mode = CHAT_IN_CALL;
-            p->bare = true;
-            p->opened = 0;
-            return *st == OK;
-        }
-    }
+    bool wait;
+    if (p->mode == CHAT_IN_TEXT && p->at_start && p->tools && p->syntax->bare_json &&
+        begin_bare(p, where, &wait, st))
+        return *st == OK && !wait;
     if (p->mode == CHAT_BETWEEN) {
         size_t i = 0;
         while (i < where && strchr(" \t\r\n,;]", s[i]) && s[i]) i++;
         if (i) {
             *st = emit(p, CHAT_MARKUP, "", 0, i);
+            return *st == OK;
+        }
+        size_t fence = fence_end(p, s, n, &wait);
+        if (wait) return false;
+        if (fence) {
+            p->fenced = false;
+            *st = emit(p, CHAT_MARKUP, "", 0, fence);
             return *st == OK;
         }
         if (where && s[0] == '{' && p->tools) { /* the next of a list */
@@ -177,6 +238,7 @@ static bool step_call(struct chat_parser *p, enum status *st)
     }
     struct chat_json_head head;
     enum chat_json_result r = i < n ? chat_json_head(s + i, n - i, &head) : CHAT_JSON_BAD;
+    if (p->bare && r == CHAT_JSON_MORE && is_other_object(s + i, n - i)) r = CHAT_JSON_BAD;
     if (r == CHAT_JSON_MORE && !p->ended) {
         if (n > MAX_HEAD) *st = ERR_LIMIT;
         return false;

@@ -34,7 +34,7 @@ struct chat_syntax {
     /* Texts of a chat template that tell that the model writes this syntax; the first family in the
      * registry that has one of its own wins. Ended by NULL. */
     const char *const *marks;
-    bool bare_json; /* a message that begins with { may be a call */
+    bool bare_json; /* a message that begins with { may be a call, also in a code fence */
     /* The name in what stands between the tag and the arguments; empty where there is none. */
     struct text_str (*name_in)(struct text_str head);
     const char *header_end;

@@ -1,7 +1,10 @@
 """The Python clients of OpenAI, Ollama and Anthropic against hearth serve, streaming and not."""
 
+import asyncio
 import json
 import os
+import re
+import time
 
 import pytest
 from serve_kit import Server
@@ -9,12 +12,32 @@ from serve_kit import Server
 openai = pytest.importorskip("openai")
 ollama = pytest.importorskip("ollama")
 anthropic = pytest.importorskip("anthropic")
+pydantic = pytest.importorskip("pydantic")
 
 MODEL = "smollm2:135m"
 HI = [{"role": "user", "content": "Say hello."}]
 CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"],
         "additionalProperties": False}
 TOOL = {"type": "function", "function": {"name": "get_weather", "description": "Weather of a city", "parameters": CITY}}
+PICTURE = "data:image/png;base64,iVBORw0KGgo="
+
+
+class Place(pydantic.BaseModel, extra="forbid"):
+    city: str = pydantic.Field(max_length=12)
+    people: int = pydantic.Field(ge=0, le=9)
+
+
+def running(server):
+    """Requests that the engine works at, as /metrics counts them."""
+    text = server.get("/metrics")[2].decode()
+    return sum(float(n) for n in re.findall(r"^hearth_requests_running(?:\{.*\})? (\S+)$", text, re.M))
+
+
+def wait_until_idle(server, seconds=20):
+    end = time.monotonic() + seconds
+    while running(server):
+        assert time.monotonic() < end, "a request still runs whose client has left"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +120,90 @@ def test_openai_tools(ai):
     assert ai.chat.completions.create(model=MODEL, messages=followed, max_tokens=5).choices[0].message
 
 
+def test_openai_parses_models(ai):
+    """The SDK makes a strict JSON schema of a pydantic class, and an object of the answer."""
+    ask = dict(model=MODEL, messages=HI, response_format=Place, max_tokens=100, seed=3)
+    place = ai.chat.completions.parse(**ask).choices[0].message.parsed
+    assert isinstance(place, Place) and 0 <= place.people <= 9
+    with ai.chat.completions.stream(**ask) as stream:
+        kinds = {event.type for event in stream}
+        assert stream.get_final_completion().choices[0].message.parsed == place
+    assert {"chunk", "content.delta", "content.done"} <= kinds
+    tool = openai.pydantic_function_tool(Place, name="place")
+    call = ai.chat.completions.parse(model=MODEL, messages=HI, tools=[tool], tool_choice="required",
+                                     max_tokens=120, seed=3).choices[0].message.tool_calls[0]
+    assert isinstance(call.function.parsed_arguments, Place)
+    answer = ai.responses.parse(model=MODEL, input="Name a place.", text_format=Place, max_output_tokens=100)
+    assert isinstance(answer.output_parsed, Place)
+
+
+def test_openai_streams_tool_events(ai):
+    ask = dict(model=MODEL, messages=HI, tools=[TOOL], tool_choice="required", max_tokens=100, temperature=0)
+    with ai.chat.completions.stream(**ask) as stream:
+        done = [e for e in stream if e.type == "tool_calls.function.arguments.done"]
+    assert done[0].name == "get_weather" and set(json.loads(done[0].arguments)) == {"city"}
+    tool = {"type": "function", "name": "get_weather", "parameters": CITY}
+    with ai.responses.stream(model=MODEL, input="Hi", tools=[tool], tool_choice="required",
+                             max_output_tokens=100) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert "response.function_call_arguments.delta" in kinds and kinds[-1] == "response.completed"
+    assert final.output[0].name == "get_weather"
+
+
+def test_openai_several_choices_and_legacy_members(ai):
+    several = ai.completions.create(model=MODEL, prompt=["1 2 3", "a b c"], n=2, max_tokens=4, echo=True, seed=1)
+    assert [c.index for c in several.choices] == [0, 1, 2, 3]
+    assert [c.text[:5] for c in several.choices] == ["1 2 3", "1 2 3", "a b c", "a b c"]
+    legacy = ai.completions.create(model=MODEL, prompt="1 2 3", max_tokens=2, logprobs=2, temperature=0)
+    assert len(legacy.choices[0].logprobs.tokens) == 2 and len(legacy.choices[0].logprobs.top_logprobs[0]) == 2
+    chosen = ai.chat.completions.create(model=MODEL, messages=HI, n=2, max_tokens=4, stop=["\n"], user="me",
+                                        metadata={"a": "b"}, store=False, parallel_tool_calls=True,
+                                        service_tier="auto", reasoning_effort="low")
+    assert len(chosen.choices) == 2
+
+
+def test_openai_cancels(server):
+    """A stream that is closed, and a call whose task is cancelled, end in the engine too."""
+    async def leave():
+        client = openai.AsyncOpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0)
+        ask = dict(model=MODEL, messages=HI, max_tokens=200, temperature=0, extra_body={"ignore_eos": True})
+        stream = await client.chat.completions.create(**ask, stream=True)
+        async for part in stream:
+            if part.choices[0].delta.content:
+                break
+        await stream.close()
+        task = asyncio.create_task(client.chat.completions.create(**ask))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        together = await asyncio.gather(*(client.completions.create(
+            model=MODEL, prompt="1 2 3", max_tokens=6, temperature=0) for _ in range(8)))
+        assert {t.choices[0].text for t in together} == {" 4 5 6"}
+        await client.close()
+
+    asyncio.run(leave())
+    wait_until_idle(server)
+
+
+def test_pictures_are_refused_in_each_api(ai, llama, claude):
+    look = [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": PICTURE}}]
+    with pytest.raises(openai.BadRequestError) as e:
+        ai.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": look}])
+    assert e.value.type == "invalid_request_error" and "text" in e.value.message
+    with pytest.raises(openai.BadRequestError):
+        ai.responses.create(model=MODEL, input=[{"role": "user", "content": [
+            {"type": "input_image", "image_url": PICTURE}]}])
+    with pytest.raises(anthropic.BadRequestError) as e:
+        claude.messages.create(model=MODEL, max_tokens=5, messages=[{"role": "user", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}]}])
+    assert e.value.body["error"]["type"] == "invalid_request_error" and "image" in e.value.body["error"]["message"]
+    with pytest.raises(ollama.ResponseError) as e:
+        llama.chat(model=MODEL, messages=[{"role": "user", "content": "x", "images": ["iVBORw0KGgo="]}])
+    assert e.value.status_code == 400 and "image" in e.value.error
+
+
 def test_openai_responses(ai):
     ask = dict(model=MODEL, input="Say hello.", instructions="Be short.", max_output_tokens=10, temperature=0)
     whole = ai.responses.create(**ask)
@@ -162,6 +269,42 @@ def test_ollama_answers(llama):
     assert set(json.loads(formed.message.content)) == {"city"}
 
 
+def test_ollama_tools_and_schemas(llama):
+    def get_weather(city: str) -> str:
+        """Weather of a city.
+
+        Args:
+          city: The city
+        """
+        return city
+
+    said = llama.chat(model=MODEL, messages=HI, tools=[get_weather], options={"num_predict": 5})
+    assert said.message.content is not None
+    followed = [*HI, {"role": "assistant", "content": "", "tool_calls": [
+        {"function": {"name": "get_weather", "arguments": {"city": "Rome"}}}]},
+        {"role": "tool", "tool_name": "get_weather", "content": "sunny"}]
+    assert llama.chat(model=MODEL, messages=followed, options={"num_predict": 5}).message.content
+    formed = llama.chat(model=MODEL, messages=HI, format=Place.model_json_schema(), options={"num_predict": 100, "seed": 3})
+    assert Place.model_validate_json(formed.message.content)
+    loose = llama.generate(model=MODEL, prompt="A place as JSON.", format="json", options={"num_predict": 60, "seed": 3})
+    assert loose.response.lstrip()[0] in "{["
+
+
+def test_ollama_async(server):
+    async def talk():
+        client = ollama.AsyncClient(host=server.url)
+        text = ""
+        async for part in await client.generate(model=MODEL, prompt="1 2 3", raw=True, stream=True,
+                                                options={"num_predict": 6, "temperature": 0}):
+            text += part.response
+        async for _ in await client.chat(model=MODEL, messages=HI, stream=True, options={"num_predict": 200}):
+            break
+        return text
+
+    assert asyncio.run(talk()) == " 4 5 6"
+    wait_until_idle(server)
+
+
 def test_ollama_models(llama):
     shown = llama.show(MODEL)
     assert shown.modelinfo["general.architecture"] == "llama" and "completion" in shown.capabilities
@@ -180,7 +323,6 @@ def test_ollama_unloads(llama):
     for _ in range(50):
         if not llama.ps().models:
             break
-        import time
         time.sleep(0.1)
     assert not llama.ps().models
     assert llama.generate(model=MODEL, prompt="a", raw=True, options={"num_predict": 1}).eval_count == 1
@@ -213,6 +355,40 @@ def test_anthropic_tools(claude):
     followed = HI + [{"role": "assistant", "content": [call.model_dump(exclude_none=True)]},
                      {"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": "sunny"}]}]
     assert claude.messages.create(model=MODEL, max_tokens=5, messages=followed).content
+
+
+def test_anthropic_streams_tools(claude):
+    ask = dict(model=MODEL, max_tokens=100, messages=HI, tool_choice={"type": "tool", "name": "get_weather"},
+               tools=[{"name": "get_weather", "description": "Weather", "input_schema": CITY}])
+    pieces, kinds = "", []
+    for event in claude.messages.create(**ask, stream=True):
+        kinds.append(event.type)
+        if event.type == "content_block_delta":
+            assert event.delta.type == "input_json_delta"
+            pieces += event.delta.partial_json
+    assert set(json.loads(pieces)) == {"city"}
+    assert kinds[:2] == ["message_start", "content_block_start"] and kinds[-2:] == ["message_delta", "message_stop"]
+
+
+def test_anthropic_async(server):
+    async def talk():
+        client = anthropic.AsyncAnthropic(base_url=server.url, api_key="none", max_retries=0)
+        async with client.messages.stream(model=MODEL, max_tokens=200, messages=HI) as stream:
+            async for text in stream.text_stream:
+                return text
+
+    assert asyncio.run(talk())
+    wait_until_idle(server)
+
+
+def test_anthropic_takes_blocks(claude):
+    """What Claude Code and other agents send: system blocks with cache marks, metadata, stop sequences."""
+    answer = claude.messages.create(
+        model=MODEL, max_tokens=40, stop_sequences=["o"], metadata={"user_id": "me"}, extra_body={"temperature": 0},
+        system=[{"type": "text", "text": "Be short.", "cache_control": {"type": "ephemeral"}}],
+        messages=[{"role": "user", "content": [{"type": "text", "text": "Say hello.",
+                                                "cache_control": {"type": "ephemeral"}}]}])
+    assert answer.stop_reason == "stop_sequence" and answer.stop_sequence == "o"
 
 
 def test_anthropic_errors(claude):

@@ -137,6 +137,28 @@ static void test_stop_texts(void **state)
 }
 
 /* A stop text that begins inside of one token and ends inside of another. */
+/* The time for lines counts from the first token, and a line is never cut. */
+static void test_lines_in_time(void **state)
+{
+    (void)state;
+    struct world w;
+    struct got g;
+    int32_t ids[N_CTX];
+    open_world(&w, ids, ids_of("ab\ncd\nef", 8, ids));
+    struct sched_request r = kit_request(w.prompt, N_PROMPT, 100);
+    r.lines_ms = 1e-6;
+    ask(&w, &r, &g);
+    expect_text(&g, "ab\n");
+    assert_int_equal(g.samples[0].finish, FINISH_DEADLINE);
+    got_fini(&g);
+    r.lines_ms = 60e3;
+    ask(&w, &r, &g);
+    expect_text(&g, "ab\ncd\nef");
+    assert_int_equal(g.samples[0].finish, FINISH_STOP);
+    got_fini(&g);
+    close_world(&w);
+}
+
 static void test_stop_text_inside_tokens(void **state)
 {
     (void)state;
@@ -296,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stop_texts),
+        cmocka_unit_test(test_lines_in_time),
         cmocka_unit_test(test_stop_text_inside_tokens),
         cmocka_unit_test(test_characters_are_whole),
         cmocka_unit_test(test_ends),
