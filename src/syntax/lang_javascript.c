@@ -26,6 +26,8 @@ static const struct syntax_rule rules[] = {
      .name = "source", .body = "<import_clause>"},
     {.node = "call_expression", .act = ACT_CALL, .roles = SYNTAX_CALL},
     {.node = "new_expression", .act = ACT_CALL, .roles = SYNTAX_CALL, .name = "constructor"},
+    {.node = "jsx_self_closing_element", .act = ACT_CALL},
+    {.node = "jsx_opening_element", .act = ACT_CALL},
     {.node = "decorator", .act = ACT_ATTACH},
     {.node = "export_statement", .act = ACT_WRAP},
     {.node = "lexical_declaration", .act = ACT_WRAP, .roles = SYNTAX_STATEMENT},

@@ -74,6 +74,9 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
         return error_set(err, ERR_UNSUPPORTED, "no grammar of %s in this build", l->name);
     if (len > max)
         return error_set(err, ERR_LIMIT, "the text has %zu bytes, %zu are parsed at most", len, max);
+    /* Scanners take a NUL for the text's end; the one of Bash never comes back from one inside. */
+    if (len && memchr(text, 0, len))
+        return error_set(err, ERR_UNSUPPORTED, "the text holds NUL bytes: it is not parsed");
     struct syntax_tree *t = malloc(sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "out of memory for a syntax tree");
     struct parse state = {.text = text, .len = len, .limits = limits,

@@ -18,6 +18,7 @@ struct frame {
     /* What stands in front of the next definition and belongs to it; attach is NO_BYTE for nothing. */
     int64_t attach;
     uint32_t attach_row, doc_begin, doc_end;
+    uint32_t head; /* in a wrapper: where it begins, and so the signature */
     int64_t last_row; /* on which the child before ended */
     bool wrapper, cut, members, in_function, in_type;
 };
@@ -80,6 +81,7 @@ static struct frame child_frame(const struct frame *f, TSNode n, const struct sy
     if (r && r->act == ACT_WRAP) {
         c.wrapper = true;
         c.attach = begin;
+        c.head = f->wrapper ? f->head : ts_node_start_byte(n);
         c.doc_begin = f->doc_begin;
         c.doc_end = f->doc_end;
         c.cut = f->cut;
@@ -122,8 +124,7 @@ static int32_t enter(struct walk *w, struct frame *f, TSNode n, const struct syn
     if (r && r->act == ACT_DEF && !((r->flags & RULE_OUTSIDE) && f->in_function)) {
         struct walk_place place = {.scope = scope_here(w, f), .in_type = f->in_type,
                                    .doc_begin = f->doc_begin, .doc_end = f->doc_end,
-                                   .head = f->wrapper ? (uint32_t)*begin : ts_node_start_byte(n)};
-        if (f->wrapper && f->doc_end > place.head) place.head = ts_node_start_byte(n);
+                                   .head = f->wrapper ? f->head : ts_node_start_byte(n)};
         def = walk_define(b, n, r, &place);
     } else if (r && r->act == ACT_CALL) {
         walk_call(b, n, r);

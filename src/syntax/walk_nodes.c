@@ -12,6 +12,7 @@ enum {
     MAX_SCOPE = 512,
     MAX_SIGNATURE = 512,
     MAX_DOC = 1024,
+    MAX_HEAD_CHILDREN = 8,
     MAX_CHILDREN = 64,
     MAX_LIST = 2000,    /* children of one import */
 };
@@ -104,8 +105,12 @@ const char *walk_join_scope(struct syntax_build *b, const char *scope, const cha
     if (!s) return scope;
     memcpy(s, scope, n);
     if (n) s[n++] = '.';
-    memcpy(s + n, name, len);
-    s[n + len] = '\0';
+    for (size_t i = 0; i < len; i++) {
+        bool colons = name[i] == ':' && i + 1 < len && name[i + 1] == ':';
+        s[n++] = colons ? '.' : name[i];
+        i += colons;
+    }
+    s[n] = '\0';
     return s;
 }
 
@@ -132,7 +137,12 @@ static struct named find_name(const struct syntax_build *b, TSNode n)
             next = field(r.node, "name");
             if (ts_node_is_null(next)) next = field(r.node, "field");
             if (ts_node_is_null(next)) next = field(r.node, "method");
-            if (!ts_node_is_null(scope) && !ts_node_is_null(next)) r.qualifier = text_of(b, scope);
+            if (!ts_node_is_null(scope) && !ts_node_is_null(next)) {
+                /* "n::A::f": the scopes are one behind the other. */
+                struct range q = text_of(b, scope);
+                if (r.qualifier.end == 0) r.qualifier.begin = q.begin;
+                r.qualifier.end = q.end;
+            }
         }
         if (ts_node_is_null(next) && len > 10 && strcmp(kind + len - 10, "declarator") == 0)
             next = ts_node_named_child(r.node, 0);
@@ -163,12 +173,18 @@ static const char *signature_of(struct syntax_build *b, TSNode n, const struct s
     uint32_t end = ts_node_is_null(body) ? ts_node_end_byte(n) : ts_node_start_byte(body);
     if (end > b->len) end = b->len;
     if (head > end) return "";
+    /* Comments between head and body are no part of it. */
+    for (uint32_t i = 0; i < MAX_HEAD_CHILDREN; i++) {
+        TSNode c = ts_node_named_child(n, i);
+        if (ts_node_is_null(c) || ts_node_start_byte(c) >= end) break;
+        if (is_kind(c, "comment", 7) && ts_node_start_byte(c) > head) end = ts_node_start_byte(c);
+    }
     if (r->flags & RULE_JOIN || ts_node_is_null(body)) {
         const char *nl = memchr(b->text + head, '\n', end - head);
         if (nl && (r->kind != SYNTAX_KIND_FUNCTION && r->kind != SYNTAX_KIND_METHOD))
             end = (uint32_t)(nl - b->text);
     }
-    while (end > head && strchr(" \t\r\n{:=", b->text[end - 1]) && b->text[end - 1]) end--;
+    while (end > head && strchr(" \t\r\n{:=;", b->text[end - 1]) && b->text[end - 1]) end--;
     char *s = syntax_fold(&b->arena, b->text + head, end - head, MAX_SIGNATURE);
     return s ? s : "";
 }
