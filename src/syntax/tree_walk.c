@@ -7,7 +7,7 @@
 #include "syntax/syntax_int.h"
 
 #ifdef HEARTH_GRAMMARS
-#include "syntax/walk_int.h"
+#include "syntax/tree_walk_int.h"
 
 /* Deeper nodes are left out: people do not nest so deep, and hostile texts may. */
 enum { MAX_DEPTH = 2000, CHECK_EVERY = 4096, NO_BYTE = -1 };

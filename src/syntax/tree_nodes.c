@@ -1,5 +1,5 @@
 /* What single nodes tell: names, signatures, callees, import targets. */
-#include "syntax/walk_int.h"
+#include "syntax/tree_walk_int.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* What the walk does at single nodes. Only files that see tree-sitter include this. */
-#ifndef HEARTH_SYNTAX_WALK_INT_H
-#define HEARTH_SYNTAX_WALK_INT_H
+#ifndef HEARTH_SYNTAX_TREE_WALK_INT_H
+#define HEARTH_SYNTAX_TREE_WALK_INT_H
 
 #ifdef HEARTH_GRAMMARS
 #include <tree_sitter/api.h>
