@@ -6,7 +6,7 @@ SYNTAX_GRAMMAR(markdown)
 /* clang-format off */
 static const struct syntax_rule rules[] = {
     {.node = "section", .act = ACT_DEF, .kind = SYNTAX_KIND_SECTION,
-     .flags = RULE_MEMBERS, .name = "<atx_heading>/heading_content|<setext_heading>/heading_content", .body = "<none>"},
+     .flags = RULE_MEMBERS, .name = "<atx_heading>/heading_content|<setext_heading>/heading_content"},
     {.node = "paragraph", .roles = SYNTAX_STATEMENT},
     {.node = "list", .roles = SYNTAX_STATEMENT},
     {.node = "pipe_table", .roles = SYNTAX_STATEMENT},

@@ -85,9 +85,13 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
     TSParseOptions options = {.payload = &state, .progress_callback = check_limits};
     *t = (struct syntax_tree){.language = l, .table = table, .len = len};
     t->ts = ts_parser_parse_with_options(p->ts, old, input, options);
-    ts_parser_reset(p->ts);
     if (!t->ts) {
         free(t);
+        /* A parser that was stopped is not to be trusted with another text, reset or not. */
+        TSParser *fresh = ts_parser_new();
+        if (!fresh) return error_set(err, ERR_NOMEM, "out of memory for a parser");
+        ts_parser_delete(p->ts);
+        p->ts = fresh;
         if (state.stop == ERR_CANCELLED) return error_set(err, state.stop, "parsing was cancelled");
         return error_set(err, ERR_LIMIT, "parsing took longer than %.1f s", seconds);
     }
