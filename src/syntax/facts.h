@@ -49,8 +49,8 @@ struct syntax_facts_options {
     struct syntax_limits limits;
 };
 
-/* `l` may be NULL. A text too large or too slow to parse, or with
- * NULs, falls to the plain splitter and is no error;
+/* `l` may be NULL. A text too large, too deep or too slow to parse,
+ * or with NULs, falls to the plain splitter and is no error;
  * texts over SYNTAX_MAX_BYTES are ERR_LIMIT. ERR_CANCELLED, ERR_NOMEM. NULL options are the defaults. */
 enum status syntax_facts_read(struct syntax_parser *p, const struct syntax_language *l,
                               const char *text, size_t len,

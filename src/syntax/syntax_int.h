@@ -54,6 +54,8 @@ struct syntax_language {
     const char *const *import_calls; /* functions whose first string is an import; or NULL */
     const TSLanguage *(*grammar)(void);
     const struct syntax_rule *rules; /* ended by a NULL node */
+    /* True for a text that the grammar's scanner cannot take; or NULL. */
+    bool (*unfit)(const char *text, size_t len);
 };
 
 /* A language's rules by the grammar's symbol numbers; made once, on first use. NULL without a grammar or

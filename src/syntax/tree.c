@@ -77,6 +77,8 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
     /* Scanners take a NUL for the text's end; the one of Bash never comes back from one inside. */
     if (len && memchr(text, 0, len))
         return error_set(err, ERR_UNSUPPORTED, "the text holds NUL bytes: it is not parsed");
+    if (l->unfit && l->unfit(text, len))
+        return error_set(err, ERR_LIMIT, "the text is nested too deep to be parsed");
     struct syntax_tree *t = malloc(sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "out of memory for a syntax tree");
     struct parse state = {.text = text, .len = len, .limits = limits,

@@ -32,7 +32,8 @@ void syntax_parser_destroy(struct syntax_parser *p); /* NULL is fine */
 
 struct syntax_tree;
 /* Parses text[0..len), any bytes but NUL. NULL limits are the defaults. ERR_UNSUPPORTED without a grammar
- * and for a NUL in the text; else ERR_LIMIT, ERR_CANCELLED, ERR_NOMEM. */
+ * and for a NUL in the text; else ERR_LIMIT (also for Markdown nested deeper than its scanner
+ * can take), ERR_CANCELLED, ERR_NOMEM. */
 enum status syntax_tree_parse(struct syntax_parser *p, const struct syntax_language *l,
                               const char *text, size_t len, const struct syntax_limits *limits,
                               struct syntax_tree **out, struct error *err);
