@@ -134,9 +134,11 @@ static struct named find_name(const struct syntax_build *b, TSNode n)
         if (ts_node_is_null(next)) {
             TSNode scope = field(r.node, "scope");
             if (ts_node_is_null(scope)) scope = field(r.node, "table");
+            if (ts_node_is_null(scope)) scope = field(r.node, "object");
             next = field(r.node, "name");
             if (ts_node_is_null(next)) next = field(r.node, "field");
             if (ts_node_is_null(next)) next = field(r.node, "method");
+            if (ts_node_is_null(next)) next = field(r.node, "property");
             if (!ts_node_is_null(scope) && !ts_node_is_null(next)) {
                 /* "n::A::f": the scopes are one behind the other. */
                 struct range q = text_of(b, scope);
