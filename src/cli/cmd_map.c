@@ -93,7 +93,7 @@ static enum status add_file(void *ctx, const char *path, const struct stat *st)
     struct file_map m;
     struct error ignored = {0};
     struct syntax_facts *facts = NULL;
-    const struct syntax_facts_options o = {.want = SYNTAX_WANT_SYMBOLS | SYNTAX_WANT_IDENTIFIERS};
+    const struct syntax_facts_options o = {.want = SYNTAX_WANT_SYMBOLS};
     enum status s = OK;
     /* A file that went away or cannot be read is no part of the map. */
     if (file_map_open(full, &m, &ignored) == OK) {
