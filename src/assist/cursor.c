@@ -1,9 +1,9 @@
 #include "assist/cursor.h"
 
-#include <fnmatch.h>
 #include <string.h>
 
 #include "assist/trim.h"
+#include "base/secret.h"
 
 static size_t count_line_ends(const char *text, size_t len)
 {
@@ -107,24 +107,5 @@ void cursor_locate(const char *text, size_t offset, uint64_t *line, uint64_t *co
 
 bool cursor_is_secret(const char *path)
 {
-    static const char *const patterns[] = {
-        ".env",        ".env.*",       "*.env",
-        "*.pem",       "*.key",        "*.p12",
-        "*.pfx",       "*.p8",         "*.ppk",
-        "*.jks",       "*.keystore",   "*.kdbx",
-        "*.gpg",       "id_rsa*",      "id_dsa*",
-        "id_ecdsa*",   "id_ed25519*",  ".netrc",
-        "_netrc",      ".pgpass",      ".git-credentials",
-        ".npmrc",      ".pypirc",      ".htpasswd",
-        "credentials", "secrets.y*ml", "secrets.json",
-        "shadow",
-    };
-    const char *slash = strrchr(path, '/');
-    const char *name = slash ? slash + 1 : path;
-    size_t len = strlen(name);
-    if (len > 4 && strcmp(name + len - 4, ".pub") == 0) return false;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++) {
-        if (fnmatch(patterns[i], name, FNM_CASEFOLD) == 0) return true;
-    }
-    return false;
+    return secret_path(path);
 }

@@ -18,6 +18,7 @@ extern const struct command
     cmd_imatrix,
     cmd_import,
     cmd_list,
+    cmd_map,
     cmd_perplexity,
     cmd_pull,
     cmd_quantize,
@@ -40,6 +41,7 @@ static const struct command *const code[] = {
 };
 
 static const struct command *const search[] = {
+    &cmd_map,
     &cmd_embed,
     &cmd_rerank,
     NULL,

@@ -1,33 +1,13 @@
 /* Files as context: @path in a message. */
 #include <ctype.h>
-#include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
+#include "base/secret.h"
 #include "cli/run.h"
-
-/* Files that hold secrets by their names: they are not read, whoever asks. */
-static const char *const secrets[] = {
-    ".env", ".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx", "*.keystore", "id_rsa*", "id_dsa*",
-    "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".pgpass", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd",
-    "credentials", "credentials.*", "*secret*", "shadow", "*.ovpn", ".dockercfg", "*.asc", "*.gpg",
-};
-static const char *const secret_folders[] = {"/.ssh/", "/.gnupg/", "/.aws/", "/.azure/", "/.kube/", "/.docker/",
-                                             "/.config/gcloud/", "/.password-store/", "/proc/", "/dev/", "/sys/"};
-
-static bool is_secret(const char *path)
-{
-    const char *name = strrchr(path, '/');
-    name = name ? name + 1 : path;
-    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
-        if (fnmatch(secrets[i], name, FNM_CASEFOLD) == 0) return true;
-    for (size_t i = 0; i < sizeof secret_folders / sizeof secret_folders[0]; i++)
-        if (strstr(path, secret_folders[i])) return true;
-    return false;
-}
 
 /* A link is judged by what it leads to as well. */
 static enum status check_file(const char *path, struct error *err)
@@ -36,7 +16,7 @@ static enum status check_file(const char *path, struct error *err)
     struct stat st;
     if (!realpath(path, real) || stat(real, &st) != 0)
         return error_set(err, ERR_NOT_FOUND, "@%s: there is no such file", path);
-    if (is_secret(path) || is_secret(real))
+    if (secret_path_broad(path) || secret_path_broad(real))
         return error_set(err, ERR_INVALID, "@%s: by its name this file holds secrets, so it is not read", path);
     if (!S_ISREG(st.st_mode)) return error_set(err, ERR_INVALID, "@%s is no file", path);
     if (st.st_size > RUN_MAX_FILE)

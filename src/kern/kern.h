@@ -193,6 +193,11 @@ struct kern_ops {
      * cos, sin of each pair. */
     void (*rope)(float *x, const float *cs, size_t n_dims, bool neox);
     void (*f32_to_f16)(uint16_t *dst, const float *src, size_t n);
+
+    /* out[16 * p + r] = sum over i of (panel p's byte of row r, column i, minus 128) * q[i], exact up to
+     * 1024 columns: a search among int8 vectors. A panel is [n / 4][16 rows][4] bytes; n is a multiple
+     * of 4, q within +-127. */
+    void (*dot_panels)(float *out, const uint8_t *panels, size_t n_panels, const int8_t *q, size_t n);
 };
 
 /* The best table for this CPU, or the one that `force` names (NULL: the HEARTH_CPU environment

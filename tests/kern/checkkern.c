@@ -346,6 +346,35 @@ static void check_vectors(const struct kern_ops *ops)
     }
 }
 
+/* Against a sum in the order of the rows, with the least and the greatest bytes that there are. */
+static void check_dot_panels(const struct kern_ops *ops)
+{
+    enum { PANELS = 3 };
+    static const size_t sizes[] = {4, 32, 384, 1024};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        size_t n = sizes[s];
+        for (int kind = 0; kind < 3; kind++) {
+            uint8_t *panels = alloc(PANELS * KERN_PANEL * n);
+            int8_t *q = alloc(n);
+            float out[PANELS * KERN_PANEL];
+            for (size_t i = 0; i < PANELS * KERN_PANEL * n; i++)
+                panels[i] = kind == 0 ? (uint8_t)rng() : kind == 1 ? 0 : 255;
+            for (size_t i = 0; i < n; i++)
+                q[i] = kind == 0 ? (int8_t)((int)(rng() % 255) - 127) : kind == 1 ? -127 : 127;
+            ops->dot_panels(out, panels, PANELS, q, n);
+            for (size_t r = 0; r < PANELS * KERN_PANEL; r++) {
+                int32_t want = 0;
+                for (size_t i = 0; i < n; i++)
+                    want += ((int)panels[r / KERN_PANEL * KERN_PANEL * n + i / 4 * 64 +
+                                         r % KERN_PANEL * 4 + i % 4] - 128) * q[i];
+                expect(out[r] == (float)want, "dot_panels", ops->name, "n, row", n, r);
+            }
+            free(panels);
+            free(q);
+        }
+    }
+}
+
 static double true_activation(enum kern_activation f, double x)
 {
     const double c = fmin(x, 7), s = sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x);
@@ -500,6 +529,7 @@ int main(int argc, char **argv)
                 check_matmul(tables[i], *t);
         }
     }
+    for (size_t i = 0; i < n && !bench; i++) check_dot_panels(tables[i]);
     for (int f = 0; f < KERN_FNS && !bench; f++)
         printf("%s: off by up to %.1f last places\n", activations[f], worst[f]);
     if (!bench) printf("%d checks, %d failures, %zu tables\n", checks, failures, n);

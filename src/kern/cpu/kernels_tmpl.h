@@ -42,4 +42,5 @@ const struct kern_ops KERN_TABLE = {
     .silu_mul = ops_silu_mul,
     .rope = ops_rope,
     .f32_to_f16 = ops_f32_to_f16,
+    .dot_panels = ops_dot_panels,
 };

@@ -225,3 +225,15 @@ static void ops_f32_to_f16(uint16_t *dst, const float *src, size_t n)
         memcpy(dst + i, t, (n - i) * sizeof *t);
     }
 }
+
+static void ops_dot_panels(float *out, const uint8_t *panels, size_t n_panels, const int8_t *q, size_t n)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < n; i++) sum += q[i];
+    for (size_t p = 0; p < n_panels; p++, panels += KERN_PANEL * n) {
+        vi acc = vi_set1(-V_FULL_OFFSET * sum);
+        for (size_t g = 0; g < n / 4; g++)
+            acc = v_dot_full(acc, vb_load(panels + 64 * g), vi_load4(q + 4 * g));
+        vf_store(out + KERN_PANEL * p, vi_to_vf(acc));
+    }
+}
