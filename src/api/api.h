@@ -28,6 +28,7 @@ struct api_options {
     uint64_t kv_bytes;     /* KV pages of a model; 0 = the scheduler's choice */
     size_t max_running, max_waiting; /* of a model; 0 = the scheduler's choice */
     size_t max_models;               /* loaded at once; 0 = as many as memory holds */
+    uint64_t memory_bytes; /* of all models together; 0 = three quarters of the machine's */
     double keep_alive;               /* seconds that an unused model stays; negative: for ever */
     size_t max_tokens;               /* that a request may ask for; 0 = the context */
     double max_seconds;              /* of one request; 0 = none */
@@ -46,8 +47,6 @@ enum status api_create(const struct api_options *opt, struct api **out, struct e
 void api_serve(struct api *a, struct http_options *o);
 /* Loads the default model now; ERR_* as engine_open. */
 enum status api_preload(struct api *a, struct error *err);
-/* Call about once a second: unloads what has been unused for long enough. */
-void api_tick(struct api *a);
 /* From here on new requests are refused; those that run go on. */
 void api_shut_down(struct api *a);
 /* Ends what still runs. The server must have been stopped. NULL is fine. */

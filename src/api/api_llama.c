@@ -65,7 +65,7 @@ static void get_props(struct call *c)
                         "model_path", m->name, "chat_template",
                         api_string(t.data ? t.data : "", t.len), "build_info",
                         "hearth " HEARTH_VERSION, "fim", m->has_fim));
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void get_slots(struct call *c)
@@ -80,7 +80,7 @@ static void get_slots(struct call *c)
         json_array_append_new(list, json_pack("{s:I, s:I, s:b}", "id", (json_int_t)i, "n_ctx",
                                               (json_int_t)m->n_ctx, "is_processing", i < running));
     call_json(c, 200, list);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void get_adapters(struct call *c)
@@ -135,7 +135,7 @@ static void post_tokenize(struct call *c)
         call_error(c, &rd.err);
     }
     token_list_fini(&ids);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void post_detokenize(struct call *c)
@@ -166,7 +166,7 @@ static void post_detokenize(struct call *c)
                   json_pack("{s:o}", "content", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     free(ids);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void post_template(struct call *c)
@@ -186,7 +186,7 @@ static void post_template(struct call *c)
                   json_pack("{s:o}", "prompt", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     talk_fini(&chat);
-    if (m) served_release(c->api->served, m, NAN);
+    if (m) served_release(m, NAN);
 }
 
 /* ---- completion -------------------------------------------------------------------------------

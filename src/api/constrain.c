@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer/engine.h"
 #include "text/grammar.h"
 
 /* ---- masks for the scheduler ------------------------------------------------------------------
@@ -50,13 +51,9 @@ static void set_grammar(struct job *j, struct reader *rd, enum grammar_kind kind
         read_fail(rd, "only one of grammar, JSON schema and response format can hold at a time");
         return;
     }
-    if (!j->m->grammar_vocab) {
-        error_set(&rd->err, ERR_UNSUPPORTED,
-                  "structured output needs a model with a vocabulary of bytes");
-        return;
-    }
-    if (grammar_compile(kind, text, len, j->m->grammar_vocab, NULL, &j->grammar, &rd->err) != OK)
-        return;
+    const struct grammar_vocab *vocab;
+    if (engine_grammar_vocab(j->m->engine, &vocab, &rd->err) != OK) return;
+    if (grammar_compile(kind, text, len, vocab, NULL, &j->grammar, &rd->err) != OK) return;
     j->q.mask = &masks;
     j->q.mask_ctx = j;
 }

@@ -25,14 +25,14 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
         return NULL;
     }
     if (!m->scheduler) {
-        served_release(c->api->served, m, NAN);
+        served_release(m, NAN);
         call_failf(c, 400, "not_supported", "%s embeds texts and writes none; choose another model",
                    m->name);
         return NULL;
     }
     struct job *j = calloc(1, sizeof *j);
     if (!j) {
-        served_release(c->api->served, m, NAN);
+        served_release(m, NAN);
         call_failf(c, 503, "out_of_memory", "no memory for the request");
         return NULL;
     }
@@ -73,7 +73,7 @@ void job_unref(struct job *j)
 {
     if (!j || atomic_fetch_sub(&j->refs, 1) != 1) return;
     struct api *a = j->c->api;
-    served_release(a->served, j->m, j->keep_alive);
+    served_release(j->m, j->keep_alive);
     for (size_t i = 0; i < j->n_parts; i++) token_list_fini(&j->parts[i].prompt);
     for (size_t i = 0; i < j->n_choices; i++) choice_fini(&j->choices[i]);
     for (size_t i = 0; i < j->n_stops; i++) free((char *)j->stops[i].data);

@@ -283,7 +283,7 @@ static int serve(struct serve *s, const sigset_t *set)
     printf("hearth: listening on http://%s\n", http_server_address(s->server));
     fflush(stdout);
     notify("READY=1");
-    while (!wait_signal(set, 1000)) api_tick(s->api);
+    while (!wait_signal(set, 1000)) continue;
     drain(s, set);
     return EXIT_OK;
 }

@@ -21,6 +21,7 @@
 #include "text/tokenizer.h"
 
 struct scheduler;
+struct sched_pages;
 
 /* Classes go before each other in this order; none waits for ever (ageing_ms). */
 enum sched_class {
@@ -49,6 +50,9 @@ struct sched_options {
     double step_ms;     /* a step's time while somebody's text is being written; 0 = 100 */
     double ageing_ms;   /* a class that gets nothing for so long has a part of a step; 0 = 1000 */
     bool no_cache;      /* pages are not kept for later requests */
+    /* Of an ended scheduler, or NULL: its kept beginnings, where that one had the same model file and
+     * options. Taken over by scheduler_create, whatever comes of it. */
+    struct sched_pages *pages;
 };
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -187,6 +191,12 @@ enum status scheduler_create(struct engine *e, const struct sched_options *opt,
                              struct scheduler **out, struct error *err);
 /* Ends all requests (FINISH_CANCELLED) and jobs; returns when all have been told. NULL is fine. */
 void scheduler_destroy(struct scheduler *s);
+/* As scheduler_destroy, but hands out the kept beginnings, those unused for longest left out until
+ * they have at most max_bytes; NULL where nothing remains. The engine may be closed before they are
+ * destroyed. */
+struct sched_pages *scheduler_end(struct scheduler *s, uint64_t max_bytes);
+uint64_t sched_pages_bytes(const struct sched_pages *p);
+void sched_pages_destroy(struct sched_pages *p); /* NULL is fine */
 /* From now on submissions are ERR_BUSY. Waits until all requests and jobs have ended, or timeout_ms
  * have passed (negative: for ever); false then. */
 bool scheduler_drain(struct scheduler *s, double timeout_ms);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/checked.h"
 #include "model/model_int.h"
@@ -116,6 +117,20 @@ size_t kv_pool_pages(const struct kv_pool *p)
 size_t kv_pool_pages_free(const struct kv_pool *p)
 {
     return p->n_free;
+}
+
+/* Neighbours go in one call; of a page's memory only whole system pages can. */
+void kv_pool_trim(struct kv_pool *p)
+{
+    uintptr_t unit = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0, end; i < p->n_pages; i = end + 1) {
+        for (end = i; end < p->n_pages && p->refs[end] == 0; end++) continue;
+        uintptr_t from = (uintptr_t)(p->base + (size_t)i * p->page_bytes);
+        uintptr_t to = (uintptr_t)(p->base + (size_t)end * p->page_bytes);
+        from = (from + unit - 1) / unit * unit;
+        to = to / unit * unit;
+        if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+    }
 }
 
 static uint32_t page_index(const struct kv_pool *p, const uint8_t *page)
