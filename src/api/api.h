@@ -34,6 +34,7 @@ struct api_options {
     double max_seconds;              /* of one request; 0 = none */
     bool pull;                       /* whether clients may pull and delete models */
     bool metrics_public;             /* /metrics without a key */
+    bool no_speculation;             /* tokens are never checked ahead; the texts are the same */
     struct origin_rules origins;     /* borrowed strings */
     const struct keys *keys;         /* borrowed; none: all may ask */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */

@@ -41,7 +41,19 @@ static void mask_accept(void *state, int32_t token)
     grammar_accept(state, token, NULL);
 }
 
-static const struct sched_mask masks = {mask_create, mask_destroy, mask_apply, mask_accept};
+static bool mask_fits(void *state, const char *bytes, size_t n)
+{
+    return grammar_accept_bytes(state, bytes, n, NULL) == OK &&
+           grammar_rollback(state, 1, NULL) == OK;
+}
+
+static void mask_accept_bytes(void *state, const char *bytes, size_t n)
+{
+    grammar_accept_bytes(state, bytes, n, NULL);
+}
+
+static const struct sched_mask masks = {mask_create, mask_destroy, mask_apply,
+                                        mask_accept, mask_fits,    mask_accept_bytes};
 
 static void set_grammar(struct job *j, struct reader *rd, enum grammar_kind kind, const char *text,
                         size_t len)

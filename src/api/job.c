@@ -80,6 +80,7 @@ void job_unref(struct job *j)
     free(j->choices);
     free(j->stops);
     free(j->bias);
+    token_list_fini(&j->prediction);
     grammar_unref(j->grammar);
     buf_fini(&j->prompt_end);
     buf_fini(&j->lead);
@@ -250,6 +251,8 @@ static void take_result(struct job *j, struct job_part *p, const struct sched_re
     j->n_prompt += res->n_prompt;
     j->n_cached += res->n_cached;
     j->n_generated += res->n_generated;
+    j->n_drafted += res->n_drafted;
+    j->n_accepted += res->n_accepted;
     for (size_t s = 0; s < res->n_samples && s < j->n; s++) {
         struct job_choice *ch = &j->choices[p->first + s];
         ch->finish = res->samples[s].finish;
@@ -402,6 +405,7 @@ static void complete_request(struct job *j)
     q->n = j->n;
     q->stop_text = j->stops;
     q->n_stop_text = j->n_stops;
+    q->speculate = !j->c->api->opt.no_speculation;
     if (limit > 0 && (q->deadline_ms == 0 || q->deadline_ms > limit)) q->deadline_ms = limit;
     q->on_text = on_text;
     q->on_done = on_done;

@@ -25,7 +25,7 @@ struct serve_options {
         max_connections, max_body_mb, grace;
     double max_seconds;
     struct string_list hosts, origins;
-    bool allow_pull, public_metrics, preload;
+    bool allow_pull, public_metrics, preload, no_speculate;
 };
 
 extern const struct command cmd_serve;
@@ -65,6 +65,8 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, "N", "Connections at once (default 16384)",
      FIELD(max_connections), 1, 1e6},
     {"max-body", 0, OPTION_INT, "MB", "Largest request (default 64)", FIELD(max_body_mb), 1, 4096},
+    {"no-speculate", 0, OPTION_FLAG, NULL,
+     "Check no tokens ahead. Texts are the same; this is for measuring", FIELD(no_speculate)},
     {"keys", 0, OPTION_STRING, "FILE", "Hashes of the API keys; made by --make-key",
      FIELD(key_file)},
     {"make-key", 0, OPTION_STRING, "NAME",
@@ -194,6 +196,7 @@ static enum status start_api(struct serve *s, struct error *err)
         .max_seconds = o->max_seconds,
         .pull = o->allow_pull,
         .metrics_public = o->public_metrics,
+        .no_speculation = o->no_speculate,
         .origins = {o->hosts.items, o->hosts.len, o->origins.items, o->origins.len},
         .keys = &s->keys,
         .log = write_log,

@@ -69,6 +69,10 @@ struct sched_mask {
     void (*mask)(void *state, float *logits, size_t n_vocab);
     /* The token became part of the text. */
     void (*accept)(void *state, int32_t token);
+    /* For a request with `begin`, of which the mask knows nothing: whether the text may go on with
+     * the bytes by which a token reaches beyond it, and that it does. NULL: no such requests. */
+    bool (*fits)(void *state, const char *bytes, size_t n);
+    void (*accept_bytes)(void *state, const char *bytes, size_t n);
 };
 
 struct sched_alternative {
@@ -151,8 +155,8 @@ struct sched_request {
     const struct text_str *stop_text;
     size_t n_stop_text;
     bool special; /* control tokens give their text */
-    /* Bytes that the text has to begin with (token healing); they are not given, and no stop text
-     * matches in them. */
+    /* Bytes that the text has to begin with (token healing); they are not given, no stop text
+     * matches in them, and a mask holds from behind them. */
     const char *begin;
     size_t n_begin;
 
@@ -168,6 +172,7 @@ struct sched_request {
     bool speculate;
     const struct token_span *corpus;
     size_t n_corpus;
+    bool predicts; /* the answer is expected to begin as corpus[0] */
 
     double deadline_ms; /* from the submission; 0 = none, negative = already over */
 
