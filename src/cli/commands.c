@@ -18,6 +18,7 @@ extern const struct command
     cmd_import,
     cmd_list,
     cmd_perplexity,
+    cmd_ps,
     cmd_pull,
     cmd_quantize,
     cmd_rerank,
@@ -26,6 +27,7 @@ extern const struct command
     cmd_score,
     cmd_serve,
     cmd_show,
+    cmd_stop,
     cmd_tokenize;
 /* clang-format on */
 
@@ -34,6 +36,8 @@ static const struct command *const code[] = {
     &cmd_generate,
     &cmd_run,
     &cmd_serve,
+    &cmd_ps,
+    &cmd_stop,
     NULL,
 };
 
@@ -152,7 +156,6 @@ static const struct {
     const char *name, *advice;
 } elsewhere[] = {
     {"chat", "did you mean 'run'?"},
-    {"ps", "'serve' keeps models in memory and tells which at /api/ps; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
     {"models", "did you mean 'list'?"},
     {"download", "did you mean 'pull'?"},

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "run", "serve", "embed", "rerank", "pull", "import", "list", "show", "quantize",
+COMMANDS = ["complete", "generate", "run", "serve", "ps", "stop", "embed", "rerank", "pull", "import", "list", "show", "quantize",
             "rm", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
             "completion"]
 
