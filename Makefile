@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check bench install fuzz sanitize clean help
+.PHONY: all setup demo check bench install fuzz sanitize soak clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -41,6 +41,9 @@ fuzz:             ## run every fuzz target for FUZZ_SECONDS under sanitizers (ne
 
 sanitize:         ## only the C tests, under AddressSanitizer and ThreadSanitizer
 	@python3 tools/check.py --only address,thread
+
+soak: all         ## 10,000 mixed requests against a server, some clients leaving: no page may be lost
+	@HEARTH_SOAK=10000 .venv/bin/python -m pytest -q tests/e2e/test_serve_invariants.py
 
 clean:
 	rm -rf $(BUILD) build-check

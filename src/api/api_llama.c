@@ -88,6 +88,24 @@ static void get_adapters(struct call *c)
     call_json(c, 200, json_array());
 }
 
+/* Adapters by {id, scale}: none is loaded, so an empty list is all that can be asked for. */
+static void post_adapters(struct call *c)
+{
+    struct http_str body = http_body(c->r);
+    json_t *list = json_loadb(body.data ? body.data : "", body.len, JSON_ALLOW_NUL, NULL);
+    const json_t *id = json_object_get(json_array_get(list, 0), "id");
+    if (!json_is_array(list))
+        call_failf(c, 400, "invalid_value", "the body must be an array of adapters with id and scale");
+    else if (json_array_size(list) == 0)
+        call_json(c, 200, json_pack("{s:b}", "success", 1));
+    else if (json_is_integer(id))
+        call_failf(c, 400, "invalid_value", "there is no adapter %lld: none is loaded",
+                   (long long)json_integer_value(id));
+    else
+        call_failf(c, 400, "invalid_value", "entry 0 has no id");
+    json_decref(list);
+}
+
 /* ---- tokens -----------------------------------------------------------------------------------
  */
 
@@ -345,6 +363,7 @@ const struct route routes_llama[] = {
     {"GET", "/props", &dialect_llama, 0, get_props},
     {"GET", "/slots", &dialect_llama, 0, get_slots},
     {"GET", "/lora-adapters", &dialect_llama, 0, get_adapters},
+    {"POST", "/lora-adapters", &dialect_llama, 0, post_adapters},
     {"POST", "/tokenize", &dialect_llama, ROUTE_JSON, post_tokenize},
     {"POST", "/detokenize", &dialect_llama, ROUTE_JSON, post_detokenize},
     {"POST", "/apply-template", &dialect_llama, ROUTE_JSON, post_template},

@@ -50,6 +50,7 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
     j->n = 1;
     j->q.sample = sample_params_default();
     j->q.cls = SCHED_CHAT;
+    j->n_ctx = m->n_ctx;
     j->q.max_tokens = m->n_ctx;
     snprintf(c->model, sizeof c->model, "%s", m->name);
     return j;
@@ -332,14 +333,14 @@ static bool check_length(struct job *j)
                        "the prompt is empty: there is nothing to continue");
             return false;
         }
-        if (n < j->m->n_ctx) continue;
+        if (n < j->n_ctx) continue;
         char text[256];
         snprintf(text, sizeof text,
                  "the prompt has %zu tokens, but the context holds %zu, one of them kept for the "
                  "answer; "
                  "nothing was cut",
-                 n, j->m->n_ctx);
-        struct failure f = {400, "context_length_exceeded", text, n, j->m->n_ctx};
+                 n, j->n_ctx);
+        struct failure f = {400, "context_length_exceeded", text, n, j->n_ctx};
         call_fail(j->c, &f);
         return false;
     }
@@ -428,9 +429,11 @@ void job_start(struct job *j)
     atomic_store(&j->n_pending, j->n_parts);
     http_on_gone(j->r, on_gone, j);
     struct error err = {0};
-    size_t i = 0;
+    size_t i = 0, most = j->q.max_tokens;
     for (; i < j->n_parts; i++) {
         uint64_t ticket = 0;
+        size_t room = j->n_ctx - j->parts[i].prompt.len;
+        j->q.max_tokens = most < room ? most : room;
         j->q.prompt = j->parts[i].prompt.ids;
         j->q.n_prompt = j->parts[i].prompt.len;
         j->q.ctx = &j->parts[i];

@@ -114,6 +114,7 @@ struct job {
     struct buf lead;       /* what the answer begins with, at the prompt's end */
     struct buf prompt_end; /* of the rendered conversation */
     bool explicit_max;
+    size_t n_ctx; /* of prompt and answer: the model's, or less where the request says so */
     bool keep_tokens;
     bool echo;
     size_t n; /* choices of each part */
