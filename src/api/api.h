@@ -30,6 +30,7 @@ struct api_options {
     size_t max_models;               /* loaded at once; 0 = as many as memory holds */
     uint64_t memory_bytes; /* of all models together; 0 = three quarters of the machine's */
     double keep_alive;               /* seconds that an unused model stays; negative: for ever */
+    const char *slots_dir;           /* where clients may keep prompts' beginnings; NULL = nowhere */
     size_t max_tokens;               /* that a request may ask for; 0 = the context */
     double max_seconds;              /* of one request; 0 = none */
     bool pull;                       /* whether clients may pull and delete models */

@@ -38,9 +38,7 @@ static void get_openapi(struct call *c)
     http_respond(c->r, 200, "application/json; charset=utf-8", text, len);
 }
 
-/* Holds the model that `model` in the body, or in no body the default, names; answers on failure.
- */
-static struct loaded_model *hold(struct call *c)
+struct loaded_model *llama_hold(struct call *c)
 {
     struct loaded_model *m = NULL;
     struct error err = {0};
@@ -55,13 +53,13 @@ static struct loaded_model *hold(struct call *c)
 
 static void get_props(struct call *c)
 {
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct gguf_str t = {0};
     gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &t, NULL);
     call_json(c, 200,
               json_pack("{s:{s:I}, s:i, s:s, s:s, s:o, s:s, s:b}", "default_generation_settings",
-                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", 64, "model_alias", m->name,
+                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", LLAMA_SLOTS, "model_alias", m->name,
                         "model_path", m->name, "chat_template",
                         api_string(t.data ? t.data : "", t.len), "build_info",
                         "hearth " HEARTH_VERSION, "fim", m->has_fim));
@@ -70,7 +68,7 @@ static void get_props(struct call *c)
 
 static void get_slots(struct call *c)
 {
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct sched_stats s = {0};
     if (m->scheduler) scheduler_stats(m->scheduler, &s);
@@ -138,7 +136,7 @@ static void post_tokenize(struct call *c)
         call_error(c, &rd.err);
         return;
     }
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct token_list ids = {0};
     enum status st = special ? prompt_encode(m->tok, text, len, parse, &ids, &rd.err)
@@ -161,7 +159,7 @@ static void post_detokenize(struct call *c)
     struct reader rd = {.obj = c->body};
     const json_t *tokens = read_array(&rd, "tokens", 1 << 22), *v;
     if (!tokens) read_fail(&rd, "'tokens' is missing");
-    struct loaded_model *m = rd.err.code ? NULL : hold(c);
+    struct loaded_model *m = rd.err.code ? NULL : llama_hold(c);
     if (rd.err.code) call_error(c, &rd.err);
     if (!m) return;
     size_t n = json_array_size(tokens), i, n_vocab = tokenizer_n_tokens(m->tok);
@@ -193,7 +191,7 @@ static void post_template(struct call *c)
     struct talk chat = {0};
     talk_read_messages(&chat, &rd, "messages");
     talk_read_tools(&chat, &rd);
-    struct loaded_model *m = rd.err.code ? NULL : hold(c);
+    struct loaded_model *m = rd.err.code ? NULL : llama_hold(c);
     struct buf text;
     buf_init(&text, (size_t)64 << 20);
     if (m) talk_render(m, &chat, &text, &rd.err);

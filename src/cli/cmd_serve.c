@@ -20,6 +20,7 @@
 #include "store/store.h"
 
 struct serve_options {
+    const char *slots;
     const char *host, *model, *kv_type, *keep_alive, *key_file, *make_key, *config, *log;
     int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
         max_connections, max_body_mb, grace;
@@ -65,6 +66,8 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, "N", "Connections at once (default 16384)",
      FIELD(max_connections), 1, 1e6},
     {"max-body", 0, OPTION_INT, "MB", "Largest request (default 64)", FIELD(max_body_mb), 1, 4096},
+    {"slot-save-path", 0, OPTION_STRING, "DIR",
+     "Where clients of llama.cpp's /slots keep beginnings of prompts (default: nowhere)", FIELD(slots)},
     {"no-speculate", 0, OPTION_FLAG, NULL,
      "Check no tokens ahead. Texts are the same; this is for measuring", FIELD(no_speculate)},
     {"keys", 0, OPTION_STRING, "FILE", "Hashes of the API keys; made by --make-key",
@@ -192,6 +195,7 @@ static enum status start_api(struct serve *s, struct error *err)
         .max_waiting = (size_t)o->max_waiting,
         .max_models = (size_t)o->max_models,
         .keep_alive = 300,
+        .slots_dir = o->slots,
         .max_tokens = (size_t)o->max_tokens,
         .max_seconds = o->max_seconds,
         .pull = o->allow_pull,
@@ -208,6 +212,10 @@ static enum status start_api(struct serve *s, struct error *err)
         return error_set(err, ERR_INVALID,
                          "--keep-alive %s: expected a time such as 30s, 5m, 2h or -1",
                          o->keep_alive);
+    if (o->slots) {
+        enum status made = file_make_dirs(o->slots, err);
+        if (made != OK) return made;
+    }
     enum status st = api_create(&a, &s->api, err);
     if (st == OK && o->preload) st = api_preload(s->api, err);
     return st;

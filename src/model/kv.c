@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/checked.h"
+#include "model/kv_file.h"
 #include "model/model_int.h"
 
 #define REGION_ALIGN                                                                               \
@@ -291,6 +292,17 @@ void kv_page_unref(struct kv_pool *p, uint32_t page)
 uint32_t kv_page_refs(const struct kv_pool *p, uint32_t page)
 {
     return p->refs[page];
+}
+
+uint32_t kv_file_take_page(struct kv_pool *p)
+{
+    return p->n_free ? page_index(p, page_take(p)) : UINT32_MAX;
+}
+
+uint8_t *kv_file_page(struct kv_pool *p, uint32_t page)
+{
+    assert(page < p->n_pages && p->refs[page] > 0);
+    return p->base + (size_t)page * p->page_bytes;
 }
 
 enum status kv_seq_append_page(struct kv_seq *s, uint32_t page, struct error *err)
