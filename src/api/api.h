@@ -28,16 +28,16 @@ struct api_options {
     uint64_t kv_bytes;     /* KV pages of a model; 0 = the scheduler's choice */
     size_t max_running, max_waiting; /* of a model; 0 = the scheduler's choice */
     size_t max_models;               /* loaded at once; 0 = as many as memory holds */
-    uint64_t memory_bytes; /* of all models together; 0 = three quarters of the machine's */
-    double keep_alive;               /* seconds that an unused model stays; negative: for ever */
-    const char *slots_dir;           /* where clients may keep prompts' beginnings; NULL = nowhere */
-    size_t max_tokens;               /* that a request may ask for; 0 = the context */
-    double max_seconds;              /* of one request; 0 = none */
-    bool pull;                       /* whether clients may pull and delete models */
-    bool metrics_public;             /* /metrics without a key */
-    bool no_speculation;             /* tokens are never checked ahead; the texts are the same */
-    struct origin_rules origins;     /* borrowed strings */
-    const struct keys *keys;         /* borrowed; none: all may ask */
+    uint64_t memory_bytes;       /* of all models together; 0 = three quarters of the machine's */
+    double keep_alive;           /* seconds that an unused model stays; negative: for ever */
+    const char *slots_dir;       /* where clients may keep prompts' beginnings; NULL = nowhere */
+    size_t max_tokens;           /* that a request may ask for; 0 = the context */
+    double max_seconds;          /* of one request; 0 = none */
+    bool pull;                   /* whether clients may pull and delete models */
+    bool metrics_public;         /* /metrics without a key */
+    bool no_speculation;         /* tokens are never checked ahead; the texts are the same */
+    struct origin_rules origins; /* borrowed strings */
+    const struct keys *keys;     /* borrowed; none: all may ask */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */
     void (*log)(void *ctx, const char *line);
     void *log_ctx;

@@ -59,8 +59,8 @@ static void get_props(struct call *c)
     gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &t, NULL);
     call_json(c, 200,
               json_pack("{s:{s:I}, s:i, s:s, s:s, s:o, s:s, s:b}", "default_generation_settings",
-                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", LLAMA_SLOTS, "model_alias", m->name,
-                        "model_path", m->name, "chat_template",
+                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", LLAMA_SLOTS, "model_alias",
+                        m->name, "model_path", m->name, "chat_template",
                         api_string(t.data ? t.data : "", t.len), "build_info",
                         "hearth " HEARTH_VERSION, "fim", m->has_fim));
     served_release(m, NAN);
@@ -93,7 +93,8 @@ static void post_adapters(struct call *c)
     json_t *list = json_loadb(body.data ? body.data : "", body.len, JSON_ALLOW_NUL, NULL);
     const json_t *id = json_object_get(json_array_get(list, 0), "id");
     if (!json_is_array(list))
-        call_failf(c, 400, "invalid_value", "the body must be an array of adapters with id and scale");
+        call_failf(c, 400, "invalid_value",
+                   "the body must be an array of adapters with id and scale");
     else if (json_array_size(list) == 0)
         call_json(c, 200, json_pack("{s:b}", "success", 1));
     else if (json_is_integer(id))

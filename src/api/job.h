@@ -101,10 +101,10 @@ struct job {
 
     /* What is asked for; prompts are in the parts. `q` is completed by job_start. */
     struct sched_request q;
-    struct text_str *stops;      /* owned texts */
-    size_t n_stops, n_own_stops; /* the last ones are not the request's, but the model's */
-    struct logit_bias *bias;     /* owned */
-    struct grammar *grammar;     /* a reference, or NULL */
+    struct text_str *stops;       /* owned texts */
+    size_t n_stops, n_own_stops;  /* the last ones are not the request's, but the model's */
+    struct logit_bias *bias;      /* owned */
+    struct grammar *grammar;      /* a reference, or NULL */
     struct token_list prediction; /* what the answer is expected to repeat */
     struct token_span predicted;  /* of it */
     /* Answers are taken apart where this is not NULL; calls of tools only with `tools`. */

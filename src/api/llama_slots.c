@@ -28,13 +28,15 @@ static char *path_of(struct call *c, const char **name)
     *name = NULL;
     read_string(&rd, "filename", name, NULL);
     if (!folder)
-        call_failf(c, 501, "not_supported", "this server keeps no slots; start it with --slot-save-path");
+        call_failf(c, 501, "not_supported",
+                   "this server keeps no slots; start it with --slot-save-path");
     else if (rd.err.code)
         call_error(c, &rd.err);
     else if (!*name || !name_is_plain(*name))
-        call_failf(c, 400, "invalid_value",
-                   "'filename' must be a plain name of at most %d letters, digits, '.', '_' and '-'",
-                   MAX_NAME);
+        call_failf(
+            c, 400, "invalid_value",
+            "'filename' must be a plain name of at most %d letters, digits, '.', '_' and '-'",
+            MAX_NAME);
     else if (asprintf(&path, "%s/%s", folder, *name) < 0)
         call_failf(c, 503, "out_of_memory", "no memory for the request");
     return path;
@@ -86,8 +88,9 @@ static void erase_slot(struct call *c, struct loaded_model *m, int id)
     struct sched_stats s;
     scheduler_stats(m->scheduler, &s);
     scheduler_drop_cache(m->scheduler);
-    call_json(c, 200, json_pack("{s:i, s:I}", "id_slot", id, "n_erased",
-                                (json_int_t)(s.pages_cached * s.page_tokens)));
+    call_json(c, 200,
+              json_pack("{s:i, s:I}", "id_slot", id, "n_erased",
+                        (json_int_t)(s.pages_cached * s.page_tokens)));
 }
 
 static const struct {

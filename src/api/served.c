@@ -65,8 +65,8 @@ static enum status attach(void *ctx, struct model_use *u, void **beside, struct 
     m->has_fim = m->tok && fim_detect(m->tok, m->name, &m->fim, NULL) == OK;
     m->loaded_at = (int64_t)time(NULL);
     if (!m->tok) {
-        enum status st = error_set(
-            err, ERR_UNSUPPORTED, "model %s has no vocabulary and cannot serve texts", m->name);
+        enum status st = error_set(err, ERR_UNSUPPORTED,
+                                   "model %s has no vocabulary and cannot serve texts", m->name);
         free(m);
         return st;
     }
@@ -84,19 +84,20 @@ enum status served_create(const struct api_options *opt, struct served **out, st
     if (!p) return error_set(err, ERR_NOMEM, "no memory for the models");
     p->opt = opt;
     pthread_mutex_init(&p->store_lock, NULL);
-    struct models_options mo = {
-        .engine = {.n_threads = opt->n_threads, .cache_dir = opt->cache_dir, .kv_type = opt->kv_type},
-        .sched = {.n_ctx = opt->n_ctx ? opt->n_ctx : DEFAULT_CTX,
-                  .kv_bytes = opt->kv_bytes,
-                  .max_running = opt->max_running,
-                  .max_waiting = opt->max_waiting},
-        .memory_bytes = opt->memory_bytes,
-        .max_open = opt->max_models,
-        /* 0 means "at once" here and "as usual" there. */
-        .keep_ms = opt->keep_alive == 0 ? 1e-6 : 1e3 * opt->keep_alive,
-        .attach = attach,
-        .detach = detach,
-        .ctx = p};
+    struct models_options mo = {.engine = {.n_threads = opt->n_threads,
+                                           .cache_dir = opt->cache_dir,
+                                           .kv_type = opt->kv_type},
+                                .sched = {.n_ctx = opt->n_ctx ? opt->n_ctx : DEFAULT_CTX,
+                                          .kv_bytes = opt->kv_bytes,
+                                          .max_running = opt->max_running,
+                                          .max_waiting = opt->max_waiting},
+                                .memory_bytes = opt->memory_bytes,
+                                .max_open = opt->max_models,
+                                /* 0 means "at once" here and "as usual" there. */
+                                .keep_ms = opt->keep_alive == 0 ? 1e-6 : 1e3 * opt->keep_alive,
+                                .attach = attach,
+                                .detach = detach,
+                                .ctx = p};
     enum status st = models_create(&mo, &p->models, err);
     if (st != OK) {
         served_destroy(p);

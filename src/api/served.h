@@ -1,5 +1,5 @@
-/* The models that requests name, over infer/models.h: what stands behind a name, and what the endpoints
- * need of a model beside its engine. Any thread. */
+/* The models that requests name, over infer/models.h: what stands behind a name, and what the
+ * endpoints need of a model beside its engine. Any thread. */
 #ifndef HEARTH_API_SERVED_H
 #define HEARTH_API_SERVED_H
 

@@ -27,7 +27,8 @@ struct exchange {
     struct error *err;
 };
 
-/* ---- where ------------------------------------------------------------------------------------ */
+/* ---- where ------------------------------------------------------------------------------------
+ */
 
 static enum status set_url(struct client *c, const char *text, struct error *err)
 {
@@ -101,7 +102,8 @@ bool client_is_named(const struct client *c)
     return c->named;
 }
 
-/* ---- asking ----------------------------------------------------------------------------------- */
+/* ---- asking -----------------------------------------------------------------------------------
+ */
 
 static void take_lines(struct exchange *x)
 {
@@ -163,8 +165,10 @@ static enum status failure_of(const struct client *c, long code, const struct ex
     const json_t *e = json_object_get(j, "error");
     const char *text = json_string_value(e);
     if (!text) text = json_string_value(json_object_get(e, "message"));
-    enum status st = code == 404 ? ERR_NOT_FOUND : code == 503 ? ERR_BUSY : code < 500 ? ERR_INVALID
-                                                                                       : ERR_IO;
+    enum status st = code == 404   ? ERR_NOT_FOUND
+                     : code == 503 ? ERR_BUSY
+                     : code < 500  ? ERR_INVALID
+                                   : ERR_IO;
     if (code == 401)
         error_set(x->err, st, "the server at %s wants an API key: set HEARTH_API_KEY", c->url);
     else if (text)
@@ -191,7 +195,8 @@ static enum status perform(struct client *c, const char *path, json_t *body, str
     curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c->curl, CURLOPT_NOPROXY, "*"); /* it is ours, and near */
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)(c->probing ? PROBE_MS : CONNECT_MS));
+    curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT_MS,
+                     (long)(c->probing ? PROBE_MS : CONNECT_MS));
     if (c->probing) curl_easy_setopt(c->curl, CURLOPT_TIMEOUT_MS, 3L * PROBE_MS);
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, head);
     if (text) curl_easy_setopt(c->curl, CURLOPT_POSTFIELDS, text);

@@ -32,16 +32,16 @@ static enum status stop_one(struct client *c, const json_t *models, const char *
                             struct error *err)
 {
     json_t *answer;
-    enum status st = client_ask(c, "/api/generate",
-                                json_pack("{s:s, s:i, s:b}", "model", typed, "keep_alive", 0,
-                                          "stream", 0),
-                                &answer, err);
+    enum status st = client_ask(
+        c, "/api/generate",
+        json_pack("{s:s, s:i, s:b}", "model", typed, "keep_alive", 0, "stream", 0), &answer, err);
     if (st != OK) return st;
     const char *name = json_string_value(json_object_get(answer, "model"));
     if (name && is_loaded(models, name))
         printf("stopped %s\n", name);
     else
-        st = error_set(err, ERR_NOT_FOUND, "model %s is not loaded; 'hearth ps' lists those that are",
+        st = error_set(err, ERR_NOT_FOUND,
+                       "model %s is not loaded; 'hearth ps' lists those that are",
                        name ? name : typed);
     json_decref(answer);
     return st;
@@ -58,8 +58,7 @@ static int run(const void *opts, int argc, char **argv)
     if (st == OK) st = client_ask(c, "/api/ps", NULL, &all, &err);
     const json_t *models = json_object_get(all, "models");
     if (st == OK && argc > 0) st = stop_one(c, models, argv[0], &err);
-    if (st == OK && argc == 0)
-        json_array_foreach(models, i, m) if (st == OK)
+    if (st == OK && argc == 0) json_array_foreach(models, i, m) if (st == OK)
         {
             const char *name = json_string_value(json_object_get(m, "name"));
             if (name) st = stop_one(c, models, name, &err);

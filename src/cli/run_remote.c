@@ -8,7 +8,8 @@
 #include "cli/client.h"
 #include "store/store.h"
 
-/* The model's name where none is given; NULL: there is no default. Valid while the store is open. */
+/* The model's name where none is given; NULL: there is no default. Valid while the store is open.
+ */
 static const char *default_name(struct store *s)
 {
     const char *env = getenv("HEARTH_MODEL");
@@ -60,8 +61,9 @@ enum status run_remote_find(struct run *r, const char *address, struct error *er
     if (!model)
         st = error_set(err, ERR_INVALID, "there is no default model; name one");
     else if (is_file(model))
-        st = named ? error_set(err, ERR_INVALID, "a server takes an installed model's name, no path")
-                   : ERR_NOT_FOUND;
+        st = named
+                 ? error_set(err, ERR_INVALID, "a server takes an installed model's name, no path")
+                 : ERR_NOT_FOUND;
     else if (!(name = name_there(c, model, err)))
         st = err->code;
     store_close(s);
@@ -76,7 +78,8 @@ enum status run_remote_find(struct run *r, const char *address, struct error *er
     return OK;
 }
 
-/* ---- an answer -------------------------------------------------------------------------------- */
+/* ---- an answer --------------------------------------------------------------------------------
+ */
 
 struct remote {
     struct run *r;
@@ -117,10 +120,10 @@ static enum status on_line(void *ctx, const json_t *line, struct error *err)
 static json_t *request_of(const struct run *r, uint64_t seed)
 {
     const struct run_settings *s = &r->set;
-    json_t *o = json_pack("{s:f, s:f, s:I, s:f, s:f, s:i, s:I}", "temperature", s->temperature,
-                          "top_p", s->top_p, "top_k", (json_int_t)s->top_k, "min_p", s->min_p,
-                          "repeat_penalty", s->repeat_penalty, "repeat_last_n", 64, "seed",
-                          (json_int_t)(seed & INT64_MAX));
+    json_t *o =
+        json_pack("{s:f, s:f, s:I, s:f, s:f, s:i, s:I}", "temperature", s->temperature, "top_p",
+                  s->top_p, "top_k", (json_int_t)s->top_k, "min_p", s->min_p, "repeat_penalty",
+                  s->repeat_penalty, "repeat_last_n", 64, "seed", (json_int_t)(seed & INT64_MAX));
     if (o && s->max_tokens) json_object_set_new(o, "num_predict", json_integer(s->max_tokens));
     return json_pack("{s:s, s:O, s:b, s:b, s:o}", "model", r->model, "messages", r->messages,
                      "stream", 1, "think", s->think, "options", o);
@@ -142,6 +145,7 @@ enum status run_remote_answer(struct run *r, const volatile int *cancel, uint64_
         *err = (struct error){0};
         return OK;
     }
-    if (st == OK && !m.done) st = error_set(err, ERR_NETWORK, "the server ended before its answer did");
+    if (st == OK && !m.done)
+        st = error_set(err, ERR_NETWORK, "the server ended before its answer did");
     return st;
 }

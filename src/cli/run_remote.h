@@ -4,9 +4,9 @@
 
 #include "cli/run.h"
 
-/* Sets r->client where a server is to be used: one that is named has to be there; without a name, one
- * on this machine that has the model. r->model is then the server's name of it. Else r->client stays
- * NULL, and the model is loaded here. */
+/* Sets r->client where a server is to be used: one that is named has to be there; without a name,
+ * one on this machine that has the model. r->model is then the server's name of it. Else r->client
+ * stays NULL, and the model is loaded here. */
 enum status run_remote_find(struct run *r, const char *address, struct error *err);
 
 /* Answers r->messages; fills r->res. on_text is told what comes; its errors end the answer. *cancel

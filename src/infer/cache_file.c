@@ -16,7 +16,8 @@
 
 enum { LAYOUT_VERSION = 1, PIECE = 1 << 16 };
 
-/* The file: this, then for each page a record and its bytes, parents before children. No padding. */
+/* The file: this, then for each page a record and its bytes, parents before children. No padding.
+ */
 struct header {
     char magic[8];
     uint64_t layout;
@@ -72,7 +73,8 @@ static bool file_bytes(const struct header *h, uint64_t *out)
            *out <= INT64_MAX;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 
 static enum status put(int fd, struct sha256 *sha, const void *data, size_t len, struct error *err)
 {
@@ -132,14 +134,17 @@ static enum status save(struct work *w)
     uint64_t n = 0;
     enum status st = make_header(w->s, 0, &h, w->err);
     if (st != OK) return st;
-    for (uint32_t p = PREFIX_NO_PAGE; (p = prefix_cache_next(w->s->cache, p)) != PREFIX_NO_PAGE;) n++;
+    for (uint32_t p = PREFIX_NO_PAGE; (p = prefix_cache_next(w->s->cache, p)) != PREFIX_NO_PAGE;)
+        n++;
     h.n_pages = n;
-    if (!file_bytes(&h, &w->bytes)) return error_set(w->err, ERR_LIMIT, "the file would be too long");
+    if (!file_bytes(&h, &w->bytes))
+        return error_set(w->err, ERR_LIMIT, "the file would be too long");
     /* Going past this limit would not fail but kill the process (SIGXFSZ). */
     if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
         w->bytes > limit.rlim_cur)
         return error_set(w->err, ERR_IO, "files may not become so long (ulimit -f)");
-    if (asprintf(&tmp, "%s.tmpXXXXXX", w->path) < 0) return error_set(w->err, ERR_NOMEM, "no memory");
+    if (asprintf(&tmp, "%s.tmpXXXXXX", w->path) < 0)
+        return error_set(w->err, ERR_NOMEM, "no memory");
     int fd = mkostemp(tmp, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
         st = error_set(w->err, ERR_IO, "cannot make the file: %s", strerror(errno));
@@ -157,7 +162,8 @@ static enum status save(struct work *w)
     return st;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 
 static enum status get(int fd, uint64_t at, void *data, size_t len, struct error *err)
 {
@@ -212,7 +218,8 @@ static enum status check_digest(struct work *w, int fd, const struct header *h)
         if (st == OK) sha256_update(&sha, piece, n);
         at += n;
     }
-    if (st == OK && (sha256_final(&sha, digest) != OK || memcmp(digest, h->digest, sizeof digest) != 0))
+    if (st == OK &&
+        (sha256_final(&sha, digest) != OK || memcmp(digest, h->digest, sizeof digest) != 0))
         st = error_set(w->err, ERR_INTEGRITY, "the file is damaged");
     sha256_fini(&sha);
     free(piece);
@@ -263,7 +270,8 @@ static enum status load(struct work *w)
     return st;
 }
 
-/* ---- on the scheduler's thread ---------------------------------------------------------------- */
+/* ---- on the scheduler's thread ----------------------------------------------------------------
+ */
 
 static void run(void *ctx, bool cancelled)
 {
@@ -293,15 +301,15 @@ static enum status wait_for(struct work *w, size_t *n_tokens, uint64_t *bytes)
     return st == OK ? w->st : st;
 }
 
-enum status cache_file_save(struct scheduler *s, const char *path, size_t *n_tokens, uint64_t *bytes,
-                            struct error *err)
+enum status cache_file_save(struct scheduler *s, const char *path, size_t *n_tokens,
+                            uint64_t *bytes, struct error *err)
 {
     struct work w = {.s = s, .path = path, .save = true, .err = err};
     return wait_for(&w, n_tokens, bytes);
 }
 
-enum status cache_file_load(struct scheduler *s, const char *path, size_t *n_tokens, uint64_t *bytes,
-                            struct error *err)
+enum status cache_file_load(struct scheduler *s, const char *path, size_t *n_tokens,
+                            uint64_t *bytes, struct error *err)
 {
     struct work w = {.s = s, .path = path, .err = err};
     return wait_for(&w, n_tokens, bytes);

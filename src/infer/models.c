@@ -109,8 +109,8 @@ static uint64_t kept_bytes(const struct models *m)
     return n;
 }
 
-/* Closes a model that nobody uses; gives the lock up meanwhile. Of its kept beginnings so many bytes
- * stay. */
+/* Closes a model that nobody uses; gives the lock up meanwhile. Of its kept beginnings so many
+ * bytes stay. */
 static void close_one(struct models *m, struct model_use *u, uint64_t keep_bytes)
 {
     u->state = CLOSING;
@@ -192,8 +192,8 @@ static enum status refuse(const struct others *o, const struct model_use *own, b
                      (unsigned long long)(o->bytes >> 20), (unsigned long long)(limit >> 20));
 }
 
-/* Until the model fits beside the others: forgets what closed ones left, and closes those that nobody
- * uses, the one unused for longest first. Under lock, which is given up now and then. */
+/* Until the model fits beside the others: forgets what closed ones left, and closes those that
+ * nobody uses, the one unused for longest first. Under lock, which is given up now and then. */
 static enum status make_room(struct models *m, struct model_use *own, struct error *err)
 {
     uint64_t limit = memory_limit(m);

@@ -41,10 +41,10 @@ enum status models_create(const struct models_options *opt, struct models **out,
 /* Nobody may use a model any more. NULL is fine. */
 void models_destroy(struct models *m);
 
-/* Opens the model file, or finds it open; waits while another thread opens it. `name` is what people
- * call it; the first one counts. keep_ms: how long it stays once nobody uses it, negative: for ever,
- * NAN: as before; the last user's word counts. ERR_BUSY: the memory is taken by models in use. The
- * errors of engine_open, scheduler_create and attach. */
+/* Opens the model file, or finds it open; waits while another thread opens it. `name` is what
+ * people call it; the first one counts. keep_ms: how long it stays once nobody uses it, negative:
+ * for ever, NAN: as before; the last user's word counts. ERR_BUSY: the memory is taken by models in
+ * use. The errors of engine_open, scheduler_create and attach. */
 enum status models_acquire(struct models *m, const char *path, const char *name, double keep_ms,
                            struct model_use **out, struct error *err);
 /* The same wish, later; NAN changes nothing. */
@@ -57,8 +57,8 @@ struct scheduler *model_use_scheduler(const struct model_use *u);
 void *model_use_beside(const struct model_use *u);
 const char *model_use_name(const struct model_use *u);
 
-/* Closes the model as soon as nobody uses it, and forgets what was kept of it. False where it is not
- * open. */
+/* Closes the model as soon as nobody uses it, and forgets what was kept of it. False where it is
+ * not open. */
 bool models_unload(struct models *m, const char *path);
 
 struct model_status {

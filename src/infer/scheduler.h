@@ -50,8 +50,8 @@ struct sched_options {
     double step_ms;     /* a step's time while somebody's text is being written; 0 = 100 */
     double ageing_ms;   /* a class that gets nothing for so long has a part of a step; 0 = 1000 */
     bool no_cache;      /* pages are not kept for later requests */
-    /* Of an ended scheduler, or NULL: its kept beginnings, where that one had the same model file and
-     * options. Taken over by scheduler_create, whatever comes of it. */
+    /* Of an ended scheduler, or NULL: its kept beginnings, where that one had the same model file
+     * and options. Taken over by scheduler_create, whatever comes of it. */
     struct sched_pages *pages;
 };
 

@@ -190,7 +190,8 @@ void lane_preempt(struct scheduler *s, struct lane *l);
 /* Gives its pages back for good. */
 void lane_release(struct scheduler *s, struct lane *l);
 
-/* ---- scheduler_keep.c: what outlives a scheduler -------------------------------------------------
+/* ---- scheduler_keep.c: what outlives a scheduler
+ * -------------------------------------------------
  */
 
 /* The pool with the pages that the cache holds; nobody else has any. */

@@ -1,5 +1,5 @@
-/* The beginnings that a scheduler kept, beyond its end: the pool itself lives on, with those pages and
- * without the memory of the others, so that nothing is copied. */
+/* The beginnings that a scheduler kept, beyond its end: the pool itself lives on, with those pages
+ * and without the memory of the others, so that nothing is copied. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -191,9 +191,8 @@ static void test_beginnings_outlive_a_swap(void **state)
     struct models *m;
     struct model_use *u, *v;
     struct error err;
-    struct models_options opt = {.engine = {.n_threads = 1},
-                                 .sched = {.n_ctx = 64, .kv_tokens = 256},
-                                 .max_open = 1};
+    struct models_options opt = {
+        .engine = {.n_threads = 1}, .sched = {.n_ctx = 64, .kv_tokens = 256}, .max_open = 1};
     assert_int_equal(models_create(&opt, &m, &err), OK);
     for (int turn = 0; turn < 3; turn++) {
         u = acquire(m, A, -1);
@@ -269,7 +268,8 @@ static void test_errors(void **state)
     struct model_use *u;
     struct models *m = create(0);
     assert_int_equal(models_acquire(m, "/nonesuch.gguf", "a model", -1, &u, &err), ERR_NOT_FOUND);
-    assert_int_equal(models_acquire(m, GOLDEN_DIR "/arch/qwen3.golden", "a model", -1, &u, &err), ERR_FORMAT);
+    assert_int_equal(models_acquire(m, GOLDEN_DIR "/arch/qwen3.golden", "a model", -1, &u, &err),
+                     ERR_FORMAT);
     assert_null(u);
     assert_int_equal(look(m).a, 0);
     models_destroy(m);
@@ -337,8 +337,10 @@ static void test_many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_opened_once),        cmocka_unit_test(test_unloaded_by_time),
-        cmocka_unit_test(test_unloaded_by_memory), cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_opened_once),
+        cmocka_unit_test(test_unloaded_by_time),
+        cmocka_unit_test(test_unloaded_by_memory),
+        cmocka_unit_test(test_errors),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_beginnings_outlive_a_swap),
         cmocka_unit_test(test_what_is_beside_lives_as_long),

@@ -334,7 +334,8 @@ static void test_begin_and_grammar(void **state)
     for (size_t k = 0; k < 2; k++) {
         struct grammar *gr;
         assert_int_equal(
-            grammar_compile(GRAMMAR_GBNF, grammars[k], strlen(grammars[k]), v, NULL, &gr, &err), OK);
+            grammar_compile(GRAMMAR_GBNF, grammars[k], strlen(grammars[k]), v, NULL, &gr, &err),
+            OK);
         struct sched_request r = kit_request(w.prompt, N_PROMPT, 30);
         r.begin = "STO";
         r.n_begin = 3;
