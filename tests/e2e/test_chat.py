@@ -22,7 +22,9 @@ def real(hearth):
     home = os.environ.get("HEARTH_TEST_HOME")
     if not home:
         pytest.skip("HEARTH_TEST_HOME is not set")
-    return lambda *args, **more: hearth(*args, env={"HEARTH_HOME": home}, **more)
+    # No server of somebody else answers at port 1.
+    env = {"HEARTH_HOME": home, "HEARTH_SERVE_PORT": "1"}
+    return lambda *args, **more: hearth(*args, env=env, **more)
 
 
 class Terminal:
