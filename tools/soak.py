@@ -44,7 +44,8 @@ def main():
     env = check.test_env(HEARTH_BIN=check.BUILDS / "plain/hearth", HEARTH_TEST_HOME=check.HOME, HEARTH_SOAK=1,
                          HEARTH_SOAK_LOG=log, PYTHONDONTWRITEBYTECODE=1)
     soak = subprocess.run([check.VENV / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider",
-                           "tests/e2e/test_server_soak.py", "tests/e2e/test_server_tls.py"], cwd=check.ROOT, env=env).returncode
+                           "tests/e2e/test_server_soak.py", "tests/e2e/test_server_tls.py",
+                           "tests/e2e/test_serve_invariants.py"], cwd=check.ROOT, env=env).returncode
     if log.is_file():
         print(log.read_text(), end="")
     print("soak: " + ("FAILED" if mutated or soak else "passed"))

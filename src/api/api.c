@@ -1,5 +1,6 @@
 #include "api/api.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -27,18 +28,13 @@ enum status api_preload(struct api *a, struct error *err)
 {
     struct loaded_model *m;
     enum status st = served_acquire(a->served, NULL, &m, err);
-    if (st == OK) served_release(a->served, m, a->opt.keep_alive);
+    if (st == OK) served_release(m, NAN);
     return st;
 }
 
 void api_set_rules(struct api *a, const struct api_rules *rules)
 {
     a->opt.rules = *rules;
-}
-
-void api_tick(struct api *a)
-{
-    served_tick(a->served);
 }
 
 void api_shut_down(struct api *a)

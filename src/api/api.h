@@ -38,7 +38,10 @@ struct api_options {
     uint64_t kv_bytes;     /* KV pages of a model; 0 = the scheduler's choice */
     size_t max_running, max_waiting; /* of a model; 0 = the scheduler's choice */
     size_t max_models;               /* loaded at once; 0 = as many as memory holds */
+    uint64_t memory_bytes;           /* of all models together; 0 = three quarters of the machine's */
     double keep_alive;               /* seconds that an unused model stays; negative: for ever */
+    const char *slots_dir;           /* where clients may keep prompts' beginnings; NULL = nowhere */
+    bool no_speculation;             /* tokens are never checked ahead; the texts are the same */
     struct api_rules rules;          /* to begin with */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */
     void (*log)(void *ctx, const char *line);
@@ -54,8 +57,6 @@ void api_serve(struct api *a, struct http_options *o);
 void api_set_rules(struct api *a, const struct api_rules *rules);
 /* Loads the default model now; ERR_* as engine_open. */
 enum status api_preload(struct api *a, struct error *err);
-/* Call about once a second: unloads what has been unused for long enough. */
-void api_tick(struct api *a);
 /* From here on new requests are refused; those that run go on. */
 void api_shut_down(struct api *a);
 /* Ends what still runs. The server must have been stopped. NULL is fine. */

@@ -164,6 +164,7 @@ static void read_chat(struct job *j, struct reader *rd, struct chat_state *s, st
         read_fail(rd, "'chat_template': a template is never taken from a request");
     job_read_response_format(j, rd);
     job_read_grammar(j, rd);
+    job_read_prediction(j, rd);
 }
 
 static void post_chat(struct call *c)

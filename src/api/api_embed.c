@@ -37,7 +37,7 @@ static void work_free(struct embed_work *w)
 {
     struct api *a = w->c->api;
     http_on_gone(w->c->r, NULL, NULL);
-    served_release(a->served, w->m, w->keep_alive);
+    served_release(w->m, w->keep_alive);
     embeddings_fini(&w->v);
     free(w->scores);
     free(w->texts);

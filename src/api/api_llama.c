@@ -38,9 +38,7 @@ static void get_openapi(struct call *c)
     http_respond(c->r, 200, "application/json; charset=utf-8", text, len);
 }
 
-/* Holds the model that `model` in the body, or in no body the default, names; answers on failure.
- */
-static struct loaded_model *hold(struct call *c)
+struct loaded_model *llama_hold(struct call *c)
 {
     struct loaded_model *m = NULL;
     struct error err = {0};
@@ -55,22 +53,22 @@ static struct loaded_model *hold(struct call *c)
 
 static void get_props(struct call *c)
 {
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct gguf_str t = {0};
     gguf_get_str(engine_gguf(m->engine), "tokenizer.chat_template", &t, NULL);
     call_json(c, 200,
               json_pack("{s:{s:I}, s:i, s:s, s:s, s:o, s:s, s:b}", "default_generation_settings",
-                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", 64, "model_alias", m->name,
-                        "model_path", m->name, "chat_template",
+                        "n_ctx", (json_int_t)m->n_ctx, "total_slots", LLAMA_SLOTS, "model_alias",
+                        m->name, "model_path", m->name, "chat_template",
                         api_string(t.data ? t.data : "", t.len), "build_info",
                         "hearth " HEARTH_VERSION, "fim", m->has_fim));
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void get_slots(struct call *c)
 {
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct sched_stats s = {0};
     if (m->scheduler) scheduler_stats(m->scheduler, &s);
@@ -80,12 +78,31 @@ static void get_slots(struct call *c)
         json_array_append_new(list, json_pack("{s:I, s:I, s:b}", "id", (json_int_t)i, "n_ctx",
                                               (json_int_t)m->n_ctx, "is_processing", i < running));
     call_json(c, 200, list);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void get_adapters(struct call *c)
 {
     call_json(c, 200, json_array());
+}
+
+/* Adapters by {id, scale}: none is loaded, so an empty list is all that can be asked for. */
+static void post_adapters(struct call *c)
+{
+    struct http_str body = http_body(c->r);
+    json_t *list = json_loadb(body.data ? body.data : "", body.len, JSON_ALLOW_NUL, NULL);
+    const json_t *id = json_object_get(json_array_get(list, 0), "id");
+    if (!json_is_array(list))
+        call_failf(c, 400, "invalid_value",
+                   "the body must be an array of adapters with id and scale");
+    else if (json_array_size(list) == 0)
+        call_json(c, 200, json_pack("{s:b}", "success", 1));
+    else if (json_is_integer(id))
+        call_failf(c, 400, "invalid_value", "there is no adapter %lld: none is loaded",
+                   (long long)json_integer_value(id));
+    else
+        call_failf(c, 400, "invalid_value", "entry 0 has no id");
+    json_decref(list);
 }
 
 /* ---- tokens -----------------------------------------------------------------------------------
@@ -120,7 +137,7 @@ static void post_tokenize(struct call *c)
         call_error(c, &rd.err);
         return;
     }
-    struct loaded_model *m = hold(c);
+    struct loaded_model *m = llama_hold(c);
     if (!m) return;
     struct token_list ids = {0};
     enum status st = special ? prompt_encode(m->tok, text, len, parse, &ids, &rd.err)
@@ -135,7 +152,7 @@ static void post_tokenize(struct call *c)
         call_error(c, &rd.err);
     }
     token_list_fini(&ids);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void post_detokenize(struct call *c)
@@ -143,7 +160,7 @@ static void post_detokenize(struct call *c)
     struct reader rd = {.obj = c->body};
     const json_t *tokens = read_array(&rd, "tokens", 1 << 22), *v;
     if (!tokens) read_fail(&rd, "'tokens' is missing");
-    struct loaded_model *m = rd.err.code ? NULL : hold(c);
+    struct loaded_model *m = rd.err.code ? NULL : llama_hold(c);
     if (rd.err.code) call_error(c, &rd.err);
     if (!m) return;
     size_t n = json_array_size(tokens), i, n_vocab = tokenizer_n_tokens(m->tok);
@@ -166,7 +183,7 @@ static void post_detokenize(struct call *c)
                   json_pack("{s:o}", "content", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     free(ids);
-    served_release(c->api->served, m, NAN);
+    served_release(m, NAN);
 }
 
 static void post_template(struct call *c)
@@ -175,7 +192,7 @@ static void post_template(struct call *c)
     struct talk chat = {0};
     talk_read_messages(&chat, &rd, "messages");
     talk_read_tools(&chat, &rd);
-    struct loaded_model *m = rd.err.code ? NULL : hold(c);
+    struct loaded_model *m = rd.err.code ? NULL : llama_hold(c);
     struct buf text;
     buf_init(&text, (size_t)64 << 20);
     if (m) talk_render(m, &chat, &text, NULL, &rd.err);
@@ -186,7 +203,7 @@ static void post_template(struct call *c)
                   json_pack("{s:o}", "prompt", api_string(text.data ? text.data : "", text.len)));
     buf_fini(&text);
     talk_fini(&chat);
-    if (m) served_release(c->api->served, m, NAN);
+    if (m) served_release(m, NAN);
 }
 
 /* ---- completion -------------------------------------------------------------------------------
@@ -386,6 +403,7 @@ const struct route routes_llama[] = {
     {"GET", "/props", &dialect_llama, 0, get_props},
     {"GET", "/slots", &dialect_llama, 0, get_slots},
     {"GET", "/lora-adapters", &dialect_llama, 0, get_adapters},
+    {"POST", "/lora-adapters", &dialect_llama, 0, post_adapters},
     {"POST", "/tokenize", &dialect_llama, ROUTE_JSON, post_tokenize},
     {"POST", "/detokenize", &dialect_llama, ROUTE_JSON, post_detokenize},
     {"POST", "/apply-template", &dialect_llama, ROUTE_JSON, post_template},

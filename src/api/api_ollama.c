@@ -231,12 +231,41 @@ static void read_options(struct job *j, struct reader *rd)
         read_int(&o, "num_predict", -2, INT32_MAX, &most);
         read_int(&o, "num_ctx", 1, INT32_MAX, &ctx);
     }
+    /* More than the server has is as much as it has: what does not fit is refused, never cut. */
+    if (ctx > 0 && (size_t)ctx < j->n_ctx) j->n_ctx = (size_t)ctx;
     if (most >= 0) {
         j->q.max_tokens = (size_t)most;
         j->explicit_max = true;
     }
     if (o.err.code && !rd->err.code) rd->err = o.err;
     job_read_format(j, rd);
+}
+
+/* Whether the request only takes the model out of memory, which loads none first. */
+static bool only_unloads(struct call *c, const char *model, struct reader *rd, bool chat)
+{
+    static const char *const asks[] = {"prompt", "suffix", "messages"};
+    if (ollama_keep_alive(rd) != 0) return false;
+    for (size_t i = 0; i < 3; i++) {
+        const json_t *v = json_object_get(c->body, asks[i]);
+        if (json_string_length(v) || json_array_size(v)) return false;
+    }
+    struct error err = {0};
+    char when[40], name[160];
+    if (served_resolve(c->api->served, model, name, &err) != OK) {
+        call_error(c, &err);
+        return true;
+    }
+    (void)served_unload(c->api->served, model, &err); /* not loaded: all the better */
+    ollama_time((int64_t)time(NULL), when);
+    json_t *line = json_pack("{s:s, s:s, s:b, s:s}", "model", name, "created_at", when, "done", 1,
+                             "done_reason", "unload");
+    if (line && chat)
+        json_object_set_new(line, "message",
+                            json_pack("{s:s, s:s}", "role", "assistant", "content", ""));
+    if (line && !chat) json_object_set_new(line, "response", json_string(""));
+    call_json(c, 200, line);
+    return true;
 }
 
 static struct job *begin_job(struct call *c, struct reader *rd, bool chat)
@@ -248,6 +277,7 @@ static struct job *begin_job(struct call *c, struct reader *rd, bool chat)
         call_error(c, &rd->err);
         return NULL;
     }
+    if (only_unloads(c, model, rd, chat)) return NULL;
     struct job *j = job_create(c, model, &ollama_format);
     if (!j) return NULL;
     struct ollama_state *s = j->state = calloc(1, sizeof *s);

@@ -64,10 +64,16 @@ static void get_model(struct call *c)
 
 json_t *openai_usage(const struct job *j)
 {
-    return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)j->n_prompt,
-                     "completion_tokens", (json_int_t)j->n_generated, "total_tokens",
-                     (json_int_t)(j->n_prompt + j->n_generated), "prompt_tokens_details",
-                     "cached_tokens", (json_int_t)j->n_cached);
+    json_t *u = json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)j->n_prompt,
+                          "completion_tokens", (json_int_t)j->n_generated, "total_tokens",
+                          (json_int_t)(j->n_prompt + j->n_generated), "prompt_tokens_details",
+                          "cached_tokens", (json_int_t)j->n_cached);
+    if (u && j->predicted.n)
+        json_object_set_new(u, "completion_tokens_details",
+                            json_pack("{s:I, s:I}", "accepted_prediction_tokens",
+                                      (json_int_t)j->n_accepted, "rejected_prediction_tokens",
+                                      (json_int_t)(j->n_drafted - j->n_accepted)));
+    return u;
 }
 
 bool openai_read_stream(struct job *j, struct reader *rd)

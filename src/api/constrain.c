@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "infer/engine.h"
 #include "text/grammar.h"
 
 /* ---- masks for the scheduler ------------------------------------------------------------------
@@ -40,7 +41,19 @@ static void mask_accept(void *state, int32_t token)
     grammar_accept(state, token, NULL);
 }
 
-static const struct sched_mask masks = {mask_create, mask_destroy, mask_apply, mask_accept};
+static bool mask_fits(void *state, const char *bytes, size_t n)
+{
+    return grammar_accept_bytes(state, bytes, n, NULL) == OK &&
+           grammar_rollback(state, 1, NULL) == OK;
+}
+
+static void mask_accept_bytes(void *state, const char *bytes, size_t n)
+{
+    grammar_accept_bytes(state, bytes, n, NULL);
+}
+
+static const struct sched_mask masks = {mask_create, mask_destroy, mask_apply,
+                                        mask_accept, mask_fits,    mask_accept_bytes};
 
 static void set_grammar(struct job *j, struct reader *rd, enum grammar_kind kind, const char *text,
                         size_t len)
@@ -50,13 +63,9 @@ static void set_grammar(struct job *j, struct reader *rd, enum grammar_kind kind
         read_fail(rd, "only one of grammar, JSON schema and response format can hold at a time");
         return;
     }
-    if (!j->m->grammar_vocab) {
-        error_set(&rd->err, ERR_UNSUPPORTED,
-                  "structured output needs a model with a vocabulary of bytes");
-        return;
-    }
-    if (grammar_compile(kind, text, len, j->m->grammar_vocab, NULL, &j->grammar, &rd->err) != OK)
-        return;
+    const struct grammar_vocab *vocab;
+    if (engine_grammar_vocab(j->m->engine, &vocab, &rd->err) != OK) return;
+    if (grammar_compile(kind, text, len, vocab, NULL, &j->grammar, &rd->err) != OK) return;
     j->q.mask = &masks;
     j->q.mask_ctx = j;
 }

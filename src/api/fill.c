@@ -21,14 +21,14 @@ bool job_add_fill(struct job *j, const struct fill *f)
         return false;
     }
     /* Room for at least one token; an explicit number of tokens has its room. */
-    size_t answer = j->explicit_max && j->q.max_tokens < m->n_ctx / 2 ? j->q.max_tokens : 1;
+    size_t answer = j->explicit_max && j->q.max_tokens < j->n_ctx / 2 ? j->q.max_tokens : 1;
     struct fim_input in = {f->prefix,     f->prefix_len, f->suffix,
-                           f->suffix_len, f->file,       m->n_ctx - (answer ? answer : 1)};
+                           f->suffix_len, f->file,       j->n_ctx - (answer ? answer : 1)};
     size_t needed = 0;
     enum status st = fim_build_files(&m->fim, m->tok, f->repo, f->files, f->n_files, &in,
                                      &p->prompt, &needed, &err);
     if (st == ERR_LIMIT) {
-        struct failure fail = {400, "context_length_exceeded", err.msg, needed, m->n_ctx};
+        struct failure fail = {400, "context_length_exceeded", err.msg, needed, j->n_ctx};
         call_fail(j->c, &fail);
         return false;
     }

@@ -25,14 +25,14 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
         return NULL;
     }
     if (!m->scheduler) {
-        served_release(c->api->served, m, NAN);
+        served_release(m, NAN);
         call_failf(c, 400, "not_supported", "%s embeds texts and writes none; choose another model",
                    m->name);
         return NULL;
     }
     struct job *j = calloc(1, sizeof *j);
     if (!j) {
-        served_release(c->api->served, m, NAN);
+        served_release(m, NAN);
         call_failf(c, 503, "out_of_memory", "no memory for the request");
         return NULL;
     }
@@ -50,6 +50,7 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
     j->n = 1;
     j->q.sample = sample_params_default();
     j->q.cls = SCHED_CHAT;
+    j->n_ctx = m->n_ctx;
     j->q.max_tokens = m->n_ctx;
     snprintf(c->model, sizeof c->model, "%s", m->name);
     return j;
@@ -73,13 +74,14 @@ void job_unref(struct job *j)
 {
     if (!j || atomic_fetch_sub(&j->refs, 1) != 1) return;
     struct api *a = j->c->api;
-    served_release(a->served, j->m, j->keep_alive);
+    served_release(j->m, j->keep_alive);
     for (size_t i = 0; i < j->n_parts; i++) token_list_fini(&j->parts[i].prompt);
     for (size_t i = 0; i < j->n_choices; i++) choice_fini(&j->choices[i]);
     for (size_t i = 0; i < j->n_stops; i++) free((char *)j->stops[i].data);
     free(j->choices);
     free(j->stops);
     free(j->bias);
+    token_list_fini(&j->prediction);
     grammar_unref(j->grammar);
     buf_fini(&j->prompt_end);
     buf_fini(&j->lead);
@@ -258,6 +260,8 @@ static void take_result(struct job *j, struct job_part *p, const struct sched_re
     j->n_prompt += res->n_prompt;
     j->n_cached += res->n_cached;
     j->n_generated += res->n_generated;
+    j->n_drafted += res->n_drafted;
+    j->n_accepted += res->n_accepted;
     for (size_t s = 0; s < res->n_samples && s < j->n; s++) {
         struct job_choice *ch = &j->choices[p->first + s];
         ch->finish = res->samples[s].finish;
@@ -337,14 +341,14 @@ static bool check_length(struct job *j)
                        "the prompt is empty: there is nothing to continue");
             return false;
         }
-        if (n < j->m->n_ctx) continue;
+        if (n < j->n_ctx) continue;
         char text[256];
         snprintf(text, sizeof text,
                  "the prompt has %zu tokens, but the context holds %zu, one of them kept for the "
                  "answer; "
                  "nothing was cut",
-                 n, j->m->n_ctx);
-        struct failure f = {400, "context_length_exceeded", text, n, j->m->n_ctx};
+                 n, j->n_ctx);
+        struct failure f = {400, "context_length_exceeded", text, n, j->n_ctx};
         call_fail(j->c, &f);
         return false;
     }
@@ -410,6 +414,7 @@ static void complete_request(struct job *j)
     q->n = j->n;
     q->stop_text = j->stops;
     q->n_stop_text = j->n_stops;
+    q->speculate = !j->c->api->opt.no_speculation;
     if (limit > 0 && (q->deadline_ms == 0 || q->deadline_ms > limit)) q->deadline_ms = limit;
     q->on_text = on_text;
     q->on_done = on_done;
@@ -432,9 +437,11 @@ void job_start(struct job *j)
     atomic_store(&j->n_pending, j->n_parts);
     http_on_gone(j->r, on_gone, j);
     struct error err = {0};
-    size_t i = 0;
+    size_t i = 0, most = j->q.max_tokens;
     for (; i < j->n_parts; i++) {
         uint64_t ticket = 0;
+        size_t room = j->n_ctx - j->parts[i].prompt.len;
+        j->q.max_tokens = most < room ? most : room;
         j->q.prompt = j->parts[i].prompt.ids;
         j->q.n_prompt = j->parts[i].prompt.len;
         j->q.ctx = &j->parts[i];

@@ -101,10 +101,12 @@ struct job {
 
     /* What is asked for; prompts are in the parts. `q` is completed by job_start. */
     struct sched_request q;
-    struct text_str *stops;      /* owned texts */
-    size_t n_stops, n_own_stops; /* the last ones are not the request's, but the model's */
-    struct logit_bias *bias;     /* owned */
-    struct grammar *grammar;     /* a reference, or NULL */
+    struct text_str *stops;       /* owned texts */
+    size_t n_stops, n_own_stops;  /* the last ones are not the request's, but the model's */
+    struct logit_bias *bias;      /* owned */
+    struct grammar *grammar;      /* a reference, or NULL */
+    struct token_list prediction; /* what the answer is expected to repeat */
+    struct token_span predicted;  /* of it */
     /* Answers are taken apart where this is not NULL; calls of tools only with `tools`. */
     const struct chat_syntax *syntax;
     bool tools;
@@ -112,6 +114,7 @@ struct job {
     struct buf lead;       /* what the answer begins with, at the prompt's end */
     struct buf prompt_end; /* of the rendered conversation */
     bool explicit_max;
+    size_t n_ctx; /* of prompt and answer: the model's, or less where the request says so */
     bool keep_tokens;
     bool echo;
     size_t n; /* choices of each part */
@@ -129,6 +132,7 @@ struct job {
     struct error error;   /* the first of a part */
     atomic_bool failed;
     size_t n_prompt, n_cached, n_generated; /* of all parts */
+    size_t n_drafted, n_accepted;           /* tokens checked ahead, and of them right ones */
 };
 
 /* Acquires the model that the request names (NULL: none named) for a job of this call. On failure
@@ -140,6 +144,8 @@ void job_unref(struct job *j);
  * llama.cpp share. */
 void job_read_sampling(struct job *j, struct reader *rd);
 void job_read_stops(struct job *j, struct reader *rd, const char *key);
+/* OpenAI's `prediction`: a text that much of the answer is expected to repeat, to draft from. */
+void job_read_prediction(struct job *j, struct reader *rd);
 
 /* Adds a part; its prompt is filled by the caller. NULL past JOB_MAX_PARTS. */
 struct job_part *job_add_part(struct job *j);

@@ -140,3 +140,36 @@ void job_read_sampling(struct job *j, struct reader *rd)
     read_bias(j, rd);
     refuse_unknown_samplers(rd);
 }
+
+static void add_predicted(struct job *j, struct reader *rd, const json_t *text)
+{
+    if (rd->err.code) return;
+    if (!json_is_string(text)) {
+        read_fail(rd, "'prediction' must hold a string, or parts of type text");
+        return;
+    }
+    tokenizer_encode_raw(j->m->tok, json_string_value(text), json_string_length(text), false,
+                         &j->prediction, &rd->err);
+}
+
+void job_read_prediction(struct job *j, struct reader *rd)
+{
+    const json_t *p = read_object(rd, "prediction");
+    if (!p) return;
+    const char *type = json_string_value(json_object_get(p, "type"));
+    const json_t *content = json_object_get(p, "content"), *part;
+    size_t i;
+    if (!type || strcmp(type, "content") != 0) {
+        read_fail(rd, "'prediction' must be of type content");
+        return;
+    }
+    if (json_is_array(content))
+        json_array_foreach(content, i, part) add_predicted(j, rd, json_object_get(part, "text"));
+    else
+        add_predicted(j, rd, content);
+    j->predicted = (struct token_span){j->prediction.ids, j->prediction.len};
+    if (!j->predicted.n) return;
+    j->q.corpus = &j->predicted;
+    j->q.n_corpus = 1;
+    j->q.predicts = true;
+}

@@ -10,15 +10,13 @@
 
 extern const struct route routes_openai[], routes_chat[], routes_embed[], routes_responses[],
     routes_ollama[], routes_ollama_models[], routes_llama[], routes_llama_fill[],
-    routes_anthropic[];
+    routes_llama_slots[], routes_anthropic[];
 
 /* The registry: one line for each file with endpoints. */
 const struct route_family api_families[] = {
-    {routes_openai},    {routes_chat},
-    {routes_embed},     {routes_responses},
-    {routes_ollama},    {routes_ollama_models},
-    {routes_llama},     {routes_llama_fill},
-    {routes_anthropic}, {NULL},
+    {routes_openai},      {routes_chat},          {routes_embed}, {routes_responses},
+    {routes_ollama},      {routes_ollama_models}, {routes_llama}, {routes_llama_fill},
+    {routes_llama_slots}, {routes_anthropic},     {NULL},
 };
 
 /* In whose shape an unknown path is refused; the first that fits. */

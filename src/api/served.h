@@ -1,5 +1,5 @@
-/* The models that are loaded, each with its scheduler: loaded on demand, unloaded when unused for
- * long or when another needs the memory, never under a running request. Any thread. */
+/* The models that requests name, over infer/models.h: what stands behind a name, and what the
+ * endpoints need of a model beside its engine. Any thread. */
 #ifndef HEARTH_API_SERVED_H
 #define HEARTH_API_SERVED_H
 
@@ -17,24 +17,22 @@ struct api_options;
 struct engine;
 struct scheduler;
 struct tokenizer;
-struct grammar_vocab;
 struct chat;
+struct model_use;
 
 /* A loaded model, as long as it is held. */
 struct loaded_model {
     char name[160]; /* as the store knows it, or the file's name */
-    char *path;
+    struct model_use *use;
     struct engine *engine;
     struct scheduler *scheduler; /* NULL: an encoder, which writes no text */
     const struct tokenizer *tok;
     size_t n_ctx;
-    struct grammar_vocab *grammar_vocab; /* for structured output; or NULL */
-    struct chat *chat;                   /* its template; or NULL */
+    struct chat *chat; /* its template; or NULL */
     struct gguf_str template_source;
     uint64_t bytes; /* of the weights in memory */
     bool has_fim;
     struct fim_template fim;
-    double load_seconds;
     int64_t loaded_at; /* seconds since 1970 */
 };
 
@@ -52,16 +50,12 @@ enum status served_acquire(struct served *p, const char *typed, struct loaded_mo
                            struct error *err);
 /* Gives it back. seconds: how long it is kept from now on; NAN = as before or the default, negative
  * = for ever, 0 = unloaded as soon as nobody holds it. */
-void served_release(struct served *p, struct loaded_model *m, double seconds);
-/* Unloads a model that nobody holds. ERR_NOT_FOUND: not loaded; ERR_BUSY. */
+void served_release(struct loaded_model *m, double seconds);
+/* Unloads the model as soon as nobody holds it. ERR_NOT_FOUND: not loaded. */
 enum status served_unload(struct served *p, const char *typed, struct error *err);
-
-void served_tick(struct served *p);
 
 /* visit(ctx, model, expires): for each loaded model; expires in seconds since 1970, 0 = never. */
 void served_each(struct served *p,
                  void (*visit)(void *ctx, const struct loaded_model *m, int64_t expires),
                  void *ctx);
-bool served_is_ready(struct served *p); /* nothing is being loaded */
-
 #endif

@@ -8,14 +8,16 @@
 
 #include "base/machine.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/load.h"
 #include "cli/run.h"
+#include "cli/run_remote.h"
 
 struct run_options {
-    const char *system, *kv_type;
+    const char *system, *kv_type, *server;
     double temperature, top_p, min_p, repeat_penalty;
     int64_t top_k, seed, max_tokens, ctx, threads;
-    bool no_think, hide_thinking, no_history, json;
+    bool no_think, hide_thinking, no_history, json, local;
 };
 
 extern const struct command cmd_run;
@@ -42,6 +44,8 @@ static const struct option options[] = {
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct run_options, threads), 1, 1024},
     OPTION_KV_TYPE(struct run_options),
+    CLIENT_OPTION(struct run_options),
+    {"local", 0, OPTION_FLAG, NULL, "Load the model here, also where a server runs", offsetof(struct run_options, local)},
     {"no-think", 0, OPTION_FLAG, NULL, "Ask a model that can reason to answer at once",
      offsetof(struct run_options, no_think)},
     {"hide-thinking", 0, OPTION_FLAG, NULL, "Do not show the model's reasoning",
@@ -105,7 +109,7 @@ static int run(const void *p, int argc, char **argv)
 {
     const struct run_options *o = p;
     struct error err = {0};
-    struct run r = {.model = argv[0], .json = o->json, .history = !o->no_history,
+    struct run r = {.model = argc > 0 ? argv[0] : NULL, .json = o->json, .history = !o->no_history,
                     .set = {.temperature = o->temperature, .top_p = o->top_p, .min_p = o->min_p,
                             .repeat_penalty = o->repeat_penalty, .top_k = o->top_k, .seed = o->seed,
                             .max_tokens = o->max_tokens, .think = !o->no_think, .show_thinking = !o->hide_thinking}};
@@ -113,7 +117,7 @@ static int run(const void *p, int argc, char **argv)
     int code = EXIT_OK;
     buf_init(&message, RUN_MAX_TEXT);
     buf_init(&r.reasoning, RUN_MAX_TEXT);
-    r.interactive = argc == 1 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !o->json;
+    r.interactive = argc <= 1 && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && !o->json;
     r.messages = json_array();
     enum status st = r.messages ? run_set_system(&r, o->system, &err) : error_set(&err, ERR_NOMEM, "out of memory");
     if (st == OK && !r.interactive) {
@@ -121,7 +125,15 @@ static int run(const void *p, int argc, char **argv)
         if (st == OK && message.len == 0)
             st = error_set(&err, ERR_INVALID, "the prompt is empty: give one behind the model, or pipe it in");
     }
-    if (st == OK) st = run_open(&r, (int)o->threads, o->kv_type, o->ctx, &err);
+    if (r.interactive) run_interrupt_block(true); /* the model's threads are never interrupted */
+    /* Options of a model's memory say that it is to be loaded for this. */
+    bool local = o->local || o->ctx || o->threads || o->kv_type;
+    if (st == OK && local && o->server)
+        st = error_set(&err, ERR_INVALID, "--server goes without --local, --ctx, --threads and --kv-type: those are a server's own");
+    if (st == OK && !local) st = run_remote_find(&r, o->server, &err);
+    if (st == OK && r.client && r.interactive)
+        fprintf(stderr, "hearth: %s answers at %s\n", r.model, client_url(r.client));
+    if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, o->ctx, &err);
     if (st == OK && r.interactive) {
         code = run_interactive(&r);
     } else if (st == OK) {
@@ -138,13 +150,16 @@ static int run(const void *p, int argc, char **argv)
 const struct command cmd_run = {
     .name = "run",
     .summary = "Chat with a model",
-    .usage = "run MODEL [PROMPT...] [options]",
+    .usage = "run [MODEL [PROMPT...]] [options]",
     .description =
         "Without PROMPT, on a terminal: a conversation. A line is a message; \"\"\" begins and ends one of several lines; "
         "@PATH puts a file into it; /help lists the commands. Ctrl-C stops an answer, Ctrl-D ends.\n"
         "\n"
         "With PROMPT, or with text piped in, or both: one answer to that. @PATH works here too. Files whose names say that "
         "they hold secrets (.env, keys) are not read.\n"
+        "\n"
+        "A running 'hearth serve' on this machine (or at --server, HEARTH_HOST) answers where it has the model; else "
+        "the model is loaded here. Without MODEL the default one is meant.\n"
         "\n"
         "The conversation is formatted by the chat template that the model's file carries. Lines are kept as a history in "
         "HEARTH_HOME, readable by you alone; --no-history keeps none. Nothing else is kept without /save.\n"
@@ -156,7 +171,6 @@ const struct command cmd_run = {
     .options = options,
     .options_size = sizeof(struct run_options),
     .init = init,
-    .min_args = 1,
     .max_args = -1,
     .arg_metavar = "INSTALLED",
     .run = run,

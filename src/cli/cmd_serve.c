@@ -57,6 +57,11 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, "N", "Connections at once (default 16384)",
      FIELD(max_connections), 1, 1e6},
     {"max-body", 0, OPTION_INT, "MB", "Largest request (default 64)", FIELD(max_body_mb), 1, 4096},
+    {"slot-save-path", 0, OPTION_STRING, "DIR",
+     "Where clients of llama.cpp's /slots keep beginnings of prompts (default: nowhere)",
+     FIELD(slots)},
+    {"no-speculate", 0, OPTION_FLAG, NULL,
+     "Check no tokens ahead. Texts are the same; this is for measuring", FIELD(no_speculate)},
     {"keys", 0, OPTION_STRING, "FILE", "Hashes of the API keys; made by --make-key",
      FIELD(key_file)},
     {"make-key", 0, OPTION_STRING, "NAME",
@@ -180,6 +185,8 @@ static enum status start_api(struct serve *s, struct error *err)
         .max_waiting = (size_t)o->max_waiting,
         .max_models = (size_t)o->max_models,
         .keep_alive = 300,
+        .slots_dir = o->slots,
+        .no_speculation = o->no_speculate,
         .rules = rules_of(s->live),
         .log = write_log,
         .log_ctx = s,
@@ -190,6 +197,10 @@ static enum status start_api(struct serve *s, struct error *err)
         return error_set(err, ERR_INVALID,
                          "--keep-alive %s: expected a time such as 30s, 5m, 2h or -1",
                          o->keep_alive);
+    if (o->slots) {
+        enum status made = file_make_dirs(o->slots, err);
+        if (made != OK) return made;
+    }
     enum status st = api_create(&a, &s->api, err);
     if (st == OK && o->preload) st = api_preload(s->api, err);
     return st;
@@ -313,10 +324,8 @@ static int serve(struct serve *s, const sigset_t *set)
            http_server_address(s->server));
     fflush(stdout);
     notify("READY=1");
-    for (int sig; (sig = wait_signal(set, 1000)) == 0 || sig == SIGHUP;) {
+    for (int sig; (sig = wait_signal(set, 1000)) == 0 || sig == SIGHUP;)
         if (sig == SIGHUP) reload(s);
-        api_tick(s->api);
-    }
     drain(s, set);
     return EXIT_OK;
 }

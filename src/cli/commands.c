@@ -20,6 +20,7 @@ extern const struct command
     cmd_list,
     cmd_map,
     cmd_perplexity,
+    cmd_ps,
     cmd_pull,
     cmd_quantize,
     cmd_rerank,
@@ -29,6 +30,7 @@ extern const struct command
     cmd_serve,
     cmd_show,
     cmd_stats,
+    cmd_stop,
     cmd_tokenize;
 /* clang-format on */
 
@@ -37,6 +39,8 @@ static const struct command *const code[] = {
     &cmd_generate,
     &cmd_run,
     &cmd_serve,
+    &cmd_ps,
+    &cmd_stop,
     NULL,
 };
 
@@ -158,7 +162,6 @@ static const struct {
     const char *name, *advice;
 } elsewhere[] = {
     {"chat", "did you mean 'run'?"},
-    {"ps", "'serve' keeps models in memory and tells which at /api/ps; 'list' shows the installed ones"},
     {"ls", "did you mean 'list'?"},
     {"models", "did you mean 'list'?"},
     {"download", "did you mean 'pull'?"},

@@ -1,4 +1,5 @@
-/* What the files of `hearth run` share: one conversation with one model in this process. */
+/* What the files of `hearth run` share: one conversation with one model, in this process or in a running
+ * server. */
 #ifndef HEARTH_CLI_RUN_H
 #define HEARTH_CLI_RUN_H
 
@@ -10,6 +11,7 @@
 #include "infer/engine.h"
 
 struct chat;
+struct client;
 
 enum { RUN_MAX_TEXT = 64 << 20, RUN_MAX_FILE = 256 << 10, RUN_MAX_FILES = 1 << 20 };
 
@@ -20,7 +22,9 @@ struct run_settings {
 };
 
 struct run {
-    const char *model;
+    const char *model;     /* NULL: the default one */
+    struct client *client; /* a server's model answers, and the next three are NULL; or NULL */
+    char *remote_name;     /* owned: what `model` is then */
     struct engine *engine;
     struct session *session;
     struct chat *chat;
@@ -53,6 +57,10 @@ int run_interactive(struct run *r);
 
 /* From here on Ctrl-C ends an answer and not the program; the flag is set while one is wanted. */
 volatile int *run_interrupt_flag(void);
+/* The flag alone. */
+volatile int *run_interrupt_flag_now(void);
+/* Blocks Ctrl-C, or lets it come, for this thread and those that it starts. */
+void run_interrupt_block(bool block);
 
 /* $HEARTH_HOME/history and the like; malloc'd, NULL with a reason. The folder is made. */
 char *run_home_file(const char *name, struct error *err);

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/load.h"
 #include "cli/run.h"
+#include "cli/run_remote.h"
 #include "gguf/gguf.h"
 #include "infer/text_io.h"
 #include "model/model.h"
@@ -21,6 +23,11 @@ static void on_interrupt(int number)
 {
     (void)number;
     interrupted = 1;
+}
+
+volatile int *run_interrupt_flag_now(void)
+{
+    return (volatile int *)&interrupted;
 }
 
 volatile int *run_interrupt_flag(void)
@@ -59,6 +66,8 @@ enum status run_open(struct run *r, int threads, const char *kv_type, int64_t ct
 
 void run_close(struct run *r)
 {
+    client_close(r->client);
+    free(r->remote_name);
     chat_destroy(r->chat);
     session_destroy(r->session);
     engine_close(r->engine);
@@ -176,6 +185,16 @@ static uint64_t next_seed(const struct run *r)
     return getrandom(&seed, 4, 0) == 4 ? seed : 1;
 }
 
+/* What follows an answer's text. */
+static enum status finish_answer(struct answer *a)
+{
+    struct run *r = a->r;
+    enum status st = show_reasoning(a, "", 0, false);
+    if (st == OK && !r->json && (a->last != '\n' || r->interactive)) st = cli_write("\n", 1, a->err);
+    if (st != OK && !a->err->code) error_set(a->err, st, "no memory for the answer");
+    return st;
+}
+
 static enum status generate(struct answer *a, const struct token_list *ids)
 {
     struct run *r = a->r;
@@ -192,7 +211,6 @@ static enum status generate(struct answer *a, const struct token_list *ids)
     s.seed = next_seed(r);
     struct generate_request req = {.prompt = ids->ids, .n_prompt = ids->len, .max_tokens = max, .sample = s,
                                    .speculate = {.mode = SPECULATE_AUTO}, .cancel = cancel, .on_token = on_token, .ctx = a};
-    *cancel = 0;
     enum status st = session_generate(r->session, &req, &r->res, a->err);
     if (st == OK && a->st != OK) st = a->err->code ? a->err->code : error_set(a->err, a->st, "no memory for the answer");
     if (st != OK) return st;
@@ -200,15 +218,38 @@ static enum status generate(struct answer *a, const struct token_list *ids)
     st = text_stream_end(&a->stream, &a->piece);
     if (st == OK && a->piece.len) st = chat_parser_feed(a->parser, a->piece.data, a->piece.len);
     if (st == OK) st = chat_parser_end(a->parser);
-    if (st == OK) st = show_reasoning(a, "", 0, false);
-    if (st == OK && !r->json && (a->last != '\n' || r->interactive)) st = cli_write("\n", 1, a->err);
-    if (st != OK && !a->err->code) error_set(a->err, st, "no memory for the answer");
-    return st;
+    return st == OK ? finish_answer(a) : st;
+}
+
+static enum status on_remote_text(void *ctx, bool reasoning, const char *text, size_t len)
+{
+    struct chat_event e = {.kind = reasoning ? CHAT_REASONING : CHAT_TEXT, .text = text, .text_len = len};
+    return on_event(ctx, &e);
+}
+
+static enum status ask_server(struct answer *a)
+{
+    volatile int *cancel = run_interrupt_flag();
+    enum status st = run_remote_answer(a->r, cancel, next_seed(a->r), on_remote_text, a, a->err);
+    return st == OK ? finish_answer(a) : st;
+}
+
+/* The model of this process answers. */
+static enum status answer_here(struct answer *a, struct buf *prompt, struct token_list *ids)
+{
+    struct run *r = a->r;
+    const struct chat_syntax *syntax = chat_syntax_of(r->chat);
+    enum status st = make_prompt(r, prompt, ids, a->err);
+    if (st != OK) return st;
+    st = chat_parser_create(syntax, false, prompt->data, prompt->len, on_event, a, &a->parser);
+    if (st != OK) return error_set(a->err, st, "no memory for the answer");
+    text_stream_init(&a->stream, engine_tokenizer(r->engine), strcmp(chat_syntax_name(syntax), "harmony") == 0);
+    return generate(a, ids);
 }
 
 enum status run_say(struct run *r, const char *text, struct error *err)
 {
-    struct answer a = {.r = r, .stop = chat_stop(r->chat), .err = err};
+    struct answer a = {.r = r, .stop = r->client ? NULL : chat_stop(r->chat), .err = err};
     struct buf prompt;
     struct token_list ids = {0};
     size_t before = json_array_size(r->messages);
@@ -218,13 +259,7 @@ enum status run_say(struct run *r, const char *text, struct error *err)
     buf_clear(&r->reasoning);
     *err = (struct error){0};
     enum status st = add_message(r, before, "user", text, strlen(text), err);
-    if (st == OK) st = make_prompt(r, &prompt, &ids, err);
-    if (st == OK) {
-        st = chat_parser_create(chat_syntax_of(r->chat), false, prompt.data, prompt.len, on_event, &a, &a.parser);
-        if (st != OK) error_set(err, st, "no memory for the answer");
-    }
-    text_stream_init(&a.stream, engine_tokenizer(r->engine), strcmp(chat_syntax_name(chat_syntax_of(r->chat)), "harmony") == 0);
-    if (st == OK) st = generate(&a, &ids);
+    if (st == OK) st = r->client ? ask_server(&a) : answer_here(&a, &prompt, &ids);
     if (a.stopped) a.text.len = (size_t)((char *)memmem(a.text.data, a.text.len, a.stop, strlen(a.stop)) - a.text.data);
     if (st == OK) st = add_message(r, before + 1, "assistant", a.text.len ? a.text.data : "", a.text.len, err);
     while (st != OK && json_array_size(r->messages) > before) json_array_remove(r->messages, before);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/client.h"
 #include "cli/run.h"
 #include "infer/text_io.h"
 #include "model/model.h"
@@ -190,11 +191,15 @@ static enum status do_show(struct run *r, char *args, struct error *err)
 {
     (void)args;
     (void)err;
-    const struct model_info *info = engine_model_info(r->engine);
-    const char *builtin = chat_fallback(r->chat);
     printf("  model           %s\n", r->model ? r->model : "the default one");
-    printf("  chat template   %s%s\n", builtin ? "built in: " : "the model's own", builtin ? builtin : "");
-    printf("  context         %zu tokens here, %zu at most\n", session_n_ctx(r->session), (size_t)info->n_ctx_train);
+    if (r->client) {
+        printf("  server          %s\n", client_url(r->client));
+    } else {
+        const struct model_info *info = engine_model_info(r->engine);
+        const char *builtin = chat_fallback(r->chat);
+        printf("  chat template   %s%s\n", builtin ? "built in: " : "the model's own", builtin ? builtin : "");
+        printf("  context         %zu tokens here, %zu at most\n", session_n_ctx(r->session), (size_t)info->n_ctx_train);
+    }
     printf("  messages        %zu\n", json_array_size(r->messages));
     printf("  last answer     %zu tokens, behind %zu of prompt, %zu of them known already\n", r->res.n_generated,
            r->res.n_prompt, r->res.n_cached);

@@ -1,13 +1,20 @@
-/* Reading lines from a terminal: editing and history by libedit, several lines between """. */
+/* Reading lines from a terminal: editing and history by libedit, several lines between """.
+ *
+ * Ctrl-C is blocked but for two places: while an answer is written, and while a key is waited for. So
+ * it cannot fall between a look at the flag and the wait, wherever it comes. */
 #include <editline/readline.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
@@ -66,7 +73,51 @@ static void remember(const char *path, const char *line)
     umask(old);
 }
 
-/* Reads up to the closing """; `first` is what stands behind the opening one. */
+/* ---- keys and Ctrl-C --------------------------------------------------------------------------- */
+
+void run_interrupt_block(bool block)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(block ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+/* Waits for a key; false where Ctrl-C comes instead. libedit's own handler comes first, puts the
+ * terminal back, and sends the signal again, which then waits for the next round. */
+static bool wait_key(int fd)
+{
+    sigset_t open;
+    pthread_sigmask(SIG_BLOCK, NULL, &open);
+    sigdelset(&open, SIGINT);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    while (!*run_interrupt_flag_now()) {
+        int n = ppoll(&p, 1, NULL, &open);
+        if (n > 0 && !*run_interrupt_flag_now()) return true;
+        if (n < 0 && errno != EINTR) return true; /* reading tells what is wrong */
+    }
+    return false;
+}
+
+/* The next character for libedit; -1 ends the line. */
+static int read_key(FILE *in)
+{
+    mbstate_t state = {0};
+    wchar_t c;
+    for (;;) {
+        char byte;
+        if (!wait_key(fileno(in))) return -1;
+        ssize_t n = read(fileno(in), &byte, 1);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (n <= 0) return -1;
+        size_t len = mbrtowc(&c, &byte, 1, &state);
+        if (len == 0) return 0;
+        if (len == 1) return (int)c;
+        if (len == (size_t)-1) memset(&state, 0, sizeof state); /* no character: left out */
+    }
+}
+
+/* Reads up to the closing """; `first` is what stands behind the opening one. Ctrl-C drops it all. */
 static enum status read_block(const char *first, struct buf *out)
 {
     const char *end = strstr(first, "\"\"\"");
@@ -74,7 +125,10 @@ static enum status read_block(const char *first, struct buf *out)
     while (st == OK && !end) {
         if (out->len) st = buf_append_str(out, "\n");
         char *line = readline("... ");
-        if (!line) return st;
+        if (!line) {
+            if (*run_interrupt_flag_now()) buf_clear(out);
+            return st;
+        }
         end = strstr(line, "\"\"\"");
         if (st == OK) st = buf_append(out, line, end ? (size_t)(end - line) : strlen(line));
         free(line);
@@ -88,7 +142,10 @@ static enum status say(struct run *r, const char *text, struct error *err)
     struct buf message;
     buf_init(&message, RUN_MAX_TEXT);
     enum status st = run_expand_files(text, &message, err);
+    *run_interrupt_flag_now() = 0;
+    run_interrupt_block(false);
     if (st == OK) st = run_say(r, message.data ? message.data : "", err);
+    run_interrupt_block(true);
     if (st == OK && r->res.finish == FINISH_CANCELLED) fprintf(stderr, "(stopped)\n");
     buf_fini(&message);
     return st;
@@ -118,6 +175,8 @@ static void handle(struct run *r, const char *line, bool *leave)
 int run_interactive(struct run *r)
 {
     bool leave = false;
+    setlocale(LC_CTYPE, ""); /* else only ASCII could be typed */
+    rl_getc_function = read_key;
     using_history();
     char *history = open_history(r);
     volatile int *interrupted = run_interrupt_flag();

@@ -13,12 +13,12 @@
 
 struct serve_options {
     const char *host, *model, *kv_type, *keep_alive, *key_file, *make_key, *config, *log, *tls_cert,
-        *tls_key, *tls_client_ca;
+        *tls_key, *tls_client_ca, *slots;
     int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
         max_connections, max_body_mb, grace;
     double max_seconds;
     struct string_list hosts, origins;
-    bool allow_pull, public_metrics, preload;
+    bool allow_pull, public_metrics, preload, no_speculate;
 };
 
 struct serve_live {

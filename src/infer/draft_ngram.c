@@ -158,6 +158,10 @@ static enum status ngram_create(const struct draft_source *src, void **out, stru
     for (size_t i = 0; i < src->n_prompt; i++) draft_index_push(&d->ix, src->prompt[i]);
     track_init(&d->track, &d->ix);
     guess_chances(d);
+    if (src->opt->predicts && src->opt->n_corpus && src->opt->corpus[0].n) {
+        track_set(&d->track, 0, 0);
+        make_guesses(d);
+    }
     *out = d;
     return OK;
 }

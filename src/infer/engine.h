@@ -86,6 +86,7 @@ struct speculate_options {
     /* Texts that parts of the answer may repeat, besides the prompt: other files, earlier answers. */
     const struct token_span *corpus;
     size_t n_corpus;
+    bool predicts; /* the answer is expected to begin as corpus[0] */
 };
 
 struct generate_request {

@@ -8,7 +8,7 @@
 #include "text/tokenizer.h"
 
 enum {
-    MAX_PIECE = 512, /* a longer token is never drawn here */
+    MAX_PIECE = FORCED_MAX_PIECE,
     NO_BYTE = 256,
 };
 
@@ -42,6 +42,14 @@ void forced_mask(const struct forced *f, float *logits, size_t n_vocab)
     if (f->n_left == 0) return;
     for (size_t i = 0; i < n_vocab; i++)
         if (!agrees(f, (int32_t)i)) logits[i] = -INFINITY;
+}
+
+size_t forced_rest(const struct forced *f, int32_t token, char rest[FORCED_MAX_PIECE])
+{
+    size_t n = tokenizer_piece(f->tok, token, false, rest, MAX_PIECE);
+    if (n <= f->n_left || n > MAX_PIECE) return 0;
+    memmove(rest, rest + f->n_left, n - f->n_left);
+    return n - f->n_left;
 }
 
 void forced_take(struct forced *f, int32_t token)

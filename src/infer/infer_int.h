@@ -150,6 +150,9 @@ void forced_init(struct forced *f, const struct tokenizer *tok, size_t n_vocab,
 /* Bans every token that does not agree with the bytes left: one that is a beginning of them, or that
  * they are a beginning of, stays. Does nothing once no byte is left. */
 void forced_mask(const struct forced *f, float *logits, size_t n_vocab);
+enum { FORCED_MAX_PIECE = 512 }; /* bytes; a longer token is never drawn while some are left */
+/* The bytes by which a token reaches beyond what is left. */
+size_t forced_rest(const struct forced *f, int32_t token, char rest[FORCED_MAX_PIECE]);
 /* Takes the drawn token's bytes off what is left. */
 void forced_take(struct forced *f, int32_t token);
 

@@ -2,6 +2,7 @@
  * state that makes others wait; a thread closes what nobody has used for long. */
 #include "infer/models.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,23 @@ enum use_state { OPENING, OPEN, CLOSING };
 
 struct model_use {
     struct models *m;
-    char *path;
+    char *path, *name;
     enum use_state state;
     size_t users;
     double idle_since, keep_ms;
     uint64_t bytes;
     struct engine *engine;
     struct scheduler *scheduler;
+    struct sched_pages *pages; /* that it begins with, until it is open */
+    void *beside;
     struct model_use *next;
+};
+
+/* What a closed model left behind. */
+struct kept {
+    char *path;
+    struct sched_pages *pages;
+    struct kept *next;
 };
 
 struct models {
@@ -33,6 +43,7 @@ struct models {
     pthread_t thread;
     bool stop;
     struct model_use *first;
+    struct kept *kept; /* newest first */
 };
 
 /* ---- the list, under lock -------------------------------------------------------------------- */
@@ -49,32 +60,84 @@ static void drop(struct models *m, struct model_use *u)
     struct model_use **at = &m->first;
     while (*at != u) at = &(*at)->next;
     *at = u->next;
+    sched_pages_destroy(u->pages);
     free(u->path);
+    free(u->name);
     free(u);
     pthread_cond_broadcast(&m->changed);
 }
 
-/* Closes a model that nobody uses; gives the lock up meanwhile. */
-static void close_one(struct models *m, struct model_use *u)
+/* Takes what was kept of the model; NULL: nothing. */
+static struct sched_pages *take_kept(struct models *m, const char *path)
+{
+    struct kept **at = &m->kept;
+    while (*at && strcmp((*at)->path, path) != 0) at = &(*at)->next;
+    struct kept *k = *at;
+    if (!k) return NULL;
+    struct sched_pages *pages = k->pages;
+    *at = k->next;
+    free(k->path);
+    free(k);
+    return pages;
+}
+
+static void keep(struct models *m, const char *path, struct sched_pages *pages)
+{
+    struct kept *k = pages ? calloc(1, sizeof *k) : NULL;
+    if (k) k->path = strdup(path);
+    if (!k || !k->path) {
+        free(k);
+        sched_pages_destroy(pages);
+        return;
+    }
+    k->pages = pages;
+    k->next = m->kept;
+    m->kept = k;
+}
+
+static void drop_oldest_kept(struct models *m)
+{
+    struct kept *k = m->kept;
+    while (k->next) k = k->next;
+    sched_pages_destroy(take_kept(m, k->path));
+}
+
+static uint64_t kept_bytes(const struct models *m)
+{
+    uint64_t n = 0;
+    for (const struct kept *k = m->kept; k; k = k->next) n += sched_pages_bytes(k->pages);
+    return n;
+}
+
+/* Closes a model that nobody uses; gives the lock up meanwhile. Of its kept beginnings so many
+ * bytes stay. */
+static void close_one(struct models *m, struct model_use *u, uint64_t keep_bytes)
 {
     u->state = CLOSING;
     pthread_mutex_unlock(&m->lock);
-    scheduler_destroy(u->scheduler);
+    if (u->beside && m->opt.detach) m->opt.detach(u->beside);
+    struct sched_pages *pages = scheduler_end(u->scheduler, keep_bytes);
     engine_close(u->engine);
     pthread_mutex_lock(&m->lock);
+    keep(m, u->path, pages);
     drop(m, u);
 }
 
-static struct model_use *add(struct models *m, const char *path)
+static struct model_use *add(struct models *m, const char *path, const char *name)
 {
     struct model_use *u = calloc(1, sizeof *u);
     if (u) u->path = strdup(path);
-    if (!u || !u->path) {
+    if (u) u->name = strdup(name);
+    if (!u || !u->path || !u->name) {
+        if (u) free(u->path);
+        if (u) free(u->name);
         free(u);
         return NULL;
     }
     u->m = m;
     u->users = 1;
+    u->keep_ms = m->opt.keep_ms;
+    u->pages = take_kept(m, path);
     u->next = m->first;
     m->first = u;
     return u;
@@ -92,33 +155,63 @@ static uint64_t memory_limit(const struct models *m)
     return all ? all / 4 * 3 : UINT64_MAX;
 }
 
-/* Until the model fits beside the others: closes those that nobody uses, the one unused for longest
- * first. Under lock, which is given up now and then. */
+/* The other models, as one that is to be opened finds them. */
+struct others {
+    size_t n;
+    uint64_t bytes;
+    struct model_use *idle; /* the one unused for longest */
+    bool closing;
+};
+
+static struct others look_at_others(const struct models *m, const struct model_use *own)
+{
+    struct others o = {0};
+    for (struct model_use *u = m->first; u; u = u->next) {
+        if (u == own) continue;
+        o.n++;
+        o.bytes += u->bytes;
+        o.closing |= u->state == CLOSING;
+        if (u->state == OPEN && u->users == 0 && (!o.idle || u->idle_since < o.idle->idle_since))
+            o.idle = u;
+    }
+    return o;
+}
+
+static enum status refuse(const struct others *o, const struct model_use *own, bool many,
+                          uint64_t limit, struct error *err)
+{
+    if (many)
+        return error_set(err, ERR_BUSY,
+                         "%zu models are open and in use, which is the most: try again when their "
+                         "requests have ended",
+                         o->n);
+    return error_set(err, ERR_BUSY,
+                     "%s needs %llu MB, but models in use hold %llu of %llu MB: try again when "
+                     "their requests have ended, or allow more memory",
+                     own->name, (unsigned long long)(own->bytes >> 20),
+                     (unsigned long long)(o->bytes >> 20), (unsigned long long)(limit >> 20));
+}
+
+/* Until the model fits beside the others: forgets what closed ones left, and closes those that
+ * nobody uses, the one unused for longest first. Under lock, which is given up now and then. */
 static enum status make_room(struct models *m, struct model_use *own, struct error *err)
 {
     uint64_t limit = memory_limit(m);
     for (;;) {
-        uint64_t used = 0;
-        struct model_use *idle = NULL;
-        bool closing = false;
-        for (struct model_use *u = m->first; u; u = u->next) {
-            if (u == own) continue;
-            used += u->bytes;
-            closing |= u->state == CLOSING;
-            if (u->state == OPEN && u->users == 0 && (!idle || u->idle_since < idle->idle_since))
-                idle = u;
-        }
-        if (used == 0 || (used <= limit && own->bytes <= limit - used)) return OK;
-        if (closing) {
+        struct others o = look_at_others(m, own);
+        uint64_t kept = kept_bytes(m), used = o.bytes + kept;
+        bool many = m->opt.max_open && o.n >= m->opt.max_open;
+        bool fits = used == 0 || (used <= limit && own->bytes <= limit - used);
+        if (fits && !many) return OK;
+        if (o.closing) {
             pthread_cond_wait(&m->changed, &m->lock);
-        } else if (idle) {
-            close_one(m, idle);
+        } else if (!fits && kept) {
+            drop_oldest_kept(m);
+        } else if (o.idle) {
+            uint64_t rest = used - o.idle->bytes + own->bytes;
+            close_one(m, o.idle, rest < limit ? limit - rest : 0);
         } else {
-            return error_set(err, ERR_BUSY,
-                             "%s needs %llu MB, but models in use hold %llu of %llu MB: try again "
-                             "when their requests have ended, or allow more memory",
-                             own->path, (unsigned long long)(own->bytes >> 20),
-                             (unsigned long long)(used >> 20), (unsigned long long)(limit >> 20));
+            return refuse(&o, own, many, limit, err);
         }
     }
 }
@@ -135,13 +228,27 @@ static enum status weigh(const char *path, uint64_t *bytes, struct error *err)
     return OK;
 }
 
+static enum status open_scheduler(struct models *m, struct model_use *u, struct error *err)
+{
+    const struct model_info *info = engine_model_info(u->engine);
+    struct sched_options opt = m->opt.sched;
+    if (info->encoder) return OK;
+    if (info->n_ctx_train && opt.n_ctx > info->n_ctx_train) opt.n_ctx = info->n_ctx_train;
+    opt.pages = u->pages;
+    u->pages = NULL;
+    return scheduler_create(u->engine, &opt, &u->scheduler, err);
+}
+
 static enum status open_parts(struct models *m, struct model_use *u, struct error *err)
 {
     enum status st = engine_open(u->path, &m->opt.engine, &u->engine, err);
     if (st != OK) return st;
-    st = scheduler_create(u->engine, &m->opt.sched, &u->scheduler, err);
+    st = open_scheduler(m, u, err);
+    if (st == OK && m->opt.attach) st = m->opt.attach(m->opt.ctx, u, &u->beside, err);
     if (st == OK) return OK;
+    scheduler_destroy(u->scheduler);
     engine_close(u->engine);
+    u->scheduler = NULL;
     u->engine = NULL;
     return st;
 }
@@ -150,6 +257,7 @@ static enum status open_parts(struct models *m, struct model_use *u, struct erro
 static uint64_t bytes_of(const struct model_use *u)
 {
     struct sched_stats st;
+    if (!u->scheduler) return u->bytes;
     scheduler_stats(u->scheduler, &st);
     return u->bytes + st.pages * engine_model_info(u->engine)->kv_bytes_per_page;
 }
@@ -177,7 +285,7 @@ static enum status open_one(struct models *m, struct model_use *u, struct error 
     return OK;
 }
 
-enum status models_acquire(struct models *m, const char *path, double keep_ms,
+enum status models_acquire(struct models *m, const char *path, const char *name, double keep_ms,
                            struct model_use **out, struct error *err)
 {
     enum status st = OK;
@@ -190,17 +298,24 @@ enum status models_acquire(struct models *m, const char *path, double keep_ms,
     }
     if (u) {
         u->users++;
-    } else if ((u = add(m, path))) {
+    } else if ((u = add(m, path, name))) {
         st = open_one(m, u, err);
     } else {
         st = error_set(err, ERR_NOMEM, "no memory for a model's name");
     }
     if (st == OK) {
-        u->keep_ms = keep_ms;
+        if (!isnan(keep_ms)) u->keep_ms = keep_ms;
         *out = u;
     }
     pthread_mutex_unlock(&m->lock);
     return st;
+}
+
+void models_keep(struct model_use *u, double keep_ms)
+{
+    pthread_mutex_lock(&u->m->lock);
+    if (!isnan(keep_ms)) u->keep_ms = keep_ms;
+    pthread_mutex_unlock(&u->m->lock);
 }
 
 void models_release(struct model_use *u)
@@ -223,12 +338,23 @@ struct scheduler *model_use_scheduler(const struct model_use *u)
     return u->scheduler;
 }
 
+void *model_use_beside(const struct model_use *u)
+{
+    return u->beside;
+}
+
+const char *model_use_name(const struct model_use *u)
+{
+    return u->name;
+}
+
 bool models_unload(struct models *m, const char *path)
 {
     pthread_mutex_lock(&m->lock);
     struct model_use *u = find(m, path);
     bool there = u && u->state == OPEN;
     if (there) u->keep_ms = 0;
+    sched_pages_destroy(take_kept(m, path));
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
     return there;
@@ -245,17 +371,26 @@ void models_each(struct models *m, void (*fn)(void *ctx, const struct model_stat
     double now = clock_now();
     for (const struct model_use *u = m->first; u; u = u->next) {
         if (u->state != OPEN) continue;
-        double left = 1e3 * (expiry(u) - now);
+        double since = u->users > 0 ? 0 : 1e3 * (now - u->idle_since);
+        double left = u->keep_ms > since ? u->keep_ms - since : 0;
         struct model_status s = {.path = u->path,
+                                 .name = u->name,
                                  .bytes = u->bytes,
                                  .users = u->users,
-                                 .expires_ms = u->keep_ms < 0             ? -1
-                                               : u->users > 0 || left < 0 ? 0
-                                                                          : left,
-                                 .scheduler = u->scheduler};
+                                 .expires_ms = u->keep_ms < 0 ? -1 : left,
+                                 .scheduler = u->scheduler,
+                                 .beside = u->beside};
         fn(ctx, &s);
     }
     pthread_mutex_unlock(&m->lock);
+}
+
+uint64_t models_kept_bytes(struct models *m)
+{
+    pthread_mutex_lock(&m->lock);
+    uint64_t n = kept_bytes(m);
+    pthread_mutex_unlock(&m->lock);
+    return n;
 }
 
 /* ---- the thread ------------------------------------------------------------------------------ */
@@ -284,7 +419,7 @@ static void *sweep(void *arg)
         else if (expiry(due) >= 1e15)
             pthread_cond_wait(&m->changed, &m->lock);
         else
-            close_one(m, due);
+            close_one(m, due, 0); /* its time is over: so is that of what it knew */
     }
     pthread_mutex_unlock(&m->lock);
     return NULL;
@@ -296,6 +431,7 @@ enum status models_create(const struct models_options *opt, struct models **out,
     struct models *m = calloc(1, sizeof *m);
     if (!m) return error_set(err, ERR_NOMEM, "no memory for models");
     m->opt = *opt;
+    if (m->opt.keep_ms == 0) m->opt.keep_ms = MODELS_KEEP_DEFAULT;
     pthread_condattr_t attr;
     bool has_lock = pthread_mutex_init(&m->lock, NULL) == 0, has_cond = false;
     if (pthread_condattr_init(&attr) == 0) {
@@ -322,7 +458,8 @@ void models_destroy(struct models *m)
     pthread_mutex_unlock(&m->lock);
     pthread_join(m->thread, NULL);
     pthread_mutex_lock(&m->lock);
-    while (m->first) close_one(m, m->first);
+    while (m->first) close_one(m, m->first, 0);
+    while (m->kept) drop_oldest_kept(m);
     pthread_mutex_unlock(&m->lock);
     pthread_cond_destroy(&m->changed);
     pthread_mutex_destroy(&m->lock);

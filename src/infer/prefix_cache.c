@@ -169,6 +169,19 @@ uint32_t prefix_cache_keep(struct prefix_cache *c, uint32_t parent, const struct
     return page;
 }
 
+/* A parent is used later than its children, so it comes first. */
+uint32_t prefix_cache_next(const struct prefix_cache *c, uint32_t page)
+{
+    return page == NONE ? c->newest : c->records[page].older;
+}
+
+void prefix_cache_look(const struct prefix_cache *c, uint32_t page, struct prefix_key *key,
+                       uint32_t *parent)
+{
+    *key = c->records[page].key;
+    *parent = c->records[page].parent;
+}
+
 /* ---- giving back ----------------------------------------------------------------------------- */
 
 size_t prefix_cache_idle(const struct prefix_cache *c)

@@ -44,6 +44,13 @@ void prefix_cache_touch(struct prefix_cache *c, uint32_t page);
 uint32_t prefix_cache_keep(struct prefix_cache *c, uint32_t parent, const struct prefix_key *key,
                            uint32_t page);
 
+/* All kept pages, each behind its parent: the one after `page`, which begins with PREFIX_NO_PAGE
+ * and ends with it. Nothing may be kept or given back meanwhile. */
+uint32_t prefix_cache_next(const struct prefix_cache *c, uint32_t page);
+/* Of a kept page; *parent is PREFIX_NO_PAGE for a first one. */
+void prefix_cache_look(const struct prefix_cache *c, uint32_t page, struct prefix_key *key,
+                       uint32_t *parent);
+
 /* Pages that only the cache holds. */
 size_t prefix_cache_idle(const struct prefix_cache *c);
 /* Gives up to n of them back to the pool, those not used for longest first, but none before those

@@ -461,8 +461,29 @@ static enum status make_locks(struct scheduler *s, struct error *err)
     return error_set(err, ERR_NOMEM, "no memory for locks");
 }
 
+/* The pool with the pages that a cache holds, or a new one. */
+static enum status make_pages(struct scheduler *s, struct error *err)
+{
+    struct sched_pages *p = s->opt.pages;
+    s->opt.pages = NULL;
+    bool fits = p && !s->opt.no_cache && sched_pages_fit(p, s);
+    if (fits) {
+        s->pool = p->pool;
+        s->cache = p->cache;
+        p->pool = NULL;
+        p->cache = NULL;
+    }
+    sched_pages_destroy(p);
+    if (fits) return OK;
+    enum status st = kv_pool_create(s->e->model, s->opt.kv_tokens, &s->pool, err);
+    if (st == OK) kv_pool_set_context(s->pool, s->opt.n_ctx);
+    if (st == OK && !s->opt.no_cache) st = prefix_cache_create(s->pool, &s->cache, err);
+    return st;
+}
+
 static void free_all(struct scheduler *s)
 {
+    sched_pages_destroy(s->opt.pages);
     prefix_cache_destroy(s->cache);
     kv_pool_destroy(s->pool);
     if (s->has_lock) pthread_mutex_destroy(&s->lock);
@@ -483,18 +504,20 @@ enum status scheduler_create(struct engine *e, const struct sched_options *opt,
                              struct scheduler **out, struct error *err)
 {
     *out = NULL;
+    struct sched_options given = opt ? *opt : (struct sched_options){0};
     struct scheduler *s = calloc(1, sizeof *s);
-    if (!s) return error_set(err, ERR_NOMEM, "no memory for a scheduler");
+    if (!s) {
+        sched_pages_destroy(given.pages);
+        return error_set(err, ERR_NOMEM, "no memory for a scheduler");
+    }
     s->e = e;
-    if (opt) s->opt = *opt;
+    s->opt = given;
     s->n_vocab = model_info(e->model)->n_vocab;
     s->next_ticket = 1;
     stats_init(&s->stats);
     enum status st = fill_options(e, &s->opt, err);
     if (st == OK) st = make_locks(s, err);
-    if (st == OK) st = kv_pool_create(e->model, s->opt.kv_tokens, &s->pool, err);
-    if (st == OK) kv_pool_set_context(s->pool, s->opt.n_ctx);
-    if (st == OK && !s->opt.no_cache) st = prefix_cache_create(s->pool, &s->cache, err);
+    if (st == OK) st = make_pages(s, err);
     if (st == OK) st = make_buffers(s, err);
     if (st == OK) stats_publish(s);
     if (st == OK && pthread_create(&s->thread, NULL, run, s) != 0)
@@ -507,14 +530,28 @@ enum status scheduler_create(struct engine *e, const struct sched_options *opt,
     return OK;
 }
 
-void scheduler_destroy(struct scheduler *s)
+static void end_thread(struct scheduler *s)
 {
-    if (!s) return;
     pthread_mutex_lock(&s->lock);
     s->stop = s->draining = true;
     for (struct request *r = s->alive; r; r = r->next) set_cause(s, r, FINISH_CANCELLED);
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
     pthread_join(s->thread, NULL);
+}
+
+void scheduler_destroy(struct scheduler *s)
+{
+    if (!s) return;
+    end_thread(s);
     free_all(s);
+}
+
+struct sched_pages *scheduler_end(struct scheduler *s, uint64_t max_bytes)
+{
+    if (!s) return NULL;
+    end_thread(s);
+    struct sched_pages *p = sched_pages_take(s, max_bytes);
+    free_all(s);
+    return p;
 }

@@ -21,6 +21,7 @@
 #include "text/tokenizer.h"
 
 struct scheduler;
+struct sched_pages;
 
 /* Classes go before each other in this order; none waits for ever (ageing_ms). */
 enum sched_class {
@@ -49,6 +50,9 @@ struct sched_options {
     double step_ms;     /* a step's time while somebody's text is being written; 0 = 100 */
     double ageing_ms;   /* a class that gets nothing for so long has a part of a step; 0 = 1000 */
     bool no_cache;      /* pages are not kept for later requests */
+    /* Of an ended scheduler, or NULL: its kept beginnings, where that one had the same model file
+     * and options. Taken over by scheduler_create, whatever comes of it. */
+    struct sched_pages *pages;
 };
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -65,6 +69,10 @@ struct sched_mask {
     void (*mask)(void *state, float *logits, size_t n_vocab);
     /* The token became part of the text. */
     void (*accept)(void *state, int32_t token);
+    /* For a request with `begin`, of which the mask knows nothing: whether the text may go on with
+     * the bytes by which a token reaches beyond it, and that it does. NULL: no such requests. */
+    bool (*fits)(void *state, const char *bytes, size_t n);
+    void (*accept_bytes)(void *state, const char *bytes, size_t n);
 };
 
 struct sched_alternative {
@@ -147,8 +155,8 @@ struct sched_request {
     const struct text_str *stop_text;
     size_t n_stop_text;
     bool special; /* control tokens give their text */
-    /* Bytes that the text has to begin with (token healing); they are not given, and no stop text
-     * matches in them. */
+    /* Bytes that the text has to begin with (token healing); they are not given, no stop text
+     * matches in them, and a mask holds from behind them. */
     const char *begin;
     size_t n_begin;
 
@@ -164,6 +172,7 @@ struct sched_request {
     bool speculate;
     const struct token_span *corpus;
     size_t n_corpus;
+    bool predicts; /* the answer is expected to begin as corpus[0] */
 
     double deadline_ms; /* from the submission; 0 = none, negative = already over */
     /* A soft limit: once this has passed since the first token, a sample ends with the token that has
@@ -190,6 +199,12 @@ enum status scheduler_create(struct engine *e, const struct sched_options *opt,
                              struct scheduler **out, struct error *err);
 /* Ends all requests (FINISH_CANCELLED) and jobs; returns when all have been told. NULL is fine. */
 void scheduler_destroy(struct scheduler *s);
+/* As scheduler_destroy, but hands out the kept beginnings, those unused for longest left out until
+ * they have at most max_bytes; NULL where nothing remains. The engine may be closed before they are
+ * destroyed. */
+struct sched_pages *scheduler_end(struct scheduler *s, uint64_t max_bytes);
+uint64_t sched_pages_bytes(const struct sched_pages *p);
+void sched_pages_destroy(struct sched_pages *p); /* NULL is fine */
 /* From now on submissions are ERR_BUSY. Waits until all requests and jobs have ended, or timeout_ms
  * have passed (negative: for ever); false then. */
 bool scheduler_drain(struct scheduler *s, double timeout_ms);

@@ -190,6 +190,25 @@ void lane_preempt(struct scheduler *s, struct lane *l);
 /* Gives its pages back for good. */
 void lane_release(struct scheduler *s, struct lane *l);
 
+/* ---- scheduler_keep.c: what outlives a scheduler
+ * -------------------------------------------------
+ */
+
+/* The pool with the pages that the cache holds; nobody else has any. */
+struct sched_pages {
+    struct kv_pool *pool;
+    struct prefix_cache *cache;
+    size_t n_ctx;        /* of the pool */
+    uint64_t page_bytes; /* of one page */
+    char identity[64];   /* of the model file */
+    char kv_type[16];
+};
+
+/* Whether they are what the scheduler, which has its options, would make. */
+bool sched_pages_fit(const struct sched_pages *p, const struct scheduler *s);
+/* Takes pool and cache from a scheduler whose thread has ended; NULL where nothing is kept. */
+struct sched_pages *sched_pages_take(struct scheduler *s, uint64_t max_bytes);
+
 /* ---- scheduler_plan.c: the rows of a step -------------------------------------------------------
  */
 

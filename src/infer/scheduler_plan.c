@@ -110,8 +110,10 @@ static void start_drafter(struct lane *l)
 {
     struct request *r = l->req;
     l->drafts = true;
-    struct speculate_options opt = {
-        .mode = SPECULATE_AUTO, .corpus = r->r.corpus, .n_corpus = r->r.n_corpus};
+    struct speculate_options opt = {.mode = SPECULATE_AUTO,
+                                    .corpus = r->r.corpus,
+                                    .n_corpus = r->r.n_corpus,
+                                    .predicts = r->r.predicts};
     struct draft_source src = {
         .prompt = r->r.prompt, .n_prompt = r->r.n_prompt, .n_text = r->max_text, .opt = &opt};
     if (draft_ngram.create(&src, &l->drafter, NULL) != OK) {

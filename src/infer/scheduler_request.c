@@ -77,9 +77,9 @@ static enum status check_text(const struct scheduler *s, const struct sched_requ
     if (q->n_begin > MAX_BEGIN)
         return error_set(err, ERR_LIMIT, "the forced beginning has %zu bytes, more than %d",
                          q->n_begin, MAX_BEGIN);
-    if (q->n_begin && q->mask)
+    if (q->n_begin && q->mask && (!q->mask->fits || !q->mask->accept_bytes))
         return error_set(err, ERR_UNSUPPORTED,
-                         "a forced beginning and a grammar cannot be had together");
+                         "a forced beginning and this mask cannot be had together");
     return OK;
 }
 

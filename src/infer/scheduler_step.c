@@ -26,6 +26,35 @@ static void fail_draw(struct scheduler *s, struct request *r)
     request_fail(s, r, ERR_INVALID, &err);
 }
 
+/* Bans what the forced beginning, or else the request's mask, does not allow. A token that ends the
+ * beginning may reach beyond it, where the mask holds. */
+static void ban(struct scheduler *s, struct lane *l, float *logits)
+{
+    const struct sched_mask *mask = l->req->r.mask;
+    char rest[FORCED_MAX_PIECE];
+    forced_mask(&l->forced, logits, s->n_vocab);
+    if (l->mask && l->forced.n_left == 0) mask->mask(l->mask, logits, s->n_vocab);
+    if (!l->mask || l->forced.n_left == 0) return;
+    for (size_t i = 0; i < s->n_vocab; i++) {
+        if (logits[i] == -INFINITY) continue;
+        size_t n = forced_rest(&l->forced, (int32_t)i, rest);
+        if (n > 0 && !mask->fits(l->mask, rest, n)) logits[i] = -INFINITY;
+    }
+}
+
+/* The token became part of the text, for all who follow it. */
+static void follow(struct lane *l, int32_t token)
+{
+    const struct sched_mask *mask = l->req->r.mask;
+    char rest[FORCED_MAX_PIECE];
+    size_t n = l->forced.n_left && l->mask ? forced_rest(&l->forced, token, rest) : 0;
+    if (l->mask && l->forced.n_left == 0) mask->accept(l->mask, token);
+    if (n > 0) mask->accept_bytes(l->mask, rest, n);
+    sampler_accept(l->sampler, token);
+    forced_take(&l->forced, token);
+    if (l->drafter) draft_ngram.accept(l->drafter, token);
+}
+
 /* The next token from a row of logits, which are overwritten; with its logprob where one is needed.
  */
 static int32_t draw(struct scheduler *s, struct lane *l, float *logits, struct sched_token *t)
@@ -35,8 +64,7 @@ static int32_t draw(struct scheduler *s, struct lane *l, float *logits, struct s
     if (r->needs_logprobs) memcpy(s->scratch, logits, s->n_vocab * sizeof *logits);
     if (r->r.ignore_end)
         for (size_t i = 0; i < s->n_ends; i++) logits[s->ends[i]] = -INFINITY;
-    forced_mask(&l->forced, logits, s->n_vocab);
-    if (l->mask) r->r.mask->mask(l->mask, logits, s->n_vocab);
+    ban(s, l, logits);
     t->id = sampler_draw(l->sampler, logits);
     if (t->id == TOKEN_NONE || !r->needs_logprobs) return t->id;
     size_t n_top = r->r.logprobs ? r->r.n_top : 0;
@@ -80,10 +108,7 @@ static bool take_one(struct scheduler *s, struct lane *l, float *logits)
         lane_finish(s, l, FINISH_LENGTH);
         return false;
     }
-    sampler_accept(l->sampler, token);
-    forced_take(&l->forced, token);
-    if (l->mask) r->r.mask->accept(l->mask, token);
-    if (l->drafter) draft_ngram.accept(l->drafter, token);
+    follow(l, token);
     return true;
 }
 

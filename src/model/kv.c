@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/checked.h"
+#include "model/kv_file.h"
 #include "model/model_int.h"
 
 #define REGION_ALIGN                                                                               \
@@ -116,6 +118,20 @@ size_t kv_pool_pages(const struct kv_pool *p)
 size_t kv_pool_pages_free(const struct kv_pool *p)
 {
     return p->n_free;
+}
+
+/* Neighbours go in one call; of a page's memory only whole system pages can. */
+void kv_pool_trim(struct kv_pool *p)
+{
+    uintptr_t unit = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (uint32_t i = 0, end; i < p->n_pages; i = end + 1) {
+        for (end = i; end < p->n_pages && p->refs[end] == 0; end++) continue;
+        uintptr_t from = (uintptr_t)(p->base + (size_t)i * p->page_bytes);
+        uintptr_t to = (uintptr_t)(p->base + (size_t)end * p->page_bytes);
+        from = (from + unit - 1) / unit * unit;
+        to = to / unit * unit;
+        if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
+    }
 }
 
 static uint32_t page_index(const struct kv_pool *p, const uint8_t *page)
@@ -276,6 +292,17 @@ void kv_page_unref(struct kv_pool *p, uint32_t page)
 uint32_t kv_page_refs(const struct kv_pool *p, uint32_t page)
 {
     return p->refs[page];
+}
+
+uint32_t kv_file_take_page(struct kv_pool *p)
+{
+    return p->n_free ? page_index(p, page_take(p)) : UINT32_MAX;
+}
+
+uint8_t *kv_file_page(struct kv_pool *p, uint32_t page)
+{
+    assert(page < p->n_pages && p->refs[page] > 0);
+    return p->base + (size_t)page * p->page_bytes;
 }
 
 enum status kv_seq_append_page(struct kv_seq *s, uint32_t page, struct error *err)

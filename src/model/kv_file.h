@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 
+struct kv_pool;
 struct kv_seq;
 struct model;
 
@@ -30,6 +31,11 @@ size_t kv_file_pages(size_t n);
  * Places behind the n positions hold zeros there: what else the memory was used for stays in it. */
 enum status kv_file_copy(const struct kv_seq *s, size_t n, size_t i, uint8_t *out,
                          struct error *err);
+
+/* A page of the pool that no sequence holds, with one reference (model.h), to be filled; UINT32_MAX
+ * where none is free. And the bytes of a held page. */
+uint32_t kv_file_take_page(struct kv_pool *p);
+uint8_t *kv_file_page(struct kv_pool *p, uint32_t page);
 
 /* Empties the sequence and makes room for n positions, whose pages are then filled through
  * kv_file_fill and counted by kv_file_done; kv_seq_truncate to 0 instead gives up. */

@@ -103,6 +103,8 @@ void kv_pool_set_context(struct kv_pool *p, size_t n_ctx);
 /* Pages of KERN_KV_PAGE positions: all of them, and those that no sequence holds. */
 size_t kv_pool_pages(const struct kv_pool *p);
 size_t kv_pool_pages_free(const struct kv_pool *p);
+/* Gives the memory of free pages back to the system; it is committed again when they are written. */
+void kv_pool_trim(struct kv_pool *p);
 
 enum status kv_seq_create(struct kv_pool *p, struct kv_seq **out, struct error *err);
 void kv_seq_destroy(struct kv_seq *s);

@@ -15,6 +15,7 @@
 #include "fake_model.h"
 #include "infer/infer_int.h"
 #include "sched_kit.h"
+#include "text/grammar.h"
 
 enum { N_CTX = 512, N_PROMPT = 3 };
 
@@ -299,6 +300,97 @@ static void test_begin(void **state)
     close_world(&w);
 }
 
+/* ---- a forced beginning and a grammar ----------------------------------------------------------
+ */
+
+static enum status mask_create(void *ctx, size_t sample, void **state, struct error *err)
+{
+    (void)sample;
+    return grammar_state_create(ctx, (struct grammar_state **)state, err);
+}
+
+static void mask_destroy(void *state)
+{
+    grammar_state_destroy(state);
+}
+
+static void mask_apply(void *state, float *logits, size_t n_vocab)
+{
+    struct error err;
+    (void)n_vocab;
+    assert_int_equal(grammar_mask_logits(state, logits, NULL, &err), OK);
+}
+
+static void mask_accept(void *state, int32_t token)
+{
+    assert_int_equal(grammar_accept(state, token, NULL), OK);
+}
+
+static bool mask_fits(void *state, const char *bytes, size_t n)
+{
+    return grammar_accept_bytes(state, bytes, n, NULL) == OK &&
+           grammar_rollback(state, 1, NULL) == OK;
+}
+
+static void mask_accept_bytes(void *state, const char *bytes, size_t n)
+{
+    assert_int_equal(grammar_accept_bytes(state, bytes, n, NULL), OK);
+}
+
+/* The given text matches the grammar from its first byte, also where the token that ends the
+ * beginning reaches beyond it, and a token that would break it there is never drawn. */
+static void test_begin_and_grammar(void **state)
+{
+    (void)state;
+    static const char *const grammars[] = {"root ::= \"P\" [0-9]{2,3}", "root ::= [0-9]{2,3}"};
+    struct sched_mask mask = {mask_create, mask_destroy, mask_apply,
+                              mask_accept, mask_fits,    mask_accept_bytes};
+    struct world w;
+    struct got g;
+    struct error err;
+    int32_t ids[10];
+    open_world(&w, ids, ids_of("zzzz", 4, ids));
+    struct grammar_vocab *v;
+    assert_int_equal(grammar_vocab_create(w.v.tokenizer, N_VOCAB, &v, &err), OK);
+    size_t whole = 0;
+    for (size_t k = 0; k < 2; k++) {
+        struct grammar *gr;
+        assert_int_equal(
+            grammar_compile(GRAMMAR_GBNF, grammars[k], strlen(grammars[k]), v, NULL, &gr, &err),
+            OK);
+        struct sched_request r = kit_request(w.prompt, N_PROMPT, 30);
+        r.begin = "STO";
+        r.n_begin = 3;
+        r.mask = &mask;
+        r.mask_ctx = gr;
+        r.sample.temperature = 50;
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            r.sample.seed = seed;
+            r.speculate = seed % 2;
+            ask(&w, &r, &g);
+            assert_int_equal(g.samples[0].finish, FINISH_STOP);
+            size_t lead = k == 0;
+            assert_in_range(g.n_text[0], 2 + lead, 3 + lead);
+            if (lead) assert_int_equal(g.text[0][0], 'P');
+            for (size_t i = lead; i < g.n_text[0]; i++) assert_in_range(g.text[0][i], '0', '9');
+            bool straddles = g.ids[0][0] == STOP_TOKEN;
+            assert_true(!straddles || lead);
+            whole += straddles;
+            got_fini(&g);
+        }
+        grammar_unref(gr);
+    }
+    assert_true(whole > 0); /* the token that reaches beyond was among those drawn */
+    mask.fits = NULL;
+    struct sched_request r = kit_request(w.prompt, N_PROMPT, 30);
+    r.begin = "S";
+    r.n_begin = 1;
+    r.mask = &mask;
+    assert_int_equal(scheduler_submit(w.s, &r, NULL, &err), ERR_UNSUPPORTED);
+    close_world(&w);
+    grammar_vocab_destroy(v);
+}
+
 static void test_bad_stops(void **state)
 {
     (void)state;
@@ -323,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_characters_are_whole),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_begin),
+        cmocka_unit_test(test_begin_and_grammar),
         cmocka_unit_test(test_bad_stops),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
