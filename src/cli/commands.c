@@ -16,6 +16,7 @@ extern const struct command
     cmd_help,
     cmd_imatrix,
     cmd_import,
+    cmd_index,
     cmd_list,
     cmd_perplexity,
     cmd_pull,
@@ -24,6 +25,7 @@ extern const struct command
     cmd_rm,
     cmd_run,
     cmd_score,
+    cmd_search,
     cmd_serve,
     cmd_show,
     cmd_tokenize;
@@ -38,6 +40,8 @@ static const struct command *const code[] = {
 };
 
 static const struct command *const search[] = {
+    &cmd_index,
+    &cmd_search,
     &cmd_embed,
     &cmd_rerank,
     NULL,
