@@ -6,20 +6,25 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/embed_texts.h"
 #include "cli/index_embed.h"
 #include "cli/load.h"
 #include "index/index.h"
 
 struct search_cli_options {
-    const char *dir, *embed_model, *language, *under, *from;
+    const char *dir, *embed_model, *language, *under, *from, *file;
     struct string_list kinds;
     int64_t limit, threads;
     bool json, literal, words, definition, references;
 };
 
+extern const struct command cmd_search;
+
 static const struct option options[] = {
     {"dir", 'C', OPTION_STRING, "DIR", "The folder that was indexed (default: here)",
      offsetof(struct search_cli_options, dir), 0, 0},
+    {"file", 'f', OPTION_STRING, "FILE", "Each line of FILE is a query, and its answer a line of JSON",
+     offsetof(struct search_cli_options, file), 0, 0},
     {"limit", 'n', OPTION_INT, "N", "Answers at most (default 10)", offsetof(struct search_cli_options, limit), 1, 200},
     {"kind", 'k', OPTION_LIST, "KIND", "Only functions, classes, ...: function, method, class, struct, type, text, ...",
      offsetof(struct search_cli_options, kinds), 0, 0},
@@ -102,11 +107,12 @@ static enum status print_hits(const struct index_hits *h, bool json, struct erro
         for (size_t i = 0; i < h->n; i++) {
             const struct index_hit *x = &h->list[i];
             json_array_append_new(
-                list, json_pack("{s:o,s:I,s:I,s:s,s:o,s:o,s:s,s:f,s:f,s:f,s:o}", "path", to_json(x->path, strlen(x->path)),
+                list, json_pack("{s:o,s:I,s:I,s:s,s:o,s:o,s:s,s:f,s:f,s:f,s:[iii],s:o}", "path", to_json(x->path, strlen(x->path)),
                                 "line", (json_int_t)x->line, "end_line", (json_int_t)x->end_line, "kind",
                                 syntax_kind_name(x->kind), "name", to_json(x->name, strlen(x->name)), "scope",
                                 to_json(x->scope, strlen(x->scope)), "language", x->language, "score", (double)x->score,
-                                "text_score", (double)x->text_score, "vector_score", (double)x->vector_score, "text",
+                                "text_score", (double)x->text_score, "vector_score", (double)x->vector_score, "ranks",
+                                x->text_rank, x->vector_rank, x->name_rank, "text",
                                 to_json(x->text, x->text_len)));
         }
         return cli_print_json(json_pack("{s:o,s:b}", "hits", list, "late", h->late), 0, err);
@@ -173,27 +179,50 @@ static enum status find_symbols(struct index *ix, const struct search_cli_option
     return st;
 }
 
-/* Without the model of the vectors the search goes on by words, and says so. */
-static float *embed_query(struct index *ix, const struct search_cli_options *o, const char *text, size_t *dim)
+/* The model of the index's vectors. Without it the search goes on by words, and says so. */
+static bool open_model(struct index *ix, const struct search_cli_options *o, struct index_embed *e,
+                       struct index_embedder *embedder)
 {
     struct index_info info;
-    struct index_embed e;
-    struct index_embedder embedder;
     struct error err = {0};
-    float *v = NULL;
-    if (index_info(ix, &info, &err) || info.vectors == 0) return NULL;
-    enum status st = index_embed_open(&e, o->embed_model ? o->embed_model : info.model, (int)o->threads, &embedder, &err);
-    if (st == OK) {
-        struct index_text t = {text, strlen(text)};
-        v = malloc(embedder.dim * sizeof *v);
-        st = v ? embedder.embed(embedder.ctx, &t, 1, v, &err) : error_set(&err, ERR_NOMEM, "out of memory");
-        *dim = embedder.dim;
-        index_embed_close(&e);
-    }
-    if (st == OK) return v;
+    *e = (struct index_embed){0};
+    if (o->words || o->literal || index_info(ix, &info, &err) || info.vectors == 0) return false;
+    if (index_embed_open(e, o->embed_model ? o->embed_model : info.model, (int)o->threads, embedder, &err) == OK) return true;
     fprintf(stderr, "hearth: by words alone: %s\n", err.msg);
+    return false;
+}
+
+static enum status search_one(struct index *ix, struct index_query *q, const struct index_embedder *embedder, bool json,
+                              struct error *err)
+{
+    struct index_hits hits = {0};
+    struct index_text text = {q->text, strlen(q->text)};
+    float *v = embedder ? malloc(embedder->dim * sizeof *v) : NULL;
+    enum status st = OK;
+    if (embedder && !v) st = error_set(err, ERR_NOMEM, "out of memory");
+    if (v && text.len) st = embedder->embed(embedder->ctx, &text, 1, v, err);
+    q->vector = text.len ? v : NULL;
+    q->dim = embedder ? embedder->dim : 0;
+    if (st == OK) st = index_search(ix, q, &hits, err);
+    if (st == OK) st = print_hits(&hits, json, err);
+    index_hits_fini(&hits);
     free(v);
-    return NULL;
+    return st;
+}
+
+static enum status search_lines(struct index *ix, struct index_query *q, const struct index_embedder *embedder,
+                                const char *path, struct error *err)
+{
+    struct embed_texts lines;
+    enum status st = embed_texts_read(&lines, path, 0, NULL, err);
+    for (size_t i = 0; st == OK && i < lines.n; i++) {
+        char *line = strndup(lines.list[i].data, lines.list[i].len);
+        q->text = line;
+        st = line ? search_one(ix, q, embedder, true, err) : error_set(err, ERR_NOMEM, "out of memory");
+        free(line);
+    }
+    embed_texts_fini(&lines);
+    return st;
 }
 
 static int run(const void *opts, int argc, char **argv)
@@ -201,22 +230,19 @@ static int run(const void *opts, int argc, char **argv)
     const struct search_cli_options *o = opts;
     struct error err = {0};
     struct index *ix = NULL;
-    struct index_hits hits = {0};
-    struct index_query q = {.text = argv[0], .literal = o->literal, .limit = (size_t)o->limit, .language = o->language,
-                            .under = o->under, .from = o->from};
-    (void)argc;
+    struct index_query q = {.text = argc ? argv[0] : "", .literal = o->literal, .limit = (size_t)o->limit,
+                            .language = o->language, .under = o->under, .from = o->from};
+    if (!argc && !o->file) return cli_usage_error(&cmd_search, "missing QUERY; usage: hearth search QUERY");
     if (!find_kinds(&o->kinds, &q.kinds, &err)) return cli_fail(&err);
     char *cache = cli_index_cache(&err);
     enum status st = cache ? index_open(o->dir ? o->dir : ".", cache, &ix, &err) : err.code;
     if (st == OK && (o->definition || o->references)) {
-        st = find_symbols(ix, o, argv[0], &err);
+        st = find_symbols(ix, o, q.text, &err);
     } else if (st == OK) {
-        float *vector = o->words || o->literal ? NULL : embed_query(ix, o, argv[0], &q.dim);
-        q.vector = vector;
-        st = index_search(ix, &q, &hits, &err);
-        if (st == OK) st = print_hits(&hits, o->json, &err);
-        index_hits_fini(&hits);
-        free(vector);
+        struct index_embed e;
+        struct index_embedder embedder, *use = open_model(ix, o, &e, &embedder) ? &embedder : NULL;
+        st = o->file ? search_lines(ix, &q, use, o->file, &err) : search_one(ix, &q, use, o->json, &err);
+        index_embed_close(&e);
     }
     index_close(ix);
     free(cache);
@@ -238,7 +264,6 @@ const struct command cmd_search = {
         "  hearth search --definition http_server_create\n",
     .options = options,
     .options_size = sizeof(struct search_cli_options),
-    .min_args = 1,
     .max_args = 1,
     .arg_metavar = "QUERY",
     .run = run,

@@ -101,17 +101,21 @@ static struct candidate *candidate_of(struct search *s, int64_t chunk)
     return &s->list[s->n++];
 }
 
-/* Runs a query whose rows are a chunk and a score, best first. */
+/* Runs a query whose rows are a chunk and a score, best first. Chunks without a place, kept for a branch
+ * to come back, do not count. */
 static enum status list_by_match(struct search *s, const char *sql, const struct buf *match, size_t most, bool name)
 {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q, *alive = NULL;
     enum status st = db_prepare(&s->ix->db, sql, &q, s->err);
-    if (st) return st;
-    sqlite3_bind_text(q, 1, match->data, (int)match->len, SQLITE_STATIC);
-    sqlite3_bind_int64(q, 2, (int64_t)most);
-    int rc;
+    if (st == OK) st = db_prepare(&s->ix->db, "SELECT 1 FROM places WHERE chunk = ?1 LIMIT 1", &alive, s->err);
+    int rc = SQLITE_DONE;
     uint16_t rank = 0;
-    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+    if (st == OK) sqlite3_bind_text(q, 1, match->data, (int)match->len, SQLITE_STATIC);
+    while (st == OK && rank < most && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        sqlite3_bind_int64(alive, 1, sqlite3_column_int64(q, 0));
+        bool lives = sqlite3_step(alive) == SQLITE_ROW;
+        sqlite3_reset(alive);
+        if (!lives) continue;
         struct candidate *c = candidate_of(s, sqlite3_column_int64(q, 0));
         rank++;
         if (!c) continue;
@@ -122,8 +126,9 @@ static enum status list_by_match(struct search *s, const char *sql, const struct
             c->text_score = (float)-sqlite3_column_double(q, 1);
         }
     }
-    if (rc != SQLITE_DONE) st = db_fail(&s->ix->db, "searching words", s->err);
+    if (st == OK && rank < most && rc != SQLITE_DONE) st = db_fail(&s->ix->db, "searching words", s->err);
     sqlite3_finalize(q);
+    sqlite3_finalize(alive);
     return st;
 }
 
@@ -152,15 +157,15 @@ static enum status list_words(struct search *s, size_t most)
         st = join_terms(t, all ? 2 : use, "", all ? " AND " : " OR ", "", &match);
         if (st == OK)
             st = list_by_match(s, rows > ROW_BUDGET && !all
-                                      ? "SELECT rowid, 0 FROM fts WHERE fts MATCH ?1 LIMIT ?2"
+                                      ? "SELECT rowid, 0 FROM fts WHERE fts MATCH ?1"
                                       : "SELECT rowid, rank FROM fts WHERE fts MATCH ?1 AND rank MATCH 'bm25(2.0, 1.0)'"
-                                        " ORDER BY rank LIMIT ?2",
+                                        " ORDER BY rank",
                                &match, most, false);
         buf_clear(&match);
         if (st == OK) st = join_terms(t, t->n, "name : (", " OR ", ")", &match);
         if (st == OK)
             st = list_by_match(s, "SELECT rowid, rank FROM fts WHERE fts MATCH ?1 AND rank MATCH 'bm25(1.0, 0.0)'"
-                                  " ORDER BY rank LIMIT ?2", &match, most, true);
+                                  " ORDER BY rank", &match, most, true);
     }
     buf_fini(&match);
     free(t);
@@ -183,8 +188,9 @@ static enum status list_vectors(struct search *s, size_t most)
     norm = norm > 0 ? 1 / __builtin_sqrtf(norm) : 0;
     for (size_t i = 0; i < dim && st == OK; i++) q[i] = s->q->vector[i] * norm;
     if (st == OK && !ix->pool && ix->vectors.n > 20000) st = pool_create(2, &ix->pool, s->err);
-    if (st == OK) st = vectors_scan(&ix->vectors, ix->pool, q, hits, most, &n);
+    if (st == OK) st = vectors_scan(&ix->vectors, ix->pool, q, hits, 3 * most, &n);
     if (st == OK) st = vectors_rerank(&ix->db, q, dim, hits, &n, s->err);
+    if (n > most) n = most;
     uint16_t rank = 0;
     for (size_t i = 0; i < n && st == OK; i++) {
         struct candidate *c = candidate_of(s, hits[i].chunk);
@@ -207,11 +213,10 @@ static enum status words_with(struct search *s, const char *piece, size_t n, str
     sqlite3_stmt *q;
     char match[TOKEN_MAX + 3];
     if (n < 3 || n > TOKEN_MAX) return OK; /* the trigrams cannot tell; the text decides */
-    enum status st = db_prepare(&s->ix->db, "SELECT word FROM pieces WHERE pieces MATCH ?1 LIMIT 200", &q, s->err);
+    enum status st = db_prepare(&s->ix->db, "SELECT word FROM pieces WHERE word GLOB ?1 LIMIT 200", &q, s->err);
     if (st) return st;
-    match[0] = '"';
+    match[0] = match[n + 1] = '*'; /* words have no other special characters */
     memcpy(match + 1, piece, n);
-    match[n + 1] = '"';
     sqlite3_bind_text(q, 1, match, (int)n + 2, SQLITE_STATIC);
     st = buf_printf(out, "%s(\"%.*s\"", out->len ? " AND " : "", (int)n, piece);
     int rc;
