@@ -13,7 +13,7 @@
 const struct index_weights index_default_weights = {
     .text = 1.0f, .vector = 1.0f, .name = 0.5f, .recent = 0.05f, .near = 0.2f, .k = 10};
 
-enum { MAX_TERMS = 64, TERM_PROBE = 1000, ROW_BUDGET = 12000, MAX_MATCH = 1 << 16 };
+enum { MAX_TERMS = 64, TERM_PROBE = 1000, ROW_BUDGET = 5000, MAX_MATCH = 1 << 16 };
 
 struct term {
     char text[TOKEN_MAX];
@@ -162,8 +162,8 @@ static enum status list_words(struct search *s, size_t most)
                                         " ORDER BY rank",
                                &match, most, false);
         buf_clear(&match);
-        if (st == OK) st = join_terms(t, t->n, "name : (", " OR ", ")", &match);
-        if (st == OK)
+        if (st == OK && rows <= ROW_BUDGET) st = join_terms(t, use, "name : (", " OR ", ")", &match);
+        if (st == OK && match.len)
             st = list_by_match(s, "SELECT rowid, rank FROM fts WHERE fts MATCH ?1 AND rank MATCH 'bm25(1.0, 0.0)'"
                                   " ORDER BY rank", &match, most, true);
     }

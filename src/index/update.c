@@ -16,7 +16,7 @@
 #include "index/index.h"
 #include "index/known.h"
 #include "index/update.h"
-#include "index/walk.h"
+#include "index/walk_tree.h"
 #include "index/writer.h"
 
 enum {

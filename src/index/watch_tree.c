@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "index/index.h"
-#include "index/walk.h"
+#include "index/walk_tree.h"
 
 enum { MAX_CHANGED = 256, MAX_WATCHES = 1 << 22 };
 static const double quiet_seconds = 0.05, most_seconds = 0.5, sweep_seconds = 5;

@@ -1,4 +1,4 @@
-#include "index/walk.h"
+#include "index/walk_tree.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,8 +3,8 @@
  *
  * Symbolic links are not followed: what they lead to is indexed where it lies, and a link out of the
  * folder shows nothing that is not there. Names are bytes without NUL and slash, nothing more. */
-#ifndef HEARTH_INDEX_WALK_H
-#define HEARTH_INDEX_WALK_H
+#ifndef HEARTH_INDEX_WALK_TREE_H
+#define HEARTH_INDEX_WALK_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>
