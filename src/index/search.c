@@ -11,7 +11,7 @@
 #include "index/tokens.h"
 
 const struct index_weights index_default_weights = {
-    .text = 1.0f, .vector = 1.0f, .name = 0.5f, .recent = 0.05f, .near = 0.2f, .k = 10};
+    .text = 1.0f, .vector = 2.0f, .name = 0.5f, .recent = 0.02f, .near = 0.1f, .k = 5};
 
 enum { MAX_TERMS = 64, TERM_PROBE = 1000, ROW_BUDGET = 5000, MAX_MATCH = 1 << 16 };
 
