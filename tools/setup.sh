@@ -56,6 +56,7 @@ need_library jansson libjansson-dev
 need_library libpcre2-8 libpcre2-dev
 need_library libutf8proc libutf8proc-dev
 need_library libarchive libarchive-dev
+need_library sqlite3 libsqlite3-dev
 need_library libedit libedit-dev
 need_library libcrypto libssl-dev
 need_library libseccomp libseccomp-dev

@@ -85,7 +85,7 @@ enum status served_create(const struct api_options *opt, struct served **out, st
     p->opt = opt;
     pthread_mutex_init(&p->store_lock, NULL);
     struct models_options mo = {.engine = {.n_threads = opt->n_threads,
-                                              .settle = true,
+                                           .settle = true,
                                            .cache_dir = opt->cache_dir,
                                            .kv_type = opt->kv_type},
                                 .sched = {.n_ctx = opt->n_ctx ? opt->n_ctx : DEFAULT_CTX,

@@ -17,6 +17,7 @@ extern const struct command
     cmd_help,
     cmd_imatrix,
     cmd_import,
+    cmd_index,
     cmd_list,
     cmd_map,
     cmd_perplexity,
@@ -27,6 +28,7 @@ extern const struct command
     cmd_rm,
     cmd_run,
     cmd_score,
+    cmd_search,
     cmd_serve,
     cmd_show,
     cmd_stats,
@@ -45,6 +47,8 @@ static const struct command *const code[] = {
 };
 
 static const struct command *const search[] = {
+    &cmd_index,
+    &cmd_search,
     &cmd_map,
     &cmd_embed,
     &cmd_rerank,

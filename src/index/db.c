@@ -51,6 +51,14 @@ static char *path_in(const struct db *d, const char *name)
     return asprintf(&p, "%s/%s", d->folder, name) < 0 ? NULL : p;
 }
 
+static bool file_in(const struct db *d, const char *name)
+{
+    char *p = path_in(d, name);
+    bool there = p && file_exists(p);
+    free(p);
+    return there;
+}
+
 static void mark_damaged(const struct db *d)
 {
     char *p = path_in(d, "damaged");
@@ -143,22 +151,23 @@ static enum status read_current(struct db *d, struct error *err)
 }
 
 /* A cut-off file shows here and not as pages that are missing. While a log is being copied into the file
- * its first page may be ahead of its size. */
-static bool size_fits(const char *path)
+ * its first page may be ahead of its size. Through SQLite's own descriptor: closing another one would drop
+ * this process's locks on the file (sqlite.org/howtocorrupt.html, 2.2). */
+static bool size_fits(sqlite3 *sql, const char *path)
 {
-    char log[PATH_MAX];
-    if (snprintf(log, sizeof log, "%s-wal", path) >= (int)sizeof log) return false;
     unsigned char h[100];
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    bool ok = fstat(fd, &st) == 0 && pread(fd, h, sizeof h, 0) == (ssize_t)sizeof h &&
-              memcmp(h, "SQLite format 3", 16) == 0;
-    close(fd);
-    if (!ok) return false;
-    uint64_t pages = (uint64_t)h[28] << 24 | (uint64_t)h[29] << 16 | (uint64_t)h[30] << 8 | h[31];
+    char log[PATH_MAX];
+    sqlite3_file *f = NULL;
+    sqlite3_int64 size = 0;
+    if (snprintf(log, sizeof log, "%s-wal", path) >= (int)sizeof log) return false;
+    if (sqlite3_file_control(sql, "main", SQLITE_FCNTL_FILE_POINTER, &f) != SQLITE_OK || !f || !f->pMethods ||
+        f->pMethods->xRead(f, h, sizeof h, 0) != SQLITE_OK || f->pMethods->xFileSize(f, &size) != SQLITE_OK ||
+        memcmp(h, "SQLite format 3", 16) != 0)
+        return false;
+    int64_t pages = (int64_t)h[28] << 24 | (int64_t)h[29] << 16 | (int64_t)h[30] << 8 | h[31];
     if ((h[16] << 8 | h[17]) != DB_PAGE_BYTES || h[20] != 8) return false;
-    return (uint64_t)st.st_size >= pages * DB_PAGE_BYTES || (stat(log, &st) == 0 && st.st_size > 0);
+    return size >= pages * DB_PAGE_BYTES || (stat(log, &st) == 0 && st.st_size > 0);
 }
 
 static enum status open_file(struct db *d, int flags, struct error *err)
@@ -170,12 +179,12 @@ static enum status open_file(struct db *d, int flags, struct error *err)
         return error_set(err, ERR_NOMEM, "out of memory for the index in %s", d->folder);
     }
     enum status st = OK;
-    if (!(flags & SQLITE_OPEN_CREATE) && !size_fits(p)) {
+    if (sqlite3_open_v2(p, &d->sql, flags | SQLITE_OPEN_NOMUTEX, vfs) != SQLITE_OK)
+        st = db_fail(d, "opening the index", err);
+    else if (!(flags & SQLITE_OPEN_CREATE) && !size_fits(d->sql, p)) {
         mark_damaged(d);
         st = error_set(err, ERR_INTEGRITY, "the index in %s is damaged; `hearth index` rebuilds it", d->folder);
     }
-    if (st == OK && sqlite3_open_v2(p, &d->sql, flags | SQLITE_OPEN_NOMUTEX, vfs) != SQLITE_OK)
-        st = db_fail(d, "opening the index", err);
     free(p);
     if (st) return st;
     sqlite3_extended_result_codes(d->sql, 1);
@@ -246,11 +255,11 @@ static enum status tune_writer(struct db *d, struct error *err)
                    err);
 }
 
-enum status db_renew(struct db *d, struct error *err)
+/* Makes and opens an empty generation; the old one's name is in d->before. */
+static enum status make_generation(struct db *d, struct error *err)
 {
     unsigned n = 0;
-    char old[sizeof d->name];
-    memcpy(old, d->name, sizeof old);
+    if (!*d->before) memcpy(d->before, d->name, sizeof d->name);
     sscanf(d->name, "g%u.db", &n);
     sqlite3_close(d->sql);
     d->sql = NULL;
@@ -273,15 +282,28 @@ enum status db_renew(struct db *d, struct error *err)
         if (st == OK) st = db_exec(d, text, err);
         if (st == OK) st = db_exec(d, "COMMIT; PRAGMA wal_checkpoint(PASSIVE)", err);
     }
-    char *p = st == OK ? path_in(d, "current") : NULL;
-    if (st == OK) st = p ? file_replace(p, d->name, strlen(d->name), err) : ERR_NOMEM;
+    return st;
+}
+
+enum status db_publish(struct db *d, struct error *err)
+{
+    if (!*d->before && file_in(d, "current")) return OK;
+    char *p = path_in(d, "current");
+    enum status st = p ? file_replace(p, d->name, strlen(d->name), err) : error_set(err, ERR_NOMEM, "out of memory");
     free(p);
     if (st) return st;
-    if (*old && strcmp(old, d->name) != 0) remove_generation(d, old);
+    if (*d->before && strcmp(d->before, d->name) != 0) remove_generation(d, d->before);
+    d->before[0] = 0;
     p = path_in(d, "damaged");
     if (p) unlink(p);
     free(p);
     return OK;
+}
+
+enum status db_renew(struct db *d, struct error *err)
+{
+    enum status st = make_generation(d, err);
+    return st ? st : db_publish(d, err);
 }
 
 static enum status take_lock(struct db *d, struct error *err)
@@ -305,10 +327,8 @@ enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool 
     if (st == OK) st = take_lock(out, err);
     *rebuilt = false;
     if (st == OK) {
-        char *mark = path_in(out, "damaged");
         enum status found = read_current(out, &why);
-        bool damaged = !mark || file_exists(mark);
-        free(mark);
+        bool damaged = file_in(out, "damaged"), sound = found == OK && !damaged;
         *rebuilt = found != ERR_NOT_FOUND;
         if (found == OK && !fresh && !damaged) {
             found = open_file(out, SQLITE_OPEN_READWRITE, &why);
@@ -320,6 +340,7 @@ enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool 
             out->name[0] = 0;
         }
         if (found == OK) *rebuilt = false;
+        else if (fresh && sound) st = make_generation(out, err);
         else if (found == ERR_INTEGRITY || found == ERR_NOT_FOUND) st = db_renew(out, err);
         else st = error_set(err, found, "%s", why.msg);
     }

@@ -25,15 +25,19 @@ struct db {
     char *folder; /* owned */
     int lock;     /* descriptor of the lock file, -1 for readers */
     char name[32]; /* of the generation's file */
+    char before[32]; /* of the one that readers have until db_publish; "" where it is published */
 };
 
 /* For reading. ERR_NOT_FOUND, ERR_INTEGRITY. */
 enum status db_open_reader(const char *folder, struct db *out, struct error *err);
 /* For writing, made new where missing, damaged, old, or where `fresh`; *rebuilt tells that there was one.
- * ERR_BUSY while another writer holds it. */
+ * In place of a sound one the new generation is seen by readers from db_publish on. ERR_BUSY while another
+ * writer holds it. */
 enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool *rebuilt, struct error *err);
 /* A new, empty generation in place of a damaged one; the lock stays held. */
 enum status db_renew(struct db *d, struct error *err);
+/* Lets readers see a generation that they do not yet. */
+enum status db_publish(struct db *d, struct error *err);
 void db_close(struct db *d);
 
 /* The status that an SQLite code means, with a message; a reader that meets damage marks the index. */

@@ -16,7 +16,7 @@
 #include "index/index.h"
 #include "index/known.h"
 #include "index/update.h"
-#include "index/walk.h"
+#include "index/walk_tree.h"
 #include "index/writer.h"
 
 enum {
@@ -426,6 +426,7 @@ static enum status update(const char *root, const struct index_update_options *o
         st = db_renew(&u->db, &why);
         if (st == OK) st = update_once(u, NULL, 0, &why);
     }
+    if (st == OK) st = db_publish(&u->db, &why);
     u->counts->seconds = clock_now() - start;
     if (st) error_set(err, st, "%s", why.msg);
     known_fini(&u->known);

@@ -186,7 +186,8 @@ enum status vectors_rerank(const struct db *db, const float *q, size_t dim, stru
                            struct error *err)
 {
     sqlite3_stmt *st;
-    enum status status = db_prepare(db, "SELECT f FROM vectors_exact WHERE chunk = ?1", &st, err);
+    enum status status = db_prepare(db, "SELECT f FROM vectors_exact WHERE chunk = ?1"
+                                        " AND EXISTS (SELECT 1 FROM places WHERE chunk = ?1)", &st, err);
     if (status) return status;
     size_t kept = 0;
     for (size_t i = 0; i < *n && status == OK; i++) {

@@ -41,7 +41,8 @@ enum status vectors_add(struct vectors *v, int64_t chunk, const uint8_t *packed)
  * `pool` is not NULL. Equal scores are in the order of their chunks. Returns how many. ERR_NOMEM. */
 enum status vectors_scan(const struct vectors *v, struct pool *pool, const float *q, struct vectors_hit *out,
                          size_t max, size_t *n);
-/* Gives hits their score by the float vectors in the database and sorts them anew; hits without one go. */
+/* Gives hits their score by the float vectors in the database and sorts them anew; hits without one, or
+ * of chunks that stand nowhere any more, go. */
 enum status vectors_rerank(const struct db *db, const float *q, size_t dim, struct vectors_hit *hits, size_t *n,
                            struct error *err);
 

@@ -417,7 +417,9 @@ enum status writer_bulk(struct writer *w, bool on)
                       : "INSERT INTO fts(fts, rank) VALUES('automerge', 4);"
                         "INSERT INTO fts(fts, rank) VALUES('crisismerge', 16);"
                         "INSERT INTO fts(fts, rank) VALUES('hashsize', 4194304);"
-                        "INSERT INTO pieces(pieces, rank) VALUES('hashsize', 1048576)",
+                        "INSERT INTO pieces(pieces, rank) VALUES('hashsize', 1048576);"
+                        /* Now, and not when the next save is waited for. */
+                        "PRAGMA wal_checkpoint(PASSIVE)",
                    w->err);
 }
 

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "run", "serve", "ps", "stop", "map", "embed", "rerank", "pull", "import", "list", "show", "quantize",
+COMMANDS = ["complete", "generate", "run", "serve", "ps", "stop", "index", "search", "map", "embed", "rerank", "pull", "import", "list", "show", "quantize",
             "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
             "completion"]
 

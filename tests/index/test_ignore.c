@@ -12,7 +12,7 @@
 
 #include "base/file.h"
 #include "index/ignore.h"
-#include "index/walk.h"
+#include "index/walk_tree.h"
 
 static void test_wildmatch(void **state)
 {

@@ -1,4 +1,4 @@
-#include "index/walk.h"
+#include "index/walk_tree.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -163,6 +163,13 @@ static enum status walk_folder(struct walk *w, int dir)
     }
     enum status st = push_level(w, dir);
     w->counts.folders++;
+    if (w->opt->folder) {
+        char path[WALK_MAX_PATH + 1];
+        size_t n = w->len - w->root_len;
+        memcpy(path, w->path + w->root_len, n);
+        path[n ? n - 1 : 0] = 0;
+        w->opt->folder(w->ctx, path);
+    }
     const struct dirent *e;
     while (st == OK && (e = readdir(d))) {
         if (w->opt->cancel && *w->opt->cancel) st = error_set(w->err, ERR_CANCELLED, "indexing was stopped");

@@ -3,8 +3,8 @@
  *
  * Symbolic links are not followed: what they lead to is indexed where it lies, and a link out of the
  * folder shows nothing that is not there. Names are bytes without NUL and slash, nothing more. */
-#ifndef HEARTH_INDEX_WALK_H
-#define HEARTH_INDEX_WALK_H
+#ifndef HEARTH_INDEX_WALK_TREE_H
+#define HEARTH_INDEX_WALK_TREE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ struct walk_options {
     uint64_t max_file_bytes; /* larger files are left out; 0 = 1 MiB */
     bool no_ignore;          /* read no ignore files; secrets stay out */
     const volatile int *cancel; /* nonzero: ERR_CANCELLED; may be NULL */
-    /* A folder that holds files, before them; path "" is the root. May be NULL. */
+    /* Each folder before what is in it, "" for the root; ctx as for files. May be NULL. */
     void (*folder)(void *ctx, const char *path);
 };
 
