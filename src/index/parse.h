@@ -9,7 +9,7 @@
 #include "base/buf.h"
 #include "base/sha256.h"
 #include "base/status.h"
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 struct parse_stat {
     int64_t size, mtime_ns, ctime_ns;

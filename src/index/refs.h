@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 enum { REFS_IMPORT = 255 }; /* beside enum syntax_reference_kind */
 

@@ -15,7 +15,7 @@
 
 #include "base/buf.h"
 #include "base/status.h"
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 struct repo_map_file {
     const char *path;                 /* as it is printed */

@@ -1,4 +1,4 @@
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 #include <stdlib.h>
 #include <string.h>

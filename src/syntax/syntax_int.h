@@ -2,7 +2,7 @@
 #ifndef HEARTH_SYNTAX_SYNTAX_INT_H
 #define HEARTH_SYNTAX_SYNTAX_INT_H
 
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 #include "syntax/language.h"
 #include "syntax/tree.h"
 

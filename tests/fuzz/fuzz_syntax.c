@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 #include "syntax/repo_map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

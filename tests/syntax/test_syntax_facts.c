@@ -13,7 +13,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 static void list(const struct syntax_facts *f, struct buf *out)
 {

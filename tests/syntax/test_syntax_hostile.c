@@ -11,7 +11,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "syntax/facts.h"
+#include "syntax/syntax_facts.h"
 
 static struct syntax_parser *parser;
 
