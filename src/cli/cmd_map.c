@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
-#include "index/walk.h"
+#include "index/walk_tree.h"
 #include "syntax/repo_map.h"
 
 enum {

@@ -2,8 +2,8 @@
  *
  * One walk over the tree, no recursion; results depend on nothing but the text, the language and the
  * options. All memory belongs to the facts and is freed by one call; the text is not needed after. */
-#ifndef HEARTH_SYNTAX_FACTS_H
-#define HEARTH_SYNTAX_FACTS_H
+#ifndef HEARTH_SYNTAX_SYNTAX_FACTS_H
+#define HEARTH_SYNTAX_SYNTAX_FACTS_H
 
 #include <stdbool.h>
 #include <stddef.h>
