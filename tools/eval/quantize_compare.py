@@ -30,6 +30,10 @@ TYPES = ("Q2_K Q3_K_S Q3_K_M Q3_K_L IQ4_XS IQ4_NL Q4_0 Q4_1 Q4_K_S Q4_K_M Q5_0 Q
          "Q6_K Q8_0 MXFP4").split()
 
 
+def ratio(a, b):
+    return f"{a / b:.3f}" if b else "both exact" if not a else "inf"
+
+
 def tensors(path):
     return {t.name: t for t in GGUFReader(path).tensors}
 
@@ -142,7 +146,7 @@ def main():
             row["types_differ"] = sum(types["hearth"][k] != types["peer"][k] for k in types["peer"])
             rows.append(row)
             line = (f"{name:8} {row['hearth_bytes'] / 1e6:7.1f} MB  mse {row['hearth_mse']:.4e} vs "
-                    f"{row['peer_mse']:.4e} ({row['hearth_mse'] / row['peer_mse']:.3f})  wall "
+                    f"{row['peer_mse']:.4e} ({ratio(row['hearth_mse'], row['peer_mse'])})  wall "
                     f"{row['hearth_wall']:.1f} vs {row['peer_wall']:.1f} s, cpu {row['hearth_cpu']:.1f} vs "
                     f"{row['peer_cpu']:.1f} s  {row['types_differ']} types differ")
             if args.text:
