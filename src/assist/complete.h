@@ -11,6 +11,7 @@
 
 #include "assist/anchor.h"
 #include "assist/fim.h"
+#include "assist/ring.h"
 #include "assist/trim.h"
 #include "base/status.h"
 #include "infer/engine.h"
@@ -38,19 +39,37 @@ enum complete_reuse {
 };
 const char *complete_reuse_name(enum complete_reuse r); /* "none", "anchor" */
 
+/* How much is computed for the best answer. */
+enum complete_effort {
+    EFFORT_BEST, /* several answers where the first one is in doubt, compared by how well the text
+                  * behind the hole follows them (choose.h) */
+    EFFORT_FAST, /* the most likely tokens, one after the other */
+};
+
 struct complete_request {
     const char *prefix; /* text before the cursor, UTF-8; lines end with \n or \r\n */
     size_t prefix_len;
     const char *suffix;
     size_t suffix_len;
     const char *file_name; /* tells the model what is edited, where it can be told; or NULL */
-    size_t max_tokens;     /* to generate, >= 1 */
+    /* Other files' text, put in front as the family marks it, whole ones while they fit into
+     * context_share of the prompt. Texts and order should change rarely: what follows a change is
+     * read again. */
+    const struct context_item *context;
+    size_t n_context;
+    double context_share;   /* 0 = 0.25 */
+    const char *repository; /* its name; or NULL */
+    enum complete_effort effort;
+    size_t max_tokens; /* to generate, >= 1 */
     double deadline_ms;    /* from the call; 0 = none */
     struct sample_params sample;
     enum trim_mode mode;
     bool approximate; /* see generate_request: faster after edits elsewhere, not exact */
     const volatile int *cancel;    /* nonzero: stop soon with finish "cancelled"; may be NULL */
     void (*on_prefill)(void *ctx); /* right before the model reads the prompt; may be NULL */
+    /* The text so far, as it would be if it ended here; it may shrink again. Not called with \r\n. May
+     * be NULL. */
+    void (*on_text)(void *ctx, const char *text, size_t len);
     void *ctx;
 };
 
