@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "assist/fim.h"
 #include "base/status.h"
@@ -28,6 +29,7 @@ struct anchor {
     size_t point;      /* bytes of the whole prefix */
     size_t suffix_len; /* of the whole suffix */
     char *file_name;   /* owned; NULL = none */
+    uint64_t context;  /* hash of the other files' texts */
     struct fim_prompt prompt;
     bool counted; /* the numbers of dropped tokens are known */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;

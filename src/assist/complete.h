@@ -81,7 +81,8 @@ struct complete_result {
     size_t typed_tokens; /* of the prompt: between the anchor's point and the cursor */
     enum complete_reuse reuse;
     enum finish_reason finish; /* never FINISH_CALLBACK */
-    const char *stopped_by; /* "end_token", a trim rule's name, "length", "deadline", "cancelled" */
+    size_t n_candidates;    /* answers that were compared; 0: there was one */
+    const char *stopped_by; /* "chosen": another answer than the first, "end_token", a trim rule's name, "length", "deadline", "cancelled" */
     bool truncated;         /* not all of the text around the hole fitted into the context */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;
     size_t prefix_lines_dropped, suffix_lines_dropped;

@@ -47,6 +47,9 @@ struct trim_hole {
     const char *rest; /* the cursor's line after it, without its end */
     size_t rest_len;
     bool rest_blank;
+    const char *above; /* last line with text before the cursor's; NULL if none */
+    size_t above_len;
+    int above_indent;  /* -1 if none */
     const char *below; /* first line with text after the cursor's; NULL if none */
     size_t below_len;
     int below_indent;  /* columns, a tab to the next multiple of 8; -1 if none */
