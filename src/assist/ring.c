@@ -149,6 +149,13 @@ static bool like_one(const struct chunk *list, size_t n, struct span text, doubl
     return false;
 }
 
+static bool has_text(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (!strchr(" \t\r\n", s.data[i])) return true;
+    return false;
+}
+
 static bool same_text(const struct chunk *list, size_t n, struct span text)
 {
     for (size_t i = 0; i < n; i++)
@@ -161,7 +168,7 @@ enum status ring_note(struct ring *r, enum ring_event event, const char *path, c
 {
     size_t n, which;
     struct span c = cut_chunk(text, len, line, r->opt.chunk_lines, &n);
-    if ((event != RING_YANKED && n < MIN_LINES) || span_blank(c)) return OK;
+    if ((event != RING_YANKED && n < MIN_LINES) || !has_text(c)) return OK;
     if (same_text(r->held, r->n_held, c)) return OK;
     if (like_one(r->wait, r->n_wait, c, r->opt.similar, &which))
         take_out(r->wait, &r->n_wait, which);
