@@ -81,6 +81,25 @@ bool anchor_fits(const struct anchor *a, const struct fim_input *in, size_t *typ
     return true;
 }
 
+enum status anchor_follow(const struct fim_template *f, const struct tokenizer *t,
+                          const char *typed, size_t len, struct token_list *out,
+                          const char **begin, size_t *n_begin, struct error *err)
+{
+    size_t before = out->len;
+    *begin = typed + len;
+    *n_begin = 0;
+    if (len == 0) return OK;
+    enum status st = fim_encode(f, t, typed, len, out, err);
+    if (st || out->len == before) return st;
+    char piece[ANCHOR_TYPED_BYTES];
+    size_t n = tokenizer_piece(t, out->ids[out->len - 1], false, piece, sizeof piece);
+    if (n == 0 || n > len || n > sizeof piece || memcmp(piece, typed + len - n, n) != 0) return OK;
+    out->len--;
+    *begin = typed + len - n;
+    *n_begin = n;
+    return OK;
+}
+
 enum status anchor_count_dropped(struct anchor *a, const struct fim_template *f,
                                  const struct tokenizer *t, const struct fim_input *in,
                                  struct error *err)

@@ -248,6 +248,15 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
     res->decode_ms = gen->decode_ms;
 }
 
+/* Whether other answers are worth a look: not where this one fits and the model itself found the
+ * way back into the text below, or said that the hole is full. */
+static bool in_doubt(const struct stream *s, enum trim_rule rule, bool ended, const char *text,
+                     size_t len)
+{
+    bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP || ended;
+    return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, s->req->file_name), text, len);
+}
+
 /* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
 static enum status finish(struct stream *s, const struct complete_plan *plan,
                           const struct unix_text *u, const struct generate_result *gen,
@@ -264,7 +273,7 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
     struct choose_result chosen = {.n = 0};
     bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
     if (s->req->effort == EFFORT_BEST && s->req->sample.temperature == 0 && in_time &&
-        s->hole.mode != TRIM_RAW) {
+        s->hole.mode != TRIM_RAW && in_doubt(s, end.rule, ended, text, len)) {
         double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
         struct branch_limit limit = {s->req->cancel, until};
         size_t typed = u->prefix_len - plan->anchor->point;

@@ -101,7 +101,7 @@ static int unit_of(const struct trim_hole *h)
         if (span_blank(line)) continue;
         int indent = line_indent(line);
         if (before >= 0 && indent > before) return indent - before;
-        before = opens_block(line) ? indent : -1;
+        before = opens_block(line) || line_opens(line) ? indent : -1;
     }
     return UNIT;
 }
@@ -116,12 +116,23 @@ static size_t deeper(size_t n, char out[FIT_MAX_INDENT], int unit, bool tabs)
     return n;
 }
 
+/* The hole is all that stands between an opening brace and its closing one. */
+static bool in_braces(const struct trim_hole *h)
+{
+    struct span above = span_rstrip(above_of(h)), below = span_strip(below_of(h));
+    return above.len && above.data[above.len - 1] == '{' && below.len && *below.data == '}' &&
+           h->below_indent == h->above_indent;
+}
+
 size_t fit_indent(const struct trim_hole *h, bool by_indent, char out[FIT_MAX_INDENT])
 {
-    if (!by_indent || !h->line_blank || h->line_len || !h->above || goes_on(above_of(h))) return 0;
+    if (!h->line_blank || h->line_len || !h->above) return 0;
     struct span above = above_of(h), below = below_of(h);
     int unit = unit_of(h);
+    if (!by_indent && !in_braces(h)) return 0;
+    if (by_indent && goes_on(above)) return 0;
     bool tabs = (above.len && *above.data == '\t') || (below.len && *below.data == '\t');
+    if (!by_indent) return deeper(blanks_of(above, out), out, unit, tabs);
     if (opens_block(above)) {
         if (h->below && h->below_indent > h->above_indent &&
             h->below_indent - h->above_indent <= (tabs ? 8 : unit))

@@ -54,13 +54,18 @@ static void finds_what_cannot_stand_there(void **state)
     }
 }
 
-static const char *indent(const char *prefix, const char *suffix)
+static const char *indent_in(bool by_indent, const char *prefix, const char *suffix)
 {
     static char out[FIT_MAX_INDENT + 1];
     struct trim_hole h;
     trim_hole_init(&h, prefix, strlen(prefix), suffix, strlen(suffix), TRIM_AUTO);
-    out[fit_indent(&h, true, out)] = 0;
+    out[fit_indent(&h, by_indent, out)] = 0;
     return out;
+}
+
+static const char *indent(const char *prefix, const char *suffix)
+{
+    return indent_in(true, prefix, suffix);
 }
 
 static void tells_the_indentation_where_there_is_no_choice(void **state)
@@ -73,6 +78,9 @@ static void tells_the_indentation_where_there_is_no_choice(void **state)
     assert_string_equal(indent("def f():\n    a = 1\n", "\n        b = 1\n"), "    ");
     assert_string_equal(indent("def f():\n    a = 1\n", "\n    b = 1\n"), "");
     assert_string_equal(indent("if a:\n    ", "\nb = 1\n"), ""); /* it is there already */
+    assert_string_equal(indent_in(false, "if (a) {\n", "\n}\n"), "    ");
+    assert_string_equal(indent_in(false, "f() {\n  if (a) {\n", "\n  }\n}\n"), "    ");
+    assert_string_equal(indent_in(false, "f() {\n", "\n  a();\n}\n"), "");
     assert_string_equal(indent("f(a,\n", "\n        b)\n"), "");
 }
 
