@@ -233,12 +233,14 @@ static double sum(const float *x, size_t n)
     return s;
 }
 
-/* The answer itself by the mean of what the model says with the suffix in sight and without (it is
- * better at the second, knows more in the first), what follows by what it says without. */
+/* The answer and what follows it, each by what the model says with the suffix in sight (it knows what
+ * has to come, and a small one does not care) and without (it is better at plain text): weights found
+ * on half of HumanEval's problems. */
 static double weigh(const struct rated *r)
 {
-    double behind = sum(r->plain + r->n_own, r->ids.len - r->n_own);
-    return 0.5 * sum(r->plain, r->n_own) + 0.5 * sum(r->seen, r->n_own) + behind;
+    size_t behind = r->ids.len - r->n_own;
+    return sum(r->seen, r->ids.len) + 0.5 * sum(r->plain, r->n_own) +
+           sum(r->plain + r->n_own, behind);
 }
 
 static enum status score(struct list *l, struct error *err)
@@ -265,7 +267,7 @@ static enum status score(struct list *l, struct error *err)
                                    .logprobs = r->plain};
         b[2 * n + 1] = (struct branch){.at = in->plan->anchor->prompt.tokens.len,
                                        .tokens = r->ids.ids,
-                                       .n = r->n_own,
+                                       .n = r->ids.len,
                                        .logprobs = r->seen};
         n++;
     }

@@ -249,11 +249,12 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
 }
 
 /* Whether other answers are worth a look: not where this one fits and the model itself found the
- * way back into the text below, or said that the hole is full. */
+ * way back into the text below, or said after several lines that the hole is full. */
 static bool in_doubt(const struct stream *s, enum trim_rule rule, bool ended, const char *text,
                      size_t len)
 {
-    bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP || ended;
+    bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP ||
+               (ended && memchr(text, '\n', len));
     return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, s->req->file_name), text, len);
 }
 

@@ -112,7 +112,7 @@ static void a_long_answer_may_be_cut_at_a_line(void **state)
     /* The first line's blanks are asked of the engine: the text below needs its opener there. */
     const char *got =
         run(f, "def f():\n    x = 0\n", "\n        y = 1\n    return y\n",
-            "while x:\n        x -= 1\n        z = 3", others, 6, "while x:\n        y = 1");
+            "while x:\n        x -= 1\n        z = 3\n    w", others, 6, "while x:\n        y = 1");
     assert_string_equal(got, "    while x:");
 }
 
