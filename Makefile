@@ -11,6 +11,7 @@ all: $(BUILD)/build.ninja
 
 $(BUILD)/build.ninja:
 	@tools/setup.sh --verify build
+	@tools/grammars.py
 	@echo "configuring $(BUILD)"; out=$$(meson setup $(BUILD) --buildtype=release 2>&1) || \
 		{ echo "$$out"; exit 1; }
 

@@ -5,7 +5,7 @@
     tools/check.py --only address        only some parts; --list names them
 
 What the tests need is fetched once: Debian packages (tools/setup.sh), Python packages into .venv,
-tokenizer conformance files and one small model into .deps. Later runs need no network.
+tokenizer conformance files, grammars and one small model into .deps. Later runs need no network.
 """
 
 import argparse
@@ -129,6 +129,11 @@ def prepare_venv(results):
                    "--disable-pip-version-check", "-r", "tools/requirements.txt"]
     run(pip_install, "install Python packages")
     stamp.write_text(wanted)
+
+
+def prepare_grammars(results):
+    """Tree-sitter and its grammars, one library that every build links."""
+    run([sys.executable, "tools/grammars.py"], "build the grammars")
 
 
 def prepare_vocab(results):
@@ -322,14 +327,15 @@ def check_e2e(results):
 PARTS = {
     "packages": (prepare_packages, []),
     "venv": (prepare_venv, ["packages"]),
+    "grammars": (prepare_grammars, ["packages", "venv"]),
     "vocab": (prepare_vocab, ["venv"]),
     "layers": (check_layers, []),
     "tools": (check_tools, ["venv"]),
-    "plain": (check_plain, ["packages", "vocab"]),
+    "plain": (check_plain, ["packages", "vocab", "grammars"]),
     "model": (prepare_model, ["plain"]),
     "e2e": (check_e2e, ["venv", "plain", "model", "vocab"]),
-    "address": (check_address, ["packages", "vocab"]),
-    "thread": (check_thread, ["packages", "vocab"]),
+    "address": (check_address, ["packages", "vocab", "grammars"]),
+    "thread": (check_thread, ["packages", "vocab", "grammars"]),
 }
 
 

@@ -19,6 +19,7 @@ esac
 [ $# -gt 0 ] || set -- $(ls tests/fuzz/fuzz_*.c | sed -n '/_seeds\.c$/d; s,.*/fuzz_\(.*\)\.c$,\1,p')
 
 tools/setup.sh check
+tools/grammars.py
 build=build-check/fuzz
 if [ ! -e $build/build.ninja ]; then
     mkdir -p build-check

@@ -36,6 +36,9 @@ has_command() { command -v "$1"; }
 has_library() { pkg-config --exists "$1" || dpkg-query -W -f '${Status}' "$2" | grep -q ' installed$'; }
 need_library() { need "$2" has_library "$1" "$2"; }
 
+# Grammars (tools/grammars.py) and models come through it.
+has_pip() { python3 -m pip --version || command -v pip3 || command -v pip; }
+
 has_clang_runtime() {
     resources=$(clang -print-resource-dir 2>/dev/null) && ls "$resources"/lib/*/*clang_rt.asan*
 }
@@ -47,6 +50,7 @@ need meson has_command meson
 need ninja-build has_command ninja
 need pkg-config has_command pkg-config
 need python3 has_command python3
+need python3-pip has_pip
 need_library libcurl libcurl4-openssl-dev
 need_library jansson libjansson-dev
 need_library libpcre2-8 libpcre2-dev
