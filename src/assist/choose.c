@@ -37,6 +37,7 @@ static void add(struct list *l, const char *text, size_t len)
     *c = (struct choice){.len = len, .joint = -INFINITY};
     if (len) memcpy(c->text, text, len);
     c->misfits = fit_misfits(l->in->hole, l->by_indent, c->text, c->len);
+    c->errors = parse_errors(l->in->parse, c->text, c->len);
 }
 
 /* The first answer as the rules left it, and cut shorter at its line ends. */
@@ -243,6 +244,12 @@ static double weigh(const struct rated *r)
            sum(r->plain + r->n_own, behind);
 }
 
+/* Nothing speaks against it; what is not known (SIZE_MAX) does not. */
+static bool fits_well(const struct list *l, const struct choice *c)
+{
+    return c->misfits == 0 && (c->errors == SIZE_MAX || c->errors <= l->in->parse->errors);
+}
+
 static enum status score(struct list *l, struct error *err)
 {
     const struct choose_input *in = l->in;
@@ -253,11 +260,11 @@ static enum status score(struct list *l, struct error *err)
     size_t n = 0, fits = 0;
     if (!list) return error_set(err, ERR_NOMEM, "no memory to compare answers");
     enum status st = OK;
-    for (size_t i = 0; i < out->n; i++) fits += out->list[i].misfits == 0;
+    for (size_t i = 0; i < out->n; i++) fits += fits_well(l, &out->list[i]);
     for (size_t i = 0; i < out->n && !st; i++) {
         struct rated *r = &list[n];
         r->c = &out->list[i];
-        if (fits && r->c->misfits) continue; /* it would not be taken */
+        if (fits && !fits_well(l, r->c)) continue; /* it would not be taken */
         r->ids.len = 0;
         st = encode_choice(l, r->c, behind, &r->ids, &r->n_own, err);
         if (st || r->ids.len > BRANCH_TOKENS) continue;
@@ -290,6 +297,7 @@ static int n_bits(unsigned x)
 
 static bool better(const struct choice *a, const struct choice *b)
 {
+    if (a->errors != b->errors) return a->errors < b->errors;
     if (n_bits(a->misfits) != n_bits(b->misfits)) return n_bits(a->misfits) < n_bits(b->misfits);
     return a->joint > b->joint;
 }

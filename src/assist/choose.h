@@ -9,6 +9,7 @@
 #define HEARTH_ASSIST_CHOOSE_H
 
 #include "assist/complete_int.h"
+#include "assist/parse.h"
 #include "infer/branch.h"
 
 enum { CHOOSE_MAX = 12, CHOOSE_TEXT = 1024 };
@@ -17,6 +18,7 @@ struct choice {
     char text[CHOOSE_TEXT];
     size_t len;
     unsigned misfits;  /* fit.h */
+    size_t errors;     /* of the file's syntax, with it */
     bool scored;
     double joint; /* the score; only with `scored` */
 };
@@ -32,6 +34,7 @@ struct choose_input {
     size_t n_whole;
     struct trim_cut cut; /* what of it the rules left */
     const struct branch_limit *limit;
+    struct parse *parse;
 };
 
 struct choose_result {

@@ -272,6 +272,17 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
     size_t len = end.keep - end.skip;
     text += end.skip;
     struct choose_result chosen = {.n = 0};
+    struct parse parse;
+    bool cut = s->hole.mode != TRIM_RAW;
+    parse_init(&parse, cut ? s->req->file_name : NULL, s->hole.prefix, s->hole.prefix_len,
+               s->hole.suffix, s->hole.suffix_len);
+    size_t parses = parse_longest(&parse, text, len);
+    if (parses < len) {
+        len = parses;
+        end.keep = end.skip + len;
+        res->stopped_by = trim_rule_name(TRIM_SYNTAX);
+        res->finish = FINISH_STOP;
+    }
     bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
     if (s->req->effort == EFFORT_BEST && s->req->sample.temperature == 0 && in_time &&
         s->hole.mode != TRIM_RAW && in_doubt(s, end.rule, ended, text, len)) {
@@ -287,10 +298,15 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
                                   .whole = text - end.skip,
                                   .n_whole = s->text.len - given,
                                   .cut = end,
-                                  .limit = &limit};
+                                  .limit = &limit,
+                                  .parse = &parse};
         enum status st = choose_best(&in, &chosen, err);
-        if (st) return st;
+        if (st) {
+            parse_fini(&parse);
+            return st;
+        }
     }
+    parse_fini(&parse);
     res->n_candidates = chosen.n;
     if (chosen.best && (chosen.best->len != len || memcmp(chosen.best->text, text, len))) {
         text = chosen.best->text;

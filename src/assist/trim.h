@@ -30,6 +30,8 @@ enum trim_rule {
     TRIM_REPEAT,         /* the same lines, or the same piece of a line, again and again */
     TRIM_BRACKETS,       /* brackets closed that the text below closes */
     TRIM_BAD_BYTES,      /* bytes that are no UTF-8 */
+    TRIM_RUN_ON,         /* a code fence, or a comment that begins something else */
+    TRIM_SYNTAX,         /* more of it would not parse (parse.h; no rule of trim_scan) */
 };
 
 /* "line_end", ...; "none" for TRIM_NONE. */
