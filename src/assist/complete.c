@@ -115,6 +115,8 @@ struct stream {
     struct trim_hole hole;
     char blanks[FIT_MAX_INDENT]; /* that the answer has to begin with */
     size_t n_blanks;
+    struct parse parse;
+    int lines_more; /* read past a rule's cut, because what it leaves does not parse */
     double started, first; /* clock_now() at the call and at the first text behind the cursor */
     struct buf text;
     size_t given;        /* bytes at its start that stand before the cursor */
@@ -125,6 +127,21 @@ struct stream {
     enum trim_rule rule; /* that ended it */
     enum status st;
 };
+
+/* Whether to read on although a rule has fired: what it leaves does not parse, and a few more lines
+ * may. */
+static bool read_on(struct stream *s, struct trim_cut c, bool line_ended)
+{
+    if (c.rule != TRIM_LINE_END && c.rule != TRIM_STATEMENT && c.rule != TRIM_DEDENT) return false;
+    const char *text = s->text.data + s->given + c.skip;
+    size_t len = s->text.len - s->given - c.skip;
+    if (s->lines_more == 0 && parse_errors(&s->parse, text, c.keep - c.skip) - 1 >= SIZE_MAX - 1)
+        return false; /* none, or not known */
+    if (s->lines_more && !line_ended) return true;
+    if (s->lines_more > PARSE_MORE_LINES) return false;
+    s->lines_more++;
+    return parse_extend(&s->parse, text, len, c.keep - c.skip) == c.keep - c.skip;
+}
 
 /* What there is of the answer, as it would be cut if it ended here. */
 static void tell_text(const struct stream *s)
@@ -154,7 +171,8 @@ static bool on_token(void *ctx, int32_t token)
     if (s->first == 0) s->first = clock_now();
     if (memchr(piece, '\n', len) || s->n_tokens - s->last_scan >= SCAN_EVERY) {
         s->last_scan = s->n_tokens;
-        s->rule = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given).rule;
+        struct trim_cut c = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given);
+        if (c.rule == TRIM_NONE || !read_on(s, c, memchr(piece, '\n', len))) s->rule = c.rule;
     }
     if (s->req->on_text && s->rule == TRIM_NONE) tell_text(s);
     s->full = s->n_tokens == s->req->max_tokens;
@@ -272,12 +290,10 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
     size_t len = end.keep - end.skip;
     text += end.skip;
     struct choose_result chosen = {.n = 0};
-    struct parse parse;
-    bool cut = s->hole.mode != TRIM_RAW;
-    parse_init(&parse, cut ? s->req->file_name : NULL, s->hole.prefix, s->hole.prefix_len,
-               s->hole.suffix, s->hole.suffix_len);
-    size_t parses = parse_longest(&parse, text, len);
-    if (parses < len) {
+    size_t parses = parse_longest(&s->parse, text, len);
+    if (s->lines_more)
+        parses = parse_extend(&s->parse, text, s->text.len - given - end.skip, parses);
+    if (parses != len) {
         len = parses;
         end.keep = end.skip + len;
         res->stopped_by = trim_rule_name(TRIM_SYNTAX);
@@ -299,14 +315,10 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
                                   .n_whole = s->text.len - given,
                                   .cut = end,
                                   .limit = &limit,
-                                  .parse = &parse};
+                                  .parse = &s->parse};
         enum status st = choose_best(&in, &chosen, err);
-        if (st) {
-            parse_fini(&parse);
-            return st;
-        }
+        if (st) return st;
     }
-    parse_fini(&parse);
     res->n_candidates = chosen.n;
     if (chosen.best && (chosen.best->len != len || memcmp(chosen.best->text, text, len))) {
         text = chosen.best->text;
@@ -329,6 +341,8 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     enum status st = unix_text_init(&u, req, err);
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
+    parse_init(&s.parse, req->mode != TRIM_RAW ? req->file_name : NULL, u.prefix, u.prefix_len,
+               u.suffix, u.suffix_len);
     struct fim_input in = input_of(c, req, &u);
     st = complete_plan_make(c, &in, req->max_tokens, &plan, err);
     if (st) goto out;
@@ -343,6 +357,7 @@ enum status complete_run(struct completer *c, const struct complete_request *req
 out:
     if (st) complete_result_fini(res);
     complete_plan_fini(&plan);
+    parse_fini(&s.parse);
     buf_fini(&s.text);
     free(u.owned);
     return st;

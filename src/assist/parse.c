@@ -1,5 +1,6 @@
 #include "assist/parse.h"
 
+#include <ctype.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -62,13 +63,21 @@ size_t parse_errors(struct parse *p, const char *text, size_t len)
     return n;
 }
 
-/* The next shorter beginning to look at: without the last closing bracket, or to the line end before.
- */
-static size_t shorter(const char *text, size_t len)
+/* The next shorter beginning to look at: to the line end before, or, within the last line, to the
+ * place before where a word or a bracket ends. */
+static size_t shorter(const char *text, size_t len, bool in_line)
 {
     size_t at = len;
-    while (at && strchr(" \t\n;,", text[at - 1])) at--;
+    while (at && strchr(" \t\r\n;,", text[at - 1])) at--;
     if (at && strchr(")]}", text[at - 1])) return at - 1;
+    if (in_line && at) {
+        at--;
+        while (at && (isalnum((unsigned char)text[at]) || text[at] == '_' || (text[at] & 0x80)) &&
+               (isalnum((unsigned char)text[at - 1]) || text[at - 1] == '_' ||
+                (text[at - 1] & 0x80)))
+            at--;
+        return at;
+    }
     while (at && text[at - 1] != '\n') at--;
     while (at && strchr(" \t\r\n", text[at - 1])) at--;
     return at;
@@ -76,14 +85,31 @@ static size_t shorter(const char *text, size_t len)
 
 size_t parse_longest(struct parse *p, const char *text, size_t len)
 {
-    if (!p->base) return len;
-    size_t all = parse_errors(p, text, len);
-    if (all == SIZE_MAX || all <= p->errors) return len;
+    size_t fewest = parse_errors(p, text, len), best = len;
+    if (fewest == SIZE_MAX || fewest == 0) return len;
+    bool in_line = !memchr(text, '\n', len);
     size_t at = len;
-    for (int i = 0; i < PARSE_TRIES; i++) {
-        at = shorter(text, at);
+    for (int i = 0; i < PARSE_TRIES && fewest; i++) {
+        at = shorter(text, at, in_line);
         if (at == 0) break;
-        if (parse_errors(p, text, at) <= p->errors) return at;
+        size_t n = parse_errors(p, text, at);
+        if (n >= fewest) continue;
+        fewest = n;
+        best = at;
     }
-    return len;
+    return best;
+}
+
+size_t parse_extend(struct parse *p, const char *text, size_t len, size_t keep)
+{
+    size_t errors = parse_errors(p, text, keep);
+    if (errors == 0 || errors == SIZE_MAX) return keep;
+    size_t at = keep;
+    for (int i = 0; i <= PARSE_MORE_LINES && at < len; i++) {
+        const char *stop = memchr(text + at, '\n', len - at);
+        size_t end = stop ? (size_t)(stop - text) : len;
+        if (end > keep && parse_errors(p, text, end) == 0) return end;
+        at = end + 1;
+    }
+    return keep;
 }
