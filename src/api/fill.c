@@ -5,6 +5,7 @@
 
 #include "assist/anchor.h"
 #include "assist/fit.h"
+#include "assist/parse.h"
 #include "assist/trim.h"
 
 /* What a hole's answers are cut by. */
@@ -12,11 +13,13 @@ struct fill_hole {
     struct trim_hole hole;
     char blanks[FIT_MAX_INDENT]; /* that the answers begin with */
     size_t n_blanks;
+    char *file; /* owned; or NULL */
     char text[]; /* prefix and suffix, which the hole points into */
 };
 
 void fill_hole_free(struct fill_hole *h)
 {
+    if (h) free(h->file);
     free(h);
 }
 
@@ -28,6 +31,7 @@ static struct fill_hole *make_hole(const struct fill *f)
     struct fill_hole *h = malloc(sizeof *h + f->prefix_len + f->suffix_len + 1);
     if (!h) return NULL;
     char *suffix = h->text + f->prefix_len;
+    h->file = f->file ? strdup(f->file) : NULL; /* without it, nothing is parsed */
     if (f->prefix_len) memcpy(h->text, f->prefix, f->prefix_len);
     if (f->suffix_len) memcpy(suffix, f->suffix, f->suffix_len);
     trim_hole_init(&h->hole, h->text, f->prefix_len, suffix, f->suffix_len, TRIM_AUTO);
@@ -151,8 +155,13 @@ enum status fill_end(struct job *j, struct job_choice *ch)
 {
     bool ended = ch->finish == FINISH_STOP && ch->stop_token != TOKEN_NONE;
     if (!ch->filled.len) return OK;
-    struct trim_cut c = trim_finish(&j->hole->hole, ch->filled.data, ch->filled.len, ended);
-    enum status st = give(j, ch, ch->filled.data + c.skip, c.keep - c.skip);
+    const struct trim_hole *h = &j->hole->hole;
+    struct trim_cut c = trim_finish(h, ch->filled.data, ch->filled.len, ended);
+    struct parse p;
+    parse_init(&p, j->hole->file, h->prefix, h->prefix_len, h->suffix, h->suffix_len);
+    size_t keep = parse_longest(&p, ch->filled.data + c.skip, c.keep - c.skip);
+    parse_fini(&p);
+    enum status st = give(j, ch, ch->filled.data + c.skip, keep);
     ch->filled.len = 0; /* given once */
     return st;
 }

@@ -232,6 +232,7 @@ static struct ask *make_ask(const struct suggester *s, const struct suggest_requ
                        .offset = req->offset,
                        .mode = req->mode,
                        .partial = req->partial,
+                       .automatic = req->automatic,
                        .max_tokens = req->max_tokens ? req->max_tokens : s->opt.max_tokens,
                        .deadline_ms = req->deadline_ms > 0 ? req->deadline_ms : s->opt.deadline_ms,
                        .on_suggestion = req->on_suggestion,

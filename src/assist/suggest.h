@@ -42,6 +42,8 @@ struct suggest_options {
     double context_share;      /* of the prompt, at most, for other files; 0 = 0.25, < 0: none */
     const char *repository;    /* its name, for models that are told; or NULL; copied */
     struct sample_params sample;
+    /* Of requests that nobody waits for or that somebody asked for; automatic ones are EFFORT_FAST. */
+    enum complete_effort effort;
     bool any_file;             /* also files that by their name hold keys or passwords */
     /* False: this file is ignored (.gitignore and the like), it is neither completed nor used as
      * context. May be NULL: all are allowed. */

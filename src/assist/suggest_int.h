@@ -16,7 +16,7 @@ struct ask {
     char *path, *text;
     size_t len, offset;
     enum trim_mode mode;
-    bool partial;
+    bool partial, automatic;
     size_t max_tokens;
     double deadline_ms;
     struct context_item *more; /* owned with their texts */

@@ -92,6 +92,7 @@ static void fill_request(struct run *r, struct complete_request *req, double dea
                                      .deadline_ms = deadline_ms,
                                      .sample = s->opt.sample,
                                      .mode = a->mode,
+                                     .effort = a->automatic ? EFFORT_FAST : s->opt.effort,
                                      .cancel = &r->s->cancel,
                                      .ctx = r};
 }
@@ -174,6 +175,7 @@ static void run_ahead(struct suggester *s, struct ask *a)
     struct complete_result res;
     struct error err = {0};
     fill_request(&r, &req, s->opt.prefetch_ms);
+    req.effort = s->opt.effort;
     if (s->backend.run(s->backend.ctx, &req, &res, &err)) return; /* nobody waits for it */
     keep(s, a, &res, true);
     complete_result_fini(&res);

@@ -11,7 +11,7 @@ enum { SCORE_ROWS = 64, DEFAULT_CTX = 4096 };
 /* Two timelines may each end inside a page and copy one that they share. */
 enum { SPARE_ROOM = 128 };
 /* And branches a few hundred positions of their own (branch.h). */
-enum { BRANCH_ROOM = 2048 };
+enum { BRANCH_ROOM = 4096 };
 
 enum status session_create(struct engine *e, size_t n_ctx, struct session **out, struct error *err)
 {
