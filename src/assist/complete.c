@@ -88,6 +88,11 @@ static enum status unix_text_init(struct unix_text *u, const struct complete_req
     return OK;
 }
 
+static const char *path_of(const struct complete_request *req)
+{
+    return req->path ? req->path : req->file_name;
+}
+
 static struct fim_input input_of(const struct completer *c, const struct complete_request *req,
                                  const struct unix_text *u)
 {
@@ -273,7 +278,7 @@ static bool in_doubt(const struct stream *s, enum trim_rule rule, bool ended, co
 {
     bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP ||
                (ended && memchr(text, '\n', len));
-    return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, s->req->file_name), text, len);
+    return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, path_of(s->req)), text, len);
 }
 
 /* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
@@ -310,7 +315,7 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
                                   .hole = &s->hole,
                                   .typed = u->prefix + plan->anchor->point,
                                   .n_typed = typed,
-                                  .file_name = s->req->file_name,
+                                  .file_name = path_of(s->req),
                                   .whole = text - end.skip,
                                   .n_whole = s->text.len - given,
                                   .cut = end,
@@ -341,14 +346,14 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     enum status st = unix_text_init(&u, req, err);
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
-    parse_init(&s.parse, req->mode != TRIM_RAW ? req->file_name : NULL, u.prefix, u.prefix_len,
+    parse_init(&s.parse, req->mode != TRIM_RAW ? path_of(req) : NULL, u.prefix, u.prefix_len,
                u.suffix, u.suffix_len);
     struct fim_input in = input_of(c, req, &u);
     st = complete_plan_make(c, &in, req->max_tokens, &plan, err);
     if (st) goto out;
     s.given = plan.n_begin;
     if (req->mode != TRIM_RAW && plan.n_begin == 0)
-        s.n_blanks = fit_indent(&s.hole, fit_by_indent(&s.hole, req->file_name), s.blanks);
+        s.n_blanks = fit_indent(&s.hole, fit_by_indent(&s.hole, path_of(req)), s.blanks);
     res->prepare_ms = (clock_now() - s.started) * 1e3;
     st = generate(c, req, &plan, &s, &gen, err);
     if (!st) st = finish(&s, &plan, &u, &gen, res, err);

@@ -52,6 +52,7 @@ struct complete_request {
     const char *suffix;
     size_t suffix_len;
     const char *file_name; /* tells the model what is edited, where it can be told; or NULL */
+    const char *path; /* tells the language; is not in the prompt. NULL = file_name */
     /* Other files' text, put in front as the family marks it, whole ones while they fit into
      * context_share of the prompt. Texts and order should change rarely: what follows a change is
      * read again. */

@@ -83,7 +83,9 @@ static void fill_request(struct run *r, struct complete_request *req, double dea
                                      .prefix_len = a->offset,
                                      .suffix = a->text + a->offset,
                                      .suffix_len = a->len - a->offset,
-                                     .file_name = a->path,
+                                     .path = a->path,
+                                     /* Told where other files stand in front. */
+                                     .file_name = n && s->opt.context_share > 0 ? a->path : NULL,
                                      .context = s->opt.context_share > 0 ? r->all : NULL,
                                      .n_context = s->opt.context_share > 0 ? n : 0,
                                      .context_share = s->opt.context_share,

@@ -139,6 +139,7 @@ static enum status read_request(const struct server *s, const json_t *root,
                          "%s looks like a file of keys or passwords and is not completed without "
                          "--force",
                          file);
+    req->path = len ? file : NULL;
     req->max_tokens = (size_t)tokens;
     req->sample.temperature = (float)temperature;
     if (json_object_get(root, "seed")) req->sample.seed = (uint64_t)seed;
