@@ -6,7 +6,7 @@
 
 #include "syntax/tree.h"
 
-#define MAX_SECONDS 0.05
+#define MAX_SECONDS 0.25
 
 static const struct syntax_limits limits = {.max_bytes = PARSE_MAX_BYTES + (64 << 10),
                                             .seconds = MAX_SECONDS};
