@@ -270,6 +270,8 @@ static void post_completions(struct call *c)
         read_completion(j, &rd, s);
     else
         error_set(&rd.err, ERR_NOMEM, "no memory for the request");
+    bool trim = true;
+    read_bool(&rd, "trim", &trim);
     const json_t *prompt = read_any(&rd, "prompt");
     if (!rd.err.code && suffix && n_suffix) {
         if (!json_is_string(prompt)) read_fail(&rd, "with 'suffix', 'prompt' must be one string");
@@ -280,7 +282,8 @@ static void post_completions(struct call *c)
                          NULL,
                          NULL,
                          NULL,
-                         0};
+                         0,
+                         !trim};
         if (!rd.err.code && !job_add_fill(j, &f)) {
             job_unref(j);
             return;

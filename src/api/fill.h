@@ -12,10 +12,19 @@ struct fill {
     const char *file, *repo; /* or NULL */
     const struct fim_file *files;
     size_t n_files;
+    bool raw; /* the model's own answer from the cursor on, nothing cut */
 };
 
 /* Adds the prompt and the tokens that end a hole. False where it has answered the call: the model
  * has no tokens for holes (501), or the texts do not fit (400). */
 bool job_add_fill(struct job *j, const struct fill *f);
+
+/* What belongs into the hole while a choice's text comes in and at its end: for job_text.c, where
+ * j->hole is set. The rules are those of hearth complete (docs/completion.md). */
+enum status fill_take(struct job *j, struct job_choice *ch, const char *text, size_t len);
+enum status fill_end(struct job *j, struct job_choice *ch);
+/* Whether the part's choices are all full: there is nothing more to generate. */
+bool fill_is_full(const struct job *j, const struct job_part *p);
+void fill_hole_free(struct fill_hole *h); /* NULL is fine */
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "api/fill.h"
 #include "base/clock.h"
 #include "infer/text_io.h"
 #include "net/sse.h"
@@ -61,6 +62,7 @@ static void choice_fini(struct job_choice *ch)
     chat_parser_destroy(ch->parser);
     buf_fini(&ch->text);
     buf_fini(&ch->reasoning);
+    buf_fini(&ch->filled);
     for (size_t i = 0; i < ch->n_tools; i++) {
         free(ch->tools[i].name);
         buf_fini(&ch->tools[i].arguments);
@@ -83,6 +85,7 @@ void job_unref(struct job *j)
     free(j->bias);
     token_list_fini(&j->prediction);
     grammar_unref(j->grammar);
+    fill_hole_free(j->hole);
     buf_fini(&j->prompt_end);
     buf_fini(&j->lead);
     if (j->state_free)
@@ -235,7 +238,7 @@ static bool on_text(void *ctx, const struct sched_chunk *c)
     begin(j);
     enum status st = job_take_text(j, ch, c->text, c->n_text);
     if (st != OK) return broken(j, st, "the answer is too long, or there is no memory for it");
-    return true;
+    return !j->hole || !fill_is_full(j, p);
 }
 
 static void on_prompt(void *ctx, const struct sched_token *tokens, size_t n)
@@ -382,6 +385,7 @@ static bool make_choices(struct job *j)
     for (size_t i = 0; i < j->n_choices; i++) {
         buf_init(&j->choices[i].text, MAX_TEXT);
         buf_init(&j->choices[i].reasoning, MAX_TEXT);
+        buf_init(&j->choices[i].filled, MAX_TEXT);
         j->choices[i].job = j;
         j->choices[i].stop_text = -1;
         j->choices[i].stop_token = TOKEN_NONE;

@@ -17,6 +17,7 @@
 #include "text/tokenizer.h"
 
 struct job;
+struct fill_hole;
 
 enum { JOB_MAX_PARTS = 64, JOB_MAX_CHOICES = 128, JOB_MAX_TOOLS = 64 };
 
@@ -49,6 +50,8 @@ struct job_choice {
     size_t said; /* the format's own: bytes or events so far */
     /* Where the text is taken apart: */
     struct chat_parser *parser;
+    struct buf filled; /* of a hole: what the model wrote so far */
+    bool full;         /* a rule ended it */
     bool led; /* the job's lead went in */
     struct job *job;
     size_t given_tokens; /* of `tokens`, those that pieces had */
@@ -110,6 +113,7 @@ struct job {
     /* Answers are taken apart where this is not NULL; calls of tools only with `tools`. */
     const struct chat_syntax *syntax;
     bool tools;
+    struct fill_hole *hole; /* owned: the answer is cut to fit (fill.h); or NULL */
     const char *chat_stop; /* ends the answer besides the stops; borrowed; or NULL */
     struct buf lead;       /* what the answer begins with, at the prompt's end */
     struct buf prompt_end; /* of the rendered conversation */
@@ -164,10 +168,11 @@ void job_start(struct job *j);
 /* Answers with an error and drops the caller's reference. */
 void job_fail(struct job *j, const struct error *err);
 
-/* ---- job_text.c: from a choice's text to pieces; for job.c */
+/* ---- job_text.c: from a choice's text to pieces; for job.c, the last for fill.c */
 enum status job_make_parsers(struct job *j);
 enum status job_take_text(struct job *j, struct job_choice *ch, const char *text, size_t len);
 enum status job_end_text(struct job *j, struct job_choice *ch);
+enum status job_put_text(struct job *j, struct job_choice *ch, const char *text, size_t len);
 
 /* "stop", "length": OpenAI's words. */
 const char *job_finish_word(const struct job_choice *ch);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/fill.h"
 #include "api/job.h"
 #include "infer/text_io.h"
 #include "text/chat_parse.h"
@@ -143,8 +144,14 @@ static enum status lead(struct job *j, struct job_choice *ch)
     return chat_parser_feed(ch->parser, j->lead.data, j->lead.len);
 }
 
+enum status job_put_text(struct job *j, struct job_choice *ch, const char *text, size_t len)
+{
+    return put(j, ch, PIECE_TEXT, text, len);
+}
+
 enum status job_take_text(struct job *j, struct job_choice *ch, const char *text, size_t len)
 {
+    if (j->hole) return fill_take(j, ch, text, len);
     if (!ch->parser) return put(j, ch, PIECE_TEXT, text, len);
     enum status st = lead(j, ch);
     return st == OK && len ? chat_parser_feed(ch->parser, text, len) : st;
@@ -153,6 +160,7 @@ enum status job_take_text(struct job *j, struct job_choice *ch, const char *text
 enum status job_end_text(struct job *j, struct job_choice *ch)
 {
     enum status st = ch->parser ? lead(j, ch) : OK;
+    if (j->hole) st = fill_end(j, ch);
     if (st == OK && ch->parser) st = chat_parser_end(ch->parser);
     if (st == OK) st = flush_held(j, ch);
     if (st == OK && j->keep_tokens && ch->given_tokens < ch->n_tokens && j->q.logprobs)

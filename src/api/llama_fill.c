@@ -8,7 +8,7 @@
 enum { MAX_FILES = 1024 };
 
 /* The cursor's own file and the repository, which llama.cpp's body has no names for: Hearth takes
- * `filename` and `repo_name` besides. */
+ * `filename` and `repo_name` besides; `trim`: false asks for the model's own answer. */
 struct infill {
     struct fill fill;
     struct fim_file *files; /* owned */
@@ -54,6 +54,9 @@ static void read_texts(struct infill *f, struct reader *rd)
     read_string(rd, "prompt", &typed, &n_typed);
     read_string(rd, "filename", &f->fill.file, NULL);
     read_string(rd, "repo_name", &f->fill.repo, NULL);
+    bool trim = true;
+    read_bool(rd, "trim", &trim);
+    f->fill.raw = !trim;
     if (buf_append(&f->prefix, prefix, n_prefix) != OK ||
         buf_append(&f->prefix, typed, n_typed) != OK)
         read_fail(rd, "no memory for the prefix");

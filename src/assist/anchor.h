@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "assist/fim.h"
 #include "base/status.h"
@@ -28,6 +29,7 @@ struct anchor {
     size_t point;      /* bytes of the whole prefix */
     size_t suffix_len; /* of the whole suffix */
     char *file_name;   /* owned; NULL = none */
+    uint64_t context;  /* hash of the other files' texts */
     struct fim_prompt prompt;
     bool counted; /* the numbers of dropped tokens are known */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;
@@ -44,6 +46,14 @@ void anchor_fini(struct anchor *a);
 /* Whether the text is the anchor's with at most ANCHOR_TYPED_BYTES behind its point; *typed is how
  * many. */
 bool anchor_fits(const struct anchor *a, const struct fim_input *in, size_t *typed);
+
+/* Appends the ids of what is typed behind an anchor's point (at most ANCHOR_TYPED_BYTES), but for the
+ * last token, whose bytes *begin points at: the cursor may stand inside what the model would write as
+ * one token ("retu" and not "ret", "u"), so it is left to the model. *n_begin is 0 where nothing is
+ * typed or the last token's bytes are not those that end the text. */
+enum status anchor_follow(const struct fim_template *f, const struct tokenizer *t,
+                          const char *typed, size_t len, struct token_list *out,
+                          const char **begin, size_t *n_begin, struct error *err);
 
 /* Counts the tokens that did not fit, once; `in` is a text that the anchor fits. */
 enum status anchor_count_dropped(struct anchor *a, const struct fim_template *f,

@@ -1,11 +1,15 @@
 #include "assist/complete.h"
+#include "assist/choose.h"
 #include "assist/complete_int.h"
+#include "assist/fit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
+
+#define CONTEXT_SHARE 0.25
 
 enum {
     MAX_TEXT = 1 << 20, /* bytes of a completion */
@@ -84,6 +88,29 @@ static enum status unix_text_init(struct unix_text *u, const struct complete_req
     return OK;
 }
 
+static const char *path_of(const struct complete_request *req)
+{
+    return req->path ? req->path : req->file_name;
+}
+
+static struct fim_input input_of(const struct completer *c, const struct complete_request *req,
+                                 const struct unix_text *u)
+{
+    double share = req->context_share > 0 ? req->context_share : CONTEXT_SHARE;
+    size_t n_ctx = session_n_ctx(c->session);
+    size_t room = n_ctx > req->max_tokens ? n_ctx - req->max_tokens : 0;
+    return (struct fim_input){.prefix = u->prefix,
+                              .prefix_len = u->prefix_len,
+                              .suffix = u->suffix,
+                              .suffix_len = u->suffix_len,
+                              .file_name = req->file_name,
+                              .context = req->context,
+                              .n_context = req->n_context,
+                              .context_tokens =
+                                  (size_t)((double)room * (share < 1 ? share : 1)),
+                              .repository = req->repository};
+}
+
 /* ---- while the model generates -----------------------------------------------------------------
  */
 
@@ -91,6 +118,10 @@ struct stream {
     const struct completer *c;
     const struct complete_request *req;
     struct trim_hole hole;
+    char blanks[FIT_MAX_INDENT]; /* that the answer has to begin with */
+    size_t n_blanks;
+    struct parse parse;
+    int lines_more; /* read past a rule's cut, because what it leaves does not parse */
     double started, first; /* clock_now() at the call and at the first text behind the cursor */
     struct buf text;
     size_t given;        /* bytes at its start that stand before the cursor */
@@ -101,6 +132,29 @@ struct stream {
     enum trim_rule rule; /* that ended it */
     enum status st;
 };
+
+/* Whether to read on although a rule has fired: what it leaves does not parse, and a few more lines
+ * may. */
+static bool read_on(struct stream *s, struct trim_cut c, bool line_ended)
+{
+    if (c.rule != TRIM_LINE_END && c.rule != TRIM_STATEMENT && c.rule != TRIM_DEDENT) return false;
+    const char *text = s->text.data + s->given + c.skip;
+    size_t len = s->text.len - s->given - c.skip;
+    if (s->lines_more == 0 && parse_errors(&s->parse, text, c.keep - c.skip) - 1 >= SIZE_MAX - 1)
+        return false; /* none, or not known */
+    if (s->lines_more && !line_ended) return true;
+    if (s->lines_more > PARSE_MORE_LINES) return false;
+    s->lines_more++;
+    return parse_extend(&s->parse, text, len, c.keep - c.skip) == c.keep - c.skip;
+}
+
+/* What there is of the answer, as it would be cut if it ended here. */
+static void tell_text(const struct stream *s)
+{
+    const char *text = s->text.data + s->given;
+    struct trim_cut c = trim_finish(&s->hole, text, s->text.len - s->given, false);
+    if (c.keep > c.skip) s->req->on_text(s->req->ctx, text + c.skip, c.keep - c.skip);
+}
 
 static bool on_token(void *ctx, int32_t token)
 {
@@ -122,8 +176,10 @@ static bool on_token(void *ctx, int32_t token)
     if (s->first == 0) s->first = clock_now();
     if (memchr(piece, '\n', len) || s->n_tokens - s->last_scan >= SCAN_EVERY) {
         s->last_scan = s->n_tokens;
-        s->rule = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given).rule;
+        struct trim_cut c = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given);
+        if (c.rule == TRIM_NONE || !read_on(s, c, memchr(piece, '\n', len))) s->rule = c.rule;
     }
+    if (s->req->on_text && s->rule == TRIM_NONE) tell_text(s);
     s->full = s->n_tokens == s->req->max_tokens;
     return s->rule == TRIM_NONE && !s->full;
 }
@@ -172,9 +228,9 @@ static enum status generate(struct completer *c, const struct complete_request *
     struct generate_request g = {
         .prompt = plan->tokens.ids,
         .n_prompt = plan->tokens.len,
-        .max_tokens = req->max_tokens + plan->n_begin, /* on_token counts */
-        .begin = plan->begin,
-        .n_begin = plan->n_begin,
+        .max_tokens = req->max_tokens + plan->n_begin + s->n_blanks, /* on_token counts */
+        .begin = s->n_blanks ? s->blanks : plan->begin,
+        .n_begin = s->n_blanks ? s->n_blanks : plan->n_begin,
         .sample = req->sample,
         .speculate = {.mode = SPECULATE_AUTO}, /* code repeats what stands around it */
         .approximate = req->approximate,
@@ -215,10 +271,20 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
     res->decode_ms = gen->decode_ms;
 }
 
+/* Whether other answers are worth a look: not where this one fits and the model itself found the
+ * way back into the text below, or said after several lines that the hole is full. */
+static bool in_doubt(const struct stream *s, enum trim_rule rule, bool ended, const char *text,
+                     size_t len)
+{
+    bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP ||
+               (ended && memchr(text, '\n', len));
+    return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, path_of(s->req)), text, len);
+}
+
 /* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
-static enum status finish(const struct stream *s, const struct unix_text *u,
-                          const struct generate_result *gen, struct complete_result *res,
-                          struct error *err)
+static enum status finish(struct stream *s, const struct complete_plan *plan,
+                          const struct unix_text *u, const struct generate_result *gen,
+                          struct complete_result *res, struct error *err)
 {
     size_t given = s->given < s->text.len ? s->given : s->text.len;
     const char *text = s->text.len > given ? s->text.data + given : "";
@@ -226,7 +292,46 @@ static enum status finish(const struct stream *s, const struct unix_text *u,
     struct trim_cut end = trim_finish(&s->hole, text, s->text.len - given, ended);
     set_finish(res, s->full ? FINISH_LENGTH : gen->finish, ended,
                end.rule != TRIM_NONE ? end.rule : s->rule);
-    return set_text(res, text + end.skip, end.keep - end.skip, u->crlf, err);
+    size_t len = end.keep - end.skip;
+    text += end.skip;
+    struct choose_result chosen = {.n = 0};
+    size_t parses = parse_longest(&s->parse, text, len);
+    if (s->lines_more)
+        parses = parse_extend(&s->parse, text, s->text.len - given - end.skip, parses);
+    if (parses != len) {
+        len = parses;
+        end.keep = end.skip + len;
+        res->stopped_by = trim_rule_name(TRIM_SYNTAX);
+        res->finish = FINISH_STOP;
+    }
+    bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
+    if (s->req->effort == EFFORT_BEST && s->req->sample.temperature == 0 && in_time &&
+        s->hole.mode != TRIM_RAW && in_doubt(s, end.rule, ended, text, len)) {
+        double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
+        struct branch_limit limit = {s->req->cancel, until};
+        size_t typed = u->prefix_len - plan->anchor->point;
+        struct choose_input in = {.c = s->c,
+                                  .plan = plan,
+                                  .hole = &s->hole,
+                                  .typed = u->prefix + plan->anchor->point,
+                                  .n_typed = typed,
+                                  .file_name = path_of(s->req),
+                                  .whole = text - end.skip,
+                                  .n_whole = s->text.len - given,
+                                  .cut = end,
+                                  .limit = &limit,
+                                  .parse = &s->parse};
+        enum status st = choose_best(&in, &chosen, err);
+        if (st) return st;
+    }
+    res->n_candidates = chosen.n;
+    if (chosen.best && (chosen.best->len != len || memcmp(chosen.best->text, text, len))) {
+        text = chosen.best->text;
+        len = chosen.best->len;
+        res->stopped_by = "chosen";
+        res->finish = FINISH_STOP;
+    }
+    return set_text(res, text, len, u->crlf, err);
 }
 
 enum status complete_run(struct completer *c, const struct complete_request *req,
@@ -241,18 +346,23 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     enum status st = unix_text_init(&u, req, err);
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
-    struct fim_input in = {u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->file_name, 0};
+    parse_init(&s.parse, req->mode != TRIM_RAW ? path_of(req) : NULL, u.prefix, u.prefix_len,
+               u.suffix, u.suffix_len);
+    struct fim_input in = input_of(c, req, &u);
     st = complete_plan_make(c, &in, req->max_tokens, &plan, err);
     if (st) goto out;
     s.given = plan.n_begin;
+    if (req->mode != TRIM_RAW && plan.n_begin == 0)
+        s.n_blanks = fit_indent(&s.hole, fit_by_indent(&s.hole, path_of(req)), s.blanks);
     res->prepare_ms = (clock_now() - s.started) * 1e3;
     st = generate(c, req, &plan, &s, &gen, err);
-    if (!st) st = finish(&s, &u, &gen, res, err);
+    if (!st) st = finish(&s, &plan, &u, &gen, res, err);
     if (!st) st = anchor_count_dropped(plan.anchor, &c->fim, c->tokenizer, &in, err);
     if (!st) set_counts(res, &plan, &gen, &s);
 out:
     if (st) complete_result_fini(res);
     complete_plan_fini(&plan);
+    parse_fini(&s.parse);
     buf_fini(&s.text);
     free(u.owned);
     return st;
@@ -267,7 +377,7 @@ enum status complete_prepare(struct completer *c, const struct complete_request 
     struct anchor *a;
     enum status st = unix_text_init(&u, req, err);
     if (st) return st;
-    struct fim_input in = {u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->file_name, 0};
+    struct fim_input in = input_of(c, req, &u);
     st = complete_plan_ahead(c, &in, req->max_tokens, &a, err);
     if (!st) {
         res->prompt_tokens = a->prompt.tokens.len;

@@ -11,6 +11,7 @@
 
 #include "assist/anchor.h"
 #include "assist/fim.h"
+#include "assist/ring.h"
 #include "assist/trim.h"
 #include "base/status.h"
 #include "infer/engine.h"
@@ -38,19 +39,38 @@ enum complete_reuse {
 };
 const char *complete_reuse_name(enum complete_reuse r); /* "none", "anchor" */
 
+/* How much is computed for the best answer. */
+enum complete_effort {
+    EFFORT_BEST, /* several answers where the first one is in doubt, compared by how well the text
+                  * behind the hole follows them (choose.h) */
+    EFFORT_FAST, /* the most likely tokens, one after the other */
+};
+
 struct complete_request {
     const char *prefix; /* text before the cursor, UTF-8; lines end with \n or \r\n */
     size_t prefix_len;
     const char *suffix;
     size_t suffix_len;
     const char *file_name; /* tells the model what is edited, where it can be told; or NULL */
-    size_t max_tokens;     /* to generate, >= 1 */
+    const char *path; /* tells the language; is not in the prompt. NULL = file_name */
+    /* Other files' text, put in front as the family marks it, whole ones while they fit into
+     * context_share of the prompt. Texts and order should change rarely: what follows a change is
+     * read again. */
+    const struct context_item *context;
+    size_t n_context;
+    double context_share;   /* 0 = 0.25 */
+    const char *repository; /* its name; or NULL */
+    enum complete_effort effort;
+    size_t max_tokens; /* to generate, >= 1 */
     double deadline_ms;    /* from the call; 0 = none */
     struct sample_params sample;
     enum trim_mode mode;
     bool approximate; /* see generate_request: faster after edits elsewhere, not exact */
     const volatile int *cancel;    /* nonzero: stop soon with finish "cancelled"; may be NULL */
     void (*on_prefill)(void *ctx); /* right before the model reads the prompt; may be NULL */
+    /* The text so far, as it would be if it ended here; it may shrink again. Not called with \r\n. May
+     * be NULL. */
+    void (*on_text)(void *ctx, const char *text, size_t len);
     void *ctx;
 };
 
@@ -62,7 +82,8 @@ struct complete_result {
     size_t typed_tokens; /* of the prompt: between the anchor's point and the cursor */
     enum complete_reuse reuse;
     enum finish_reason finish; /* never FINISH_CALLBACK */
-    const char *stopped_by; /* "end_token", a trim rule's name, "length", "deadline", "cancelled" */
+    size_t n_candidates;    /* answers that were compared; 0: there was one */
+    const char *stopped_by; /* "chosen": another answer than the first, "end_token", a trim rule's name, "length", "deadline", "cancelled" */
     bool truncated;         /* not all of the text around the hole fitted into the context */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;
     size_t prefix_lines_dropped, suffix_lines_dropped;

@@ -8,22 +8,6 @@ enum {
     CHEAP = 16,
 };
 
-/* Leaves the last typed token to the model: the cursor may stand inside what it would write as one
- * token ("retu" and not "ret", "u"). Its bytes must be those that end the text, or nothing is
- * changed. */
-static void heal(const struct completer *c, const char *end, size_t typed, size_t n_anchor,
-                 struct complete_plan *p)
-{
-    if (p->tokens.len == n_anchor) return;
-    char piece[ANCHOR_TYPED_BYTES];
-    int32_t last = p->tokens.ids[p->tokens.len - 1];
-    size_t n = tokenizer_piece(c->tokenizer, last, false, piece, sizeof piece);
-    if (n == 0 || n > typed || n > sizeof piece || memcmp(piece, end - n, n) != 0) return;
-    p->tokens.len--;
-    p->begin = end - n;
-    p->n_begin = n;
-}
-
 /* The anchor's prompt with `typed` bytes of text behind it. */
 static enum status follow(const struct completer *c, struct anchor *a, const struct fim_input *in,
                           size_t typed, struct complete_plan *p, struct error *err)
@@ -35,11 +19,8 @@ static enum status follow(const struct completer *c, struct anchor *a, const str
     for (size_t i = 0; i < prompt->len; i++)
         if (token_list_push(&p->tokens, prompt->ids[i]))
             return error_set(err, ERR_NOMEM, "out of memory for a prompt");
-    if (typed == 0) return OK;
-    const char *end = in->prefix + in->prefix_len;
-    enum status st = fim_encode(&c->fim, c->tokenizer, end - typed, typed, &p->tokens, err);
-    if (st == OK) heal(c, end, typed, prompt->len, p);
-    return st;
+    return anchor_follow(&c->fim, c->tokenizer, in->prefix + in->prefix_len - typed, typed,
+                         &p->tokens, &p->begin, &p->n_begin, err);
 }
 
 /* A room of its own for the text that is typed next, so that an anchor of a file that does not fit

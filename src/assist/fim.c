@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "assist/fim_context.h"
+
 static int32_t find_text(const struct tokenizer *t, const char *text)
 {
     return text ? tokenizer_find(t, text, strlen(text)) : TOKEN_NONE;
@@ -272,20 +274,30 @@ static enum status file_header(const struct fim_template *f, const struct tokeni
     return st;
 }
 
+/* Context stands in front of all: as files before the hole's own file, as comments in its prefix. */
 static enum status assemble(const struct fim_template *f, const struct side *pre,
-                            const struct side *suf, const struct token_list *header,
-                            struct token_list *out)
+                            const struct side *suf, const struct token_list *context,
+                            const struct token_list *header, struct token_list *out,
+                            size_t *prefix_at)
 {
+    static const struct token_list none;
+    const struct token_list *files = f->file == TOKEN_NONE ? &none : context;
+    const struct token_list *comments = f->file == TOKEN_NONE ? context : &none;
     enum status st = push(out, f->bos);
+    if (!st) st = push_all(out, files);
     if (!st) st = push_all(out, header);
     if (f->order == FIM_SPM) {
         if (!st) st = push(out, f->suffix);
         if (!st) st = push_all(out, &suf->ids);
         if (!st) st = push(out, f->prefix);
+        if (!st) st = push_all(out, comments);
         if (!st) st = push_all(out, &pre->ids);
+        *prefix_at = out->len;
     } else {
         if (!st) st = push(out, f->prefix);
+        if (!st) st = push_all(out, comments);
         if (!st) st = push_all(out, &pre->ids);
+        *prefix_at = out->len;
         if (!st) st = push(out, f->suffix);
         if (!st) st = push_all(out, &suf->ids);
     }
@@ -298,10 +310,12 @@ enum status fim_build(const struct fim_template *f, const struct tokenizer *t,
 {
     struct side pre = {.text = in->prefix, .len = in->prefix_len, .is_prefix = true};
     struct side suf = {.text = in->suffix, .len = in->suffix_len};
-    struct token_list header = {0};
+    struct token_list header = {0}, context = {0};
     enum status st = file_header(f, t, in, &header, err);
+    if (!st) st = fim_context_encode(f, t, in, &context, err);
     if (st) goto out;
-    size_t overhead = header.len + 4;
+    if (header.len + context.len + 4 + FIM_MIN_TEXT > in->max_tokens) context.len = 0;
+    size_t overhead = header.len + context.len + 4;
     if (in->max_tokens < overhead + FIM_MIN_TEXT) {
         st =
             error_set(err, ERR_LIMIT,
@@ -312,11 +326,12 @@ enum status fim_build(const struct fim_template *f, const struct tokenizer *t,
     }
     st = fit_both(f, t, &pre, &suf, in->max_tokens - overhead, err);
     if (st) goto out;
-    st = assemble(f, &pre, &suf, &header, &out->tokens);
+    st = assemble(f, &pre, &suf, &context, &header, &out->tokens, &out->prefix_at);
     if (st) {
         error_set(err, st, "out of memory for a prompt of %zu tokens", pre.ids.len + suf.ids.len);
         goto out;
     }
+    out->context_tokens = context.len;
     out->prefix_tokens = pre.ids.len;
     out->suffix_tokens = suf.ids.len;
     out->prefix_start = pre.cut;
@@ -326,6 +341,7 @@ enum status fim_build(const struct fim_template *f, const struct tokenizer *t,
     out->suffix_lines_dropped = count_lines(suf.text + suf.cut, suf.len - suf.cut);
 out:
     token_list_fini(&header);
+    token_list_fini(&context);
     token_list_fini(&pre.ids);
     token_list_fini(&suf.ids);
     return st;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "assist/fim_families.h"
+#include "assist/ring.h"
 #include "base/status.h"
 #include "text/tokenizer.h"
 
@@ -38,12 +39,20 @@ struct fim_input {
     size_t suffix_len;
     const char *file_name; /* header, for families that have one; NULL = none */
     size_t max_tokens;     /* the whole prompt's limit */
+    /* Other files' text in front: those that fit into context_tokens, the last ones first, in their
+     * order. NULL = none. */
+    const struct context_item *context;
+    size_t n_context, context_tokens;
+    const char *repository; /* header, for families that have one; NULL = none */
 };
 
 /* Zero-initialise; free with fim_prompt_fini. */
 struct fim_prompt {
     struct token_list tokens;
     size_t prefix_tokens, suffix_tokens; /* of the user's text, without control tokens */
+    size_t context_tokens;               /* of other files */
+    size_t prefix_at; /* where the prefix's tokens end: a text that goes on from there is what the
+                       * model would write without a look at the suffix */
     bool truncated;
     size_t prefix_start; /* bytes of the prefix that were left out, from its start */
     size_t suffix_end;   /* bytes of the suffix that were kept, from its start */

@@ -1,6 +1,7 @@
 #include "assist/trim.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "assist/trim_int.h"
 
@@ -31,6 +32,8 @@ const char *trim_rule_name(enum trim_rule rule)
         [TRIM_REPEAT] = "repeat",
         [TRIM_BRACKETS] = "brackets",
         [TRIM_BAD_BYTES] = "bad_bytes",
+        [TRIM_RUN_ON] = "run_on",
+        [TRIM_SYNTAX] = "syntax",
     };
     return (size_t)rule < sizeof names / sizeof *names ? names[rule] : "none";
 }
@@ -75,7 +78,8 @@ static bool is_below(const struct walk *w, struct span line, size_t start)
     if (!h->below || !h->rest_blank) return false;
     if (start == 0) return first_line_is_below(h, line);
     struct span below = span_of(h->below, h->below_len);
-    if (!span_eq(span_strip(line), span_strip(below))) return false;
+    if (!span_eq(span_strip(line), span_strip(below)))
+        return line_indent(line) == h->below_indent && has_words(below, 2 * SUBSTANTIAL) && span_nearly_eq(line, below);
     return line_indent(line) == h->below_indent || has_words(below, 2 * SUBSTANTIAL);
 }
 
@@ -171,6 +175,29 @@ static void follow_statement(struct walk *w, struct span line, int indent)
     }
 }
 
+/* What chat models write when the code is done: fences, and comments that present something else. A
+ * file that has such lines itself keeps them. */
+static bool runs_on(const struct trim_hole *h, struct span line)
+{
+    static const char *const openings[] = {"test case", "example usage", "usage example",
+                                           "example:",  "explanation",   "sample usage"};
+    line = span_strip(line);
+    if (span_starts(line, span_of("```", 3)))
+        return !memmem(h->prefix, h->prefix_len, "```", 3) &&
+               !memmem(h->suffix, h->suffix_len, "```", 3);
+    size_t at = 0;
+    while (at < line.len && at < 4 && strchr("#/-*;%", line.data[at])) at++;
+    if (at == 0) return false;
+    struct span words = span_strip(span_of(line.data + at, line.len - at));
+    for (size_t i = 0; i < sizeof openings / sizeof *openings; i++) {
+        size_t n = strlen(openings[i]);
+        if (words.len >= n && strncasecmp(words.data, openings[i], n) == 0)
+            return !memmem(h->prefix, h->prefix_len, words.data, n) &&
+                   !memmem(h->suffix, h->suffix_len, words.data, n);
+    }
+    return false;
+}
+
 /* One line with text; `start` is its offset. */
 static struct trim_cut judge_line(struct walk *w, struct span line, size_t start, bool complete)
 {
@@ -180,6 +207,7 @@ static struct trim_cut judge_line(struct walk *w, struct span line, size_t start
     if (start == 0 && h->line_blank) indent += line_indent(span_of(h->line, h->line_len));
     size_t stop = start + line.len;
     if (is_below(w, line, start)) return cut(TRIM_SUFFIX_LINE, w->end);
+    if (complete && runs_on(h, line)) return cut(TRIM_RUN_ON, w->end);
     if (start > 0) {
         if (h->opener_indent >= 0 && indent <= h->opener_indent) return leave_block(w, line, start);
         if (indent < w->floor) return cut(TRIM_DEDENT, w->end);

@@ -30,6 +30,8 @@ enum trim_rule {
     TRIM_REPEAT,         /* the same lines, or the same piece of a line, again and again */
     TRIM_BRACKETS,       /* brackets closed that the text below closes */
     TRIM_BAD_BYTES,      /* bytes that are no UTF-8 */
+    TRIM_RUN_ON,         /* a code fence, or a comment that begins something else */
+    TRIM_SYNTAX,         /* more of it would not parse (parse.h; no rule of trim_scan) */
 };
 
 /* "line_end", ...; "none" for TRIM_NONE. */
@@ -47,6 +49,9 @@ struct trim_hole {
     const char *rest; /* the cursor's line after it, without its end */
     size_t rest_len;
     bool rest_blank;
+    const char *above; /* last line with text before the cursor's; NULL if none */
+    size_t above_len;
+    int above_indent;  /* -1 if none */
     const char *below; /* first line with text after the cursor's; NULL if none */
     size_t below_len;
     int below_indent;  /* columns, a tab to the next multiple of 8; -1 if none */

@@ -95,6 +95,13 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
         .opener_indent = -1,
     };
     find_below(h);
+    struct span above;
+    h->above_indent = -1;
+    if (line_above(span_of(prefix, start), &above)) {
+        h->above = above.data;
+        h->above_len = above.len;
+        h->above_indent = line_indent(above);
+    }
     if (!h->rest_blank) {
         struct span text = span_rstrip(line), after = span_strip(rest);
         h->floor = line_indent(line);

@@ -15,6 +15,8 @@ struct span span_strip(struct span s); /* without blanks (space, tab, CR, FF) at
 struct span span_rstrip(struct span s);
 bool span_blank(struct span s);
 bool span_eq(struct span a, struct span b);
+/* The same but for blanks, and but for a sixteenth of b's bytes at most. */
+bool span_nearly_eq(struct span a, struct span b);
 bool span_starts(struct span s, struct span with);
 bool span_ends(struct span s, struct span with);
 /* Up to the next '\n' from `from` on, without it. */

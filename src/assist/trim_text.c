@@ -38,6 +38,28 @@ bool span_eq(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+bool span_nearly_eq(struct span a, struct span b)
+{
+    a = span_strip(a);
+    b = span_strip(b);
+    size_t i = 0, j = 0, other = 0;
+    while (i < a.len || j < b.len) {
+        if (i < a.len && (a.data[i] == ' ' || a.data[i] == '\t')) {
+            i++;
+        } else if (j < b.len && (b.data[j] == ' ' || b.data[j] == '\t')) {
+            j++;
+        } else if (i < a.len && j < b.len && a.data[i] == b.data[j]) {
+            i++;
+            j++;
+        } else {
+            other++;
+            i += i < a.len;
+            j += j < b.len;
+        }
+    }
+    return other * 16 <= b.len;
+}
+
 bool span_starts(struct span s, struct span with)
 {
     return s.len >= with.len && span_eq(span_of(s.data, with.len), with);

@@ -229,6 +229,7 @@ static enum status complete(struct job *j, struct error *err)
     req.prefix_len = d->prefix_len;
     req.suffix = d->text.data + d->suffix_start;
     req.suffix_len = d->text.len - d->suffix_start;
+    req.path = d->name;
     req.cancel = cli_catch_interrupt();
     req.on_prefill = on_prefill;
     req.ctx = j;

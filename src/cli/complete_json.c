@@ -28,10 +28,10 @@ json_t *complete_json(const struct complete_result *r, double total_ms)
 {
     json_t *times = timings(r, total_ms);
     if (!times) return NULL;
-    return json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:o}",
+    return json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:o}",
                      "text", r->text, r->len, "prompt_tokens", (json_int_t)r->prompt_tokens,
                      "cached_tokens", (json_int_t)r->cached_tokens, "approximate_tokens",
-                     (json_int_t)r->shifted_tokens, "typed_tokens", (json_int_t)r->typed_tokens,
+                     (json_int_t)r->shifted_tokens, "candidates", (json_int_t)r->n_candidates, "typed_tokens", (json_int_t)r->typed_tokens,
                      "completion_tokens", (json_int_t)r->completion_tokens, "reuse",
                      complete_reuse_name(r->reuse), "finish_reason", finish_reason_name(r->finish),
                      "stopped_by", r->stopped_by, "truncated", r->truncated,

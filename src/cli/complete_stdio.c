@@ -100,6 +100,16 @@ static enum status get_mode(const json_t *root, enum trim_mode *mode, struct err
                      "\"mode\" is none of \"auto\", \"single-line\", \"multiline\" and \"raw\"");
 }
 
+static enum status get_effort(const json_t *root, enum complete_effort *effort, struct error *err)
+{
+    const json_t *v = json_object_get(root, "effort");
+    if (!v) return OK;
+    const char *name = json_is_string(v) ? json_string_value(v) : "";
+    *effort = strcmp(name, "fast") == 0 ? EFFORT_FAST : EFFORT_BEST;
+    if (strcmp(name, "best") == 0 || *effort == EFFORT_FAST) return OK;
+    return error_set(err, ERR_INVALID, "\"effort\" is neither \"best\" nor \"fast\"");
+}
+
 /* Texts are borrowed from `root`. */
 static enum status read_request(const struct server *s, const json_t *root,
                                 struct complete_request *req, struct error *err)
@@ -122,12 +132,14 @@ static enum status read_request(const struct server *s, const json_t *root,
     if (!st) st = get_number(root, "temperature", 0, 100, &temperature, err);
     if (!st) st = get_number(root, "seed", 0, 9e15, &seed, err);
     if (!st) st = get_mode(root, &req->mode, err);
+    if (!st) st = get_effort(root, &req->effort, err);
     if (st) return st;
     if (!s->force && cursor_is_secret(file))
         return error_set(err, ERR_INVALID,
                          "%s looks like a file of keys or passwords and is not completed without "
                          "--force",
                          file);
+    req->path = len ? file : NULL;
     req->max_tokens = (size_t)tokens;
     req->sample.temperature = (float)temperature;
     if (json_object_get(root, "seed")) req->sample.seed = (uint64_t)seed;

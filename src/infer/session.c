@@ -10,6 +10,8 @@
 enum { SCORE_ROWS = 64, DEFAULT_CTX = 4096 };
 /* Two timelines may each end inside a page and copy one that they share. */
 enum { SPARE_ROOM = 128 };
+/* And branches a few hundred positions of their own (branch.h). */
+enum { BRANCH_ROOM = 4096 };
 
 enum status session_create(struct engine *e, size_t n_ctx, struct session **out, struct error *err)
 {
@@ -31,7 +33,7 @@ enum status session_create(struct engine *e, size_t n_ctx, struct session **out,
     s->exact = s->spare_exact = SIZE_MAX;
     s->n_vocab = info->n_vocab;
     /* Memory for the second timeline is committed when it is first used, if ever. */
-    enum status st = kv_pool_create(e->model, 2 * n_ctx + SPARE_ROOM, &s->pool, err);
+    enum status st = kv_pool_create(e->model, 2 * n_ctx + SPARE_ROOM + BRANCH_ROOM, &s->pool, err);
     if (!st) kv_pool_set_context(s->pool, n_ctx);
     if (st == OK) st = kv_seq_create(s->pool, &s->seq, err);
     if (st == OK) {

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "infer/branch.h"
+
 size_t session_n_ctx(const struct session *s)
 {
     return s->n_ctx;
@@ -115,5 +117,37 @@ enum status session_generate(struct session *s, const struct generate_request *r
     res->prefill_ms = 20;
     res->first_token_ms = 25;
     res->decode_ms = 30;
+    return OK;
+}
+
+enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt,
+                        struct branch *b, size_t n, const struct branch_writer *w,
+                        const struct branch_limit *limit, struct error *err)
+{
+    (void)prompt, (void)n_prompt, (void)limit, (void)err;
+    if (!s->branches) return ERR_CANCELLED;
+    for (size_t i = 0; i < n && i < s->n_branches; i++) {
+        const char *text = s->branches[i];
+        for (size_t k = 0; k < b[i].n_begin; k++)
+            w->on_token(w->ctx, i, (unsigned char)b[i].begin[k]);
+        while (*text && w->on_token(w->ctx, i, (unsigned char)*text)) text++;
+        b[i].ended = !*text;
+    }
+    return OK;
+}
+
+enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
+                         struct branch *b, size_t n, const struct branch_limit *limit,
+                         struct error *err)
+{
+    (void)prompt, (void)n_prompt, (void)limit, (void)err;
+    if (!s->branches) return ERR_CANCELLED;
+    for (size_t i = 0; i < n; i++) {
+        char text[BRANCH_TOKENS + 1];
+        for (size_t k = 0; k < b[i].n; k++) text[k] = (char)b[i].tokens[k];
+        text[b[i].n] = 0;
+        float each = s->likes && strstr(text, s->likes) ? -0.01f : -1;
+        for (size_t k = 0; k < b[i].n; k++) b[i].logprobs[k] = each;
+    }
     return OK;
 }

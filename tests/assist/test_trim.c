@@ -72,6 +72,26 @@ static void ends_with_the_line(void **state)
     CHECK_ALL(list);
 }
 
+static void drops_what_only_a_chat_would_say(void **state)
+{
+    (void)state;
+    static const struct example list[] = {
+        {"fence", "int f()\n{\n", "\n}\n", "    return 1;\n```\nThis", false, TRIM_RUN_ON,
+         "    return 1;"},
+        {"its own fences", "```c\nint a;\n", "\n", "int b;\n```\nx\n", false, TRIM_NONE,
+         "int b;\n```\nx"},
+        {"tests", "x = 1\n\n", "", "y = 2\n# Test cases\nassert f\n", false, TRIM_RUN_ON, "y = 2"},
+        {"its own comment", "# Test case: a\nx = 1\n\n", "", "y = 2\n# Test case: b\nz = 1\n",
+         false, TRIM_NONE, "y = 2\n# Test case: b\nz = 1"},
+        {"the line below but for blanks", "a = 1\n", "\nresult = compute(a, b)\n",
+         "b = 2\nresult = compute( a,b )\nc", false, TRIM_SUFFIX_LINE, "b = 2"},
+        {"another line", "a = 1\n\n", "\n\nresult = compute(a, b)\n",
+         "b = 2\nresult = compare(q, z)\nc = 1\n", false, TRIM_NONE,
+         "b = 2\nresult = compare(q, z)\nc = 1"},
+    };
+    CHECK_ALL(list);
+}
+
 static void drops_what_the_line_has_already(void **state)
 {
     (void)state;
@@ -387,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_with_the_line),
+        cmocka_unit_test(drops_what_only_a_chat_would_say),
         cmocka_unit_test(drops_what_the_line_has_already),
         cmocka_unit_test(stops_at_the_text_below),
         cmocka_unit_test(leaves_no_block),

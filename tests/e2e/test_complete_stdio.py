@@ -133,6 +133,14 @@ def test_a_request_overrides_the_options(server):
     assert s.ask("def f():\n", "", mode="single-line")["text"].count("\n") == 0
 
 
+def test_effort_says_whether_answers_are_compared(server):
+    s = server()
+    best = s.ask("def f():\n    a = 1\n", "\n    return a\n")
+    fast = s.ask("def f():\n    a = 1\n", "\n    return a\n", effort="fast")
+    assert best["candidates"] >= 2 and fast["candidates"] == 0
+    assert "effort" in s.ask("a", effort="most")["error"]
+
+
 def test_bad_lines_are_answered_and_harmless(server):
     s = server()
     bad = [b"{", b"nonsense", b"[]", b"3", b'"x"', b"{}", b'{"prefix": 3}', b'{"prefix": "\xff"}',
