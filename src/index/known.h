@@ -7,7 +7,7 @@
 
 #include "base/sha256.h"
 #include "index/db.h"
-#include "index/parse.h"
+#include "index/parse_files.h"
 
 struct known_file {
     char *path;             /* owned */

@@ -4,7 +4,7 @@
 
 #include "index/db.h"
 #include "index/index.h"
-#include "index/parse.h"
+#include "index/parse_files.h"
 
 enum writer_statement {
     W_FIND_FOLDER, W_ADD_FOLDER, W_STALE_FOLDER, W_FIND_FILE, W_ADD_FILE, W_SET_FILE, W_SET_STAT, W_DROP_FILE,

@@ -1,4 +1,4 @@
-#include "index/parse.h"
+#include "index/parse_files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* One file, read and cut up: what a worker hands to the writer. */
-#ifndef HEARTH_INDEX_PARSE_H
-#define HEARTH_INDEX_PARSE_H
+#ifndef HEARTH_INDEX_PARSE_FILES_H
+#define HEARTH_INDEX_PARSE_FILES_H
 
 #include <stdbool.h>
 #include <stdint.h>
