@@ -61,7 +61,7 @@ static const struct option options[] = {
      "Where clients of llama.cpp's /slots keep beginnings of prompts (default: nowhere)",
      FIELD(slots)},
     {"no-speculate", 0, OPTION_FLAG, NULL,
-     "Check no tokens ahead. Texts are the same; this is for measuring", FIELD(no_speculate)},
+     "Check no tokens ahead; texts are the same, this is for measuring", FIELD(no_speculate)},
     {"keys", 0, OPTION_STRING, "FILE", "Hashes of the API keys; made by --make-key",
      FIELD(key_file)},
     {"make-key", 0, OPTION_STRING, "NAME",
