@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -117,6 +118,17 @@ static int read_key(FILE *in)
     }
 }
 
+/* While an answer is written the terminal collects lines, and would take a Ctrl-D for the end of one:
+ * libedit, which takes keys one by one, then reads a zero. So the key is a plain one until the
+ * conversation ends. False where the input is no terminal. */
+static bool keep_end_key(struct termios *was)
+{
+    if (tcgetattr(STDIN_FILENO, was) != 0) return false;
+    struct termios t = *was;
+    t.c_cc[VEOF] = _POSIX_VDISABLE;
+    return tcsetattr(STDIN_FILENO, TCSANOW, &t) == 0;
+}
+
 /* Reads up to the closing """; `first` is what stands behind the opening one. Ctrl-C drops it all. */
 static enum status read_block(const char *first, struct buf *out)
 {
@@ -175,6 +187,8 @@ static void handle(struct run *r, const char *line, bool *leave)
 int run_interactive(struct run *r)
 {
     bool leave = false;
+    struct termios was;
+    bool kept = keep_end_key(&was); /* before libedit looks at the terminal */
     setlocale(LC_CTYPE, ""); /* else only ASCII could be typed */
     rl_getc_function = read_key;
     using_history();
@@ -196,6 +210,7 @@ int run_interactive(struct run *r)
         free(line);
     }
     if (!leave) printf("\n");
+    if (kept) (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &was);
     free(history);
     return EXIT_OK;
 }

@@ -215,6 +215,13 @@ def test_the_history_is_private_and_can_be_switched_off(terminal, tmp_path):
     assert "kept" in history.read_text()
 
 
+def test_the_end_key_counts_while_an_answer_is_written(terminal):
+    t = terminal("run", TINY, "-n", 200, "--temperature", 1, "--seed", 1, "-t", 1)
+    t.type("go on\n")
+    t.until(r"go on\n.")
+    assert t.end() == 0
+
+
 def test_an_interrupt_ends_the_answer_only(terminal):
     t = terminal("run", TINY, "--temperature", 1, "--seed", 1, "-t", 1)
     t.type("go on\n")
