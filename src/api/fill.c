@@ -13,7 +13,7 @@ struct fill_hole {
     struct trim_hole hole;
     char blanks[FIT_MAX_INDENT]; /* that the answers begin with */
     size_t n_blanks;
-    char *file; /* owned; or NULL */
+    char *file;  /* owned; or NULL */
     char text[]; /* prefix and suffix, which the hole points into */
 };
 

@@ -52,7 +52,7 @@ struct job_choice {
     struct chat_parser *parser;
     struct buf filled; /* of a hole: what the model wrote so far */
     bool full;         /* a rule ended it */
-    bool led; /* the job's lead went in */
+    bool led;          /* the job's lead went in */
     struct job *job;
     size_t given_tokens; /* of `tokens`, those that pieces had */
     char held[8];        /* the beginning of a character */
@@ -114,9 +114,9 @@ struct job {
     const struct chat_syntax *syntax;
     bool tools;
     struct fill_hole *hole; /* owned: the answer is cut to fit (fill.h); or NULL */
-    const char *chat_stop; /* ends the answer besides the stops; borrowed; or NULL */
-    struct buf lead;       /* what the answer begins with, at the prompt's end */
-    struct buf prompt_end; /* of the rendered conversation */
+    const char *chat_stop;  /* ends the answer besides the stops; borrowed; or NULL */
+    struct buf lead;        /* what the answer begins with, at the prompt's end */
+    struct buf prompt_end;  /* of the rendered conversation */
     bool explicit_max;
     size_t n_ctx; /* of prompt and answer: the model's, or less where the request says so */
     bool keep_tokens;

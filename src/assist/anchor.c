@@ -36,9 +36,8 @@ static uint64_t hash_context(const struct fim_input *in)
 enum status anchor_init(struct anchor *a, const struct fim_template *f, const struct tokenizer *t,
                         const struct fim_input *in, struct error *err)
 {
-    *a = (struct anchor){.point = in->prefix_len,
-                         .suffix_len = in->suffix_len,
-                         .context = hash_context(in)};
+    *a = (struct anchor){
+        .point = in->prefix_len, .suffix_len = in->suffix_len, .context = hash_context(in)};
     enum status st = fim_build(f, t, in, &a->prompt, err);
     if (st) goto out;
     a->head_len = in->prefix_len - a->prompt.prefix_start;
@@ -82,8 +81,8 @@ bool anchor_fits(const struct anchor *a, const struct fim_input *in, size_t *typ
 }
 
 enum status anchor_follow(const struct fim_template *f, const struct tokenizer *t,
-                          const char *typed, size_t len, struct token_list *out,
-                          const char **begin, size_t *n_begin, struct error *err)
+                          const char *typed, size_t len, struct token_list *out, const char **begin,
+                          size_t *n_begin, struct error *err)
 {
     size_t before = out->len;
     *begin = typed + len;

@@ -47,13 +47,13 @@ void anchor_fini(struct anchor *a);
  * many. */
 bool anchor_fits(const struct anchor *a, const struct fim_input *in, size_t *typed);
 
-/* Appends the ids of what is typed behind an anchor's point (at most ANCHOR_TYPED_BYTES), but for the
- * last token, whose bytes *begin points at: the cursor may stand inside what the model would write as
- * one token ("retu" and not "ret", "u"), so it is left to the model. *n_begin is 0 where nothing is
- * typed or the last token's bytes are not those that end the text. */
+/* Appends the ids of what is typed behind an anchor's point (at most ANCHOR_TYPED_BYTES), but for
+ * the last token, whose bytes *begin points at: the cursor may stand inside what the model would
+ * write as one token ("retu" and not "ret", "u"), so it is left to the model. *n_begin is 0 where
+ * nothing is typed or the last token's bytes are not those that end the text. */
 enum status anchor_follow(const struct fim_template *f, const struct tokenizer *t,
-                          const char *typed, size_t len, struct token_list *out,
-                          const char **begin, size_t *n_begin, struct error *err);
+                          const char *typed, size_t len, struct token_list *out, const char **begin,
+                          size_t *n_begin, struct error *err);
 
 /* Counts the tokens that did not fit, once; `in` is a text that the anchor fits. */
 enum status anchor_count_dropped(struct anchor *a, const struct fim_template *f,

@@ -102,8 +102,7 @@ bool answers_find(struct answers *a, const struct answer_place *at, struct answe
     uint64_t around = hash_around(at, first), around2 = hash_around(at, first ^ OTHER);
     for (size_t chars = 0, typed = 0; chars <= ANSWERS_TYPED; chars++) {
         size_t len = at->prefix_len - typed;
-        struct entry *e =
-            find(a, hash_before(at, len, around), hash_before(at, len, around2));
+        struct entry *e = find(a, hash_before(at, len, around), hash_before(at, len, around2));
         if (e && (e->len > typed || typed == 0) &&
             (typed == 0 || memcmp(e->text, at->prefix + len, typed) == 0)) {
             e->used = ++a->clock;

@@ -10,9 +10,9 @@
 #include "base/status.h"
 
 enum {
-    ANSWERS_TYPED = 128,   /* typed characters over which an answer is looked for */
-    ANSWERS_PREFIX = 1024, /* bytes before the cursor that have to agree */
-    ANSWERS_SUFFIX = 512,  /* bytes behind it */
+    ANSWERS_TYPED = 128,     /* typed characters over which an answer is looked for */
+    ANSWERS_PREFIX = 1024,   /* bytes before the cursor that have to agree */
+    ANSWERS_SUFFIX = 512,    /* bytes behind it */
     ANSWERS_TEXT = 64 << 10, /* longer ones are not kept */
 };
 

@@ -9,9 +9,9 @@
 #include "base/buf.h"
 
 enum {
-    FIM_RANKS = 3,    /* other first tokens with the suffix in sight */
-    PLAIN_RANKS = 3,  /* first tokens without it */
-    FOLLOWING = 96,   /* bytes of the text behind the hole that are scored, to their line's end */
+    FIM_RANKS = 3,   /* other first tokens with the suffix in sight */
+    PLAIN_RANKS = 3, /* first tokens without it */
+    FOLLOWING = 96,  /* bytes of the text behind the hole that are scored, to their line's end */
     FOLLOWING_LINES = 2,
     LINE_TOKENS = 48, /* of an answer that is written here */
     CUTS = 3,         /* line ends of the first answer that are tried */
@@ -234,9 +234,9 @@ static double sum(const float *x, size_t n)
     return s;
 }
 
-/* The answer and what follows it, each by what the model says with the suffix in sight (it knows what
- * has to come, and a small one does not care) and without (it is better at plain text): weights found
- * on half of HumanEval's problems. */
+/* The answer and what follows it, each by what the model says with the suffix in sight (it knows
+ * what has to come, and a small one does not care) and without (it is better at plain text):
+ * weights found on half of HumanEval's problems. */
 static double weigh(const struct rated *r)
 {
     size_t behind = r->ids.len - r->n_own;
@@ -302,8 +302,7 @@ static bool better(const struct choice *a, const struct choice *b)
     return a->joint > b->joint;
 }
 
-enum status choose_best(const struct choose_input *in, struct choose_result *out,
-                        struct error *err)
+enum status choose_best(const struct choose_input *in, struct choose_result *out, struct error *err)
 {
     const struct trim_hole *h = in->hole;
     struct list l = {.in = in, .out = out, .by_indent = fit_by_indent(h, in->file_name)};

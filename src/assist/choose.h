@@ -1,10 +1,10 @@
 /* Which of several answers: the one that makes the text behind the hole most likely.
  *
  * A model that fills a hole writes what is likely there, but a small one hardly looks at what comes
- * behind it. So other answers are tried: other first tokens, and what the model writes where it sees
- * the prefix alone. Each is scored by its own probability and that of the next lines behind it,
- * ln p(answer) + ln p(next lines | prefix, answer), which needs no other prompt than the one that is
- * cached, and answers that cannot stand there by indentation or syntax come last. */
+ * behind it. So other answers are tried: other first tokens, and what the model writes where it
+ * sees the prefix alone. Each is scored by its own probability and that of the next lines behind
+ * it, ln p(answer) + ln p(next lines | prefix, answer), which needs no other prompt than the one
+ * that is cached, and answers that cannot stand there by indentation or syntax come last. */
 #ifndef HEARTH_ASSIST_CHOOSE_H
 #define HEARTH_ASSIST_CHOOSE_H
 
@@ -17,8 +17,8 @@ enum { CHOOSE_MAX = 12, CHOOSE_TEXT = 1024 };
 struct choice {
     char text[CHOOSE_TEXT];
     size_t len;
-    unsigned misfits;  /* fit.h */
-    size_t errors;     /* of the file's syntax, with it */
+    unsigned misfits; /* fit.h */
+    size_t errors;    /* of the file's syntax, with it */
     bool scored;
     double joint; /* the score; only with `scored` */
 };
@@ -43,8 +43,8 @@ struct choose_result {
     size_t n;
 };
 
-/* Where it cannot say (no text behind the hole, a text of many lines, no time) best is NULL; that is
- * no error. */
+/* Where it cannot say (no text behind the hole, a text of many lines, no time) best is NULL; that
+ * is no error. */
 enum status choose_best(const struct choose_input *in, struct choose_result *out,
                         struct error *err);
 

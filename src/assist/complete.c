@@ -106,8 +106,7 @@ static struct fim_input input_of(const struct completer *c, const struct complet
                               .file_name = req->file_name,
                               .context = req->context,
                               .n_context = req->n_context,
-                              .context_tokens =
-                                  (size_t)((double)room * (share < 1 ? share : 1)),
+                              .context_tokens = (size_t)((double)room * (share < 1 ? share : 1)),
                               .repository = req->repository};
 }
 
@@ -121,7 +120,7 @@ struct stream {
     char blanks[FIT_MAX_INDENT]; /* that the answer has to begin with */
     size_t n_blanks;
     struct parse parse;
-    int lines_more; /* read past a rule's cut, because what it leaves does not parse */
+    int lines_more;        /* read past a rule's cut, because what it leaves does not parse */
     double started, first; /* clock_now() at the call and at the first text behind the cursor */
     struct buf text;
     size_t given;        /* bytes at its start that stand before the cursor */

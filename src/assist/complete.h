@@ -52,7 +52,7 @@ struct complete_request {
     const char *suffix;
     size_t suffix_len;
     const char *file_name; /* tells the model what is edited, where it can be told; or NULL */
-    const char *path; /* tells the language; is not in the prompt. NULL = file_name */
+    const char *path;      /* tells the language; is not in the prompt. NULL = file_name */
     /* Other files' text, put in front as the family marks it, whole ones while they fit into
      * context_share of the prompt. Texts and order should change rarely: what follows a change is
      * read again. */
@@ -61,15 +61,15 @@ struct complete_request {
     double context_share;   /* 0 = 0.25 */
     const char *repository; /* its name; or NULL */
     enum complete_effort effort;
-    size_t max_tokens; /* to generate, >= 1 */
-    double deadline_ms;    /* from the call; 0 = none */
+    size_t max_tokens;  /* to generate, >= 1 */
+    double deadline_ms; /* from the call; 0 = none */
     struct sample_params sample;
     enum trim_mode mode;
-    bool approximate; /* see generate_request: faster after edits elsewhere, not exact */
-    const volatile int *cancel;    /* nonzero: stop soon with finish "cancelled"; may be NULL */
+    bool approximate;           /* see generate_request: faster after edits elsewhere, not exact */
+    const volatile int *cancel; /* nonzero: stop soon with finish "cancelled"; may be NULL */
     void (*on_prefill)(void *ctx); /* right before the model reads the prompt; may be NULL */
-    /* The text so far, as it would be if it ended here; it may shrink again. Not called with \r\n. May
-     * be NULL. */
+    /* The text so far, as it would be if it ended here; it may shrink again. Not called with \r\n.
+     * May be NULL. */
     void (*on_text)(void *ctx, const char *text, size_t len);
     void *ctx;
 };
@@ -79,11 +79,12 @@ struct complete_result {
     size_t len;
     size_t prompt_tokens, cached_tokens, completion_tokens;
     size_t shifted_tokens; /* of cached_tokens, those taken approximately */
-    size_t typed_tokens; /* of the prompt: between the anchor's point and the cursor */
+    size_t typed_tokens;   /* of the prompt: between the anchor's point and the cursor */
     enum complete_reuse reuse;
     enum finish_reason finish; /* never FINISH_CALLBACK */
-    size_t n_candidates;    /* answers that were compared; 0: there was one */
-    const char *stopped_by; /* "chosen": another answer than the first, "end_token", a trim rule's name, "length", "deadline", "cancelled" */
+    size_t n_candidates;       /* answers that were compared; 0: there was one */
+    const char *stopped_by; /* "chosen": another answer than the first, "end_token", a trim rule's
+                               name, "length", "deadline", "cancelled" */
     bool truncated;         /* not all of the text around the hole fitted into the context */
     size_t prefix_tokens_dropped, suffix_tokens_dropped;
     size_t prefix_lines_dropped, suffix_lines_dropped;

@@ -274,7 +274,8 @@ static enum status file_header(const struct fim_template *f, const struct tokeni
     return st;
 }
 
-/* Context stands in front of all: as files before the hole's own file, as comments in its prefix. */
+/* Context stands in front of all: as files before the hole's own file, as comments in its prefix.
+ */
 static enum status assemble(const struct fim_template *f, const struct side *pre,
                             const struct side *suf, const struct token_list *context,
                             const struct token_list *header, struct token_list *out,

@@ -60,8 +60,8 @@ static enum status encode_item(const struct fim_template *f, const struct tokeni
 {
     struct buf b;
     buf_init(&b, 16 * MAX_ITEM);
-    enum status st = item_text(&in->context[i],
-                               f->file == TOKEN_NONE ? fim_comment(in->file_name) : NULL, &b);
+    enum status st =
+        item_text(&in->context[i], f->file == TOKEN_NONE ? fim_comment(in->file_name) : NULL, &b);
     if (st) error_set(err, st, "no memory for the context");
     if (!st && f->file != TOKEN_NONE) st = token_list_push(out, f->file);
     if (!st && b.len) st = fim_encode(f, t, b.data, b.len, out, err);
@@ -86,8 +86,7 @@ enum status fim_context_encode(const struct fim_template *f, const struct tokeni
     enum status st = OK;
     if (in->repository && f->repo != TOKEN_NONE) {
         st = token_list_push(out, f->repo);
-        if (!st)
-            st = fim_encode(f, t, in->repository, strlen(in->repository), out, err);
+        if (!st) st = fim_encode(f, t, in->repository, strlen(in->repository), out, err);
         if (!st) st = fim_encode(f, t, "\n", 1, out, err);
     }
     for (size_t i = n; i-- > 0 && !st;) {

@@ -52,7 +52,7 @@ static bool starts_with_word(struct span line, const char *const *words)
 
 static const char *const jumps[] = {"return", "raise", "break", "continue", NULL};
 static const char *const tails[] = {"else", "elif", "except", "finally", NULL};
-static const char *const heads[] = {"if",  "elif", "for",    "while", "try",
+static const char *const heads[] = {"if",     "elif", "for",   "while", "try",
                                     "except", "else", "async", NULL};
 
 /* ---- languages ---------------------------------------------------------------------------------
@@ -147,8 +147,8 @@ size_t fit_indent(const struct trim_hole *h, bool by_indent, char out[FIT_MAX_IN
 /* ---- the rules ---------------------------------------------------------------------------------
  */
 
-/* Whether the nearest line of `text` that is indented no more than `indent` begins something that an
- * else can belong to. */
+/* Whether the nearest line of `text` that is indented no more than `indent` begins something that
+ * an else can belong to. */
 static bool has_head(struct span text, int indent, bool *found)
 {
     *found = false;
@@ -205,8 +205,7 @@ static unsigned judge_blocks(const struct trim_hole *h, const struct lines *l, s
         }
     }
     if (!h->below || !h->rest_blank || goes_on(l->last)) return m;
-    if (opens_block(l->last) ? h->below_indent <= l->last_indent
-                             : h->below_indent > l->last_indent)
+    if (opens_block(l->last) ? h->below_indent <= l->last_indent : h->below_indent > l->last_indent)
         m |= FIT_BODY;
     bool tail = starts_with_word(below, tails);
     if (starts_with_word(l->last, jumps) && h->below_indent == l->last_indent && !tail)

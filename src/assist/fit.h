@@ -7,13 +7,13 @@
 #include "assist/trim.h"
 
 enum {
-    FIT_EMPTY = 1,    /* nothing but blanks */
-    FIT_INDENT = 2,   /* the first line is not where the line above wants it */
-    FIT_BODY = 4,     /* an opener without its block, or a block without its opener */
-    FIT_DEAD = 8,     /* the text below could never be reached */
-    FIT_HEAD = 16,    /* an else or the like without what it belongs to */
+    FIT_EMPTY = 1,     /* nothing but blanks */
+    FIT_INDENT = 2,    /* the first line is not where the line above wants it */
+    FIT_BODY = 4,      /* an opener without its block, or a block without its opener */
+    FIT_DEAD = 8,      /* the text below could never be reached */
+    FIT_HEAD = 16,     /* an else or the like without what it belongs to */
     FIT_BRACKETS = 32, /* brackets without partners */
-    FIT_REPEATS = 64, /* says what the line above or below says */
+    FIT_REPEATS = 64,  /* says what the line above or below says */
 };
 
 /* Whether indentation makes the blocks here (Python), by the file's name, else by the text. */

@@ -72,9 +72,9 @@ static size_t shorter(const char *text, size_t len, bool in_line)
     if (at && strchr(")]}", text[at - 1])) return at - 1;
     if (in_line && at) {
         at--;
-        while (at && (isalnum((unsigned char)text[at]) || text[at] == '_' || (text[at] & 0x80)) &&
-               (isalnum((unsigned char)text[at - 1]) || text[at - 1] == '_' ||
-                (text[at - 1] & 0x80)))
+        while (
+            at && (isalnum((unsigned char)text[at]) || text[at] == '_' || (text[at] & 0x80)) &&
+            (isalnum((unsigned char)text[at - 1]) || text[at - 1] == '_' || (text[at - 1] & 0x80)))
             at--;
         return at;
     }

@@ -35,12 +35,13 @@ bool parse_knows(const struct parse *p);
 /* Places that do not fit with this answer in the hole; SIZE_MAX where it is not known. */
 size_t parse_errors(struct parse *p, const char *text, size_t len);
 
-/* How much of an answer to keep: of the whole and its beginnings (to a line's end; of a single line, to
- * a word's or bracket's end) the longest of those that leave the fewest errors. */
+/* How much of an answer to keep: of the whole and its beginnings (to a line's end; of a single
+ * line, to a word's or bracket's end) the longest of those that leave the fewest errors. */
 size_t parse_longest(struct parse *p, const char *text, size_t len);
 
 /* Where text[0..keep) leaves errors: the end of the first of the next PARSE_MORE_LINES lines of the
- * text with which it leaves none; else `keep`. A hole may lack more than its line: the brace behind it.
+ * text with which it leaves none; else `keep`. A hole may lack more than its line: the brace behind
+ * it.
  */
 enum { PARSE_MORE_LINES = 5 };
 size_t parse_extend(struct parse *p, const char *text, size_t len, size_t keep);

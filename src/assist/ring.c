@@ -119,7 +119,8 @@ void ring_destroy(struct ring *r)
 /* ---- events ------------------------------------------------------------------------------------
  */
 
-/* `lines` lines around line `line`, which is a quarter of them down: more is read below than above. */
+/* `lines` lines around line `line`, which is a quarter of them down: more is read below than above.
+ */
 static struct span cut_chunk(const char *text, size_t len, size_t line, size_t lines, size_t *n)
 {
     struct span all = span_of(text, len);

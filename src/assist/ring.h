@@ -62,8 +62,8 @@ size_t ring_items(const struct ring *r, const char *path, const char *window, si
 size_t ring_size(const struct ring *r);
 size_t ring_waiting(const struct ring *r);
 
-/* Dice's coefficient of the lines of two texts, blanks at their ends and blank lines left out: 1 for
- * equal ones, 0 where no line is common or both are empty. */
+/* Dice's coefficient of the lines of two texts, blanks at their ends and blank lines left out: 1
+ * for equal ones, 0 where no line is common or both are empty. */
 double ring_similarity(const char *a, size_t n_a, const char *b, size_t n_b);
 
 #endif

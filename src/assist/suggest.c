@@ -249,8 +249,7 @@ static struct ask *make_ask(const struct suggester *s, const struct suggest_requ
 static double rhythm(struct suggester *s, double now)
 {
     if (s->last_key > 0) {
-        if (s->n_gaps == SUGGEST_GAPS)
-            memmove(s->gaps, s->gaps + 1, --s->n_gaps * sizeof *s->gaps);
+        if (s->n_gaps == SUGGEST_GAPS) memmove(s->gaps, s->gaps + 1, --s->n_gaps * sizeof *s->gaps);
         s->gaps[s->n_gaps++] = (now - s->last_key) * 1e3;
     }
     s->last_key = now;

@@ -6,7 +6,8 @@
  * computed as if it were accepted; while nothing happens, the context is brought up to date and the
  * prompt that the next request will need is read.
  *
- * All functions but create and destroy may be called from any thread, the callbacks' own included. */
+ * All functions but create and destroy may be called from any thread, the callbacks' own included.
+ */
 #ifndef HEARTH_ASSIST_SUGGEST_H
 #define HEARTH_ASSIST_SUGGEST_H
 
@@ -33,18 +34,19 @@ struct suggest_backend {
 struct suggest_backend suggest_backend_of(struct completer *c);
 
 struct suggest_options {
-    size_t max_tokens;         /* of a suggestion; 0 = 128 */
-    double deadline_ms;        /* of a request without its own; 0 = 1000 */
-    double prefetch_ms;        /* of the next one, while this one shows; 0 = 1000, < 0: never */
-    double idle_ms;            /* without a request before getting ready; 0 = 400, < 0: never */
-    size_t cache_entries;      /* 0 = SUGGEST_CACHE */
-    struct ring_options ring;  /* zeroed: defaults */
-    double context_share;      /* of the prompt, at most, for other files; 0 = 0.25, < 0: none */
-    const char *repository;    /* its name, for models that are told; or NULL; copied */
+    size_t max_tokens;        /* of a suggestion; 0 = 128 */
+    double deadline_ms;       /* of a request without its own; 0 = 1000 */
+    double prefetch_ms;       /* of the next one, while this one shows; 0 = 1000, < 0: never */
+    double idle_ms;           /* without a request before getting ready; 0 = 400, < 0: never */
+    size_t cache_entries;     /* 0 = SUGGEST_CACHE */
+    struct ring_options ring; /* zeroed: defaults */
+    double context_share;     /* of the prompt, at most, for other files; 0 = 0.25, < 0: none */
+    const char *repository;   /* its name, for models that are told; or NULL; copied */
     struct sample_params sample;
-    /* Of requests that nobody waits for or that somebody asked for; automatic ones are EFFORT_FAST. */
+    /* Of requests that nobody waits for or that somebody asked for; automatic ones are EFFORT_FAST.
+     */
     enum complete_effort effort;
-    bool any_file;             /* also files that by their name hold keys or passwords */
+    bool any_file; /* also files that by their name hold keys or passwords */
     /* False: this file is ignored (.gitignore and the like), it is neither completed nor used as
      * context. May be NULL: all are allowed. */
     bool (*allowed)(void *ctx, const char *path);
@@ -87,7 +89,7 @@ struct suggestion {
 };
 
 struct suggest_request {
-    const char *path; /* of the document, or its URI without the scheme; NULL = unnamed */
+    const char *path;     /* of the document, or its URI without the scheme; NULL = unnamed */
     const char *language; /* "python", ...; NULL = by the path */
     const char *text;     /* the whole document, UTF-8 */
     size_t len, offset;   /* the cursor's byte */
@@ -121,7 +123,8 @@ bool suggester_cancel(struct suggester *s, uint64_t id);
  * passed over. Takes the text's chunk, not the text. */
 void suggester_note(struct suggester *s, enum ring_event event, const char *path, const char *text,
                     size_t len, size_t line);
-/* Forgets what came from a file: it was closed without need, deleted, or is not allowed any more. */
+/* Forgets what came from a file: it was closed without need, deleted, or is not allowed any more.
+ */
 void suggester_forget(struct suggester *s, const char *path);
 
 /* Milliseconds to wait after a key before asking, from the times between the last keys

@@ -153,8 +153,11 @@ static void run(struct suggester *s, struct ask *a)
         fail(s, a, st, &err);
         return;
     }
-    struct suggestion out = {
-        .text = res.text, .len = res.len, .final = true, .stopped_by = res.stopped_by, .result = &res};
+    struct suggestion out = {.text = res.text,
+                             .len = res.len,
+                             .final = true,
+                             .stopped_by = res.stopped_by,
+                             .result = &res};
     if (res.finish == FINISH_CANCELLED) { /* stale: the text has changed under it */
         pthread_mutex_lock(&s->lock);
         s->stats.superseded++;

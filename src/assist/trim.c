@@ -79,7 +79,8 @@ static bool is_below(const struct walk *w, struct span line, size_t start)
     if (start == 0) return first_line_is_below(h, line);
     struct span below = span_of(h->below, h->below_len);
     if (!span_eq(span_strip(line), span_strip(below)))
-        return line_indent(line) == h->below_indent && has_words(below, 2 * SUBSTANTIAL) && span_nearly_eq(line, below);
+        return line_indent(line) == h->below_indent && has_words(below, 2 * SUBSTANTIAL) &&
+               span_nearly_eq(line, below);
     return line_indent(line) == h->below_indent || has_words(below, 2 * SUBSTANTIAL);
 }
 

@@ -1,6 +1,5 @@
 #include "cli/complete_json.h"
 
-
 #include "cli/load.h"
 
 static double per_second(double n, double ms)
@@ -28,15 +27,16 @@ json_t *complete_json(const struct complete_result *r, double total_ms)
 {
     json_t *times = timings(r, total_ms);
     if (!times) return NULL;
-    return json_pack("{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:o}",
-                     "text", r->text, r->len, "prompt_tokens", (json_int_t)r->prompt_tokens,
-                     "cached_tokens", (json_int_t)r->cached_tokens, "approximate_tokens",
-                     (json_int_t)r->shifted_tokens, "candidates", (json_int_t)r->n_candidates, "typed_tokens", (json_int_t)r->typed_tokens,
-                     "completion_tokens", (json_int_t)r->completion_tokens, "reuse",
-                     complete_reuse_name(r->reuse), "finish_reason", finish_reason_name(r->finish),
-                     "stopped_by", r->stopped_by, "truncated", r->truncated,
-                     "prefix_tokens_dropped", (json_int_t)r->prefix_tokens_dropped,
-                     "suffix_tokens_dropped", (json_int_t)r->suffix_tokens_dropped,
-                     "prefix_lines_dropped", (json_int_t)r->prefix_lines_dropped,
-                     "suffix_lines_dropped", (json_int_t)r->suffix_lines_dropped, "timings", times);
+    return json_pack(
+        "{s:s%, s:I, s:I, s:I, s:I, s:I, s:I, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:o}", "text",
+        r->text, r->len, "prompt_tokens", (json_int_t)r->prompt_tokens, "cached_tokens",
+        (json_int_t)r->cached_tokens, "approximate_tokens", (json_int_t)r->shifted_tokens,
+        "candidates", (json_int_t)r->n_candidates, "typed_tokens", (json_int_t)r->typed_tokens,
+        "completion_tokens", (json_int_t)r->completion_tokens, "reuse",
+        complete_reuse_name(r->reuse), "finish_reason", finish_reason_name(r->finish), "stopped_by",
+        r->stopped_by, "truncated", r->truncated, "prefix_tokens_dropped",
+        (json_int_t)r->prefix_tokens_dropped, "suffix_tokens_dropped",
+        (json_int_t)r->suffix_tokens_dropped, "prefix_lines_dropped",
+        (json_int_t)r->prefix_lines_dropped, "suffix_lines_dropped",
+        (json_int_t)r->suffix_lines_dropped, "timings", times);
 }

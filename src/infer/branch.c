@@ -57,8 +57,7 @@ static enum status work_init(struct work *w, struct session *s, const int32_t *p
     return st;
 }
 
-static enum status pass(struct work *w, const struct forward_row *rows, size_t n,
-                        struct error *err)
+static enum status pass(struct work *w, const struct forward_row *rows, size_t n, struct error *err)
 {
     if (w->limit && w->limit->cancel && *w->limit->cancel) return ERR_CANCELLED;
     if (w->limit && w->limit->until > 0 && clock_now() >= w->limit->until) return ERR_CANCELLED;
@@ -141,8 +140,8 @@ static bool is_stop(const struct session *s, const struct branch_writer *w, int3
     return s->e->tok && tokenizer_is_end(s->e->tok, token);
 }
 
-/* Takes branch i's next token from masked logits whose unmasked sum is `sum`; TOKEN_NONE where it is
- * over. */
+/* Takes branch i's next token from masked logits whose unmasked sum is `sum`; TOKEN_NONE where it
+ * is over. */
 static int32_t draw(struct work *w, size_t i, const float *logits, double sum,
                     const struct branch_writer *to)
 {
@@ -192,9 +191,8 @@ static enum status begin(struct work *w, const int32_t *prompt, const struct bra
         } else {
             struct forward_row rows[BRANCH_TOKENS + 1];
             for (size_t k = 0; k <= b->n; k++)
-                rows[k] = (struct forward_row){.seq = w->seq[i],
-                                               .token = token_at(b, prompt, k),
-                                               .logits = k == b->n};
+                rows[k] = (struct forward_row){
+                    .seq = w->seq[i], .token = token_at(b, prompt, k), .logits = k == b->n};
             st = pass(w, rows, b->n + 1, err);
             if (st == OK) sum = mask(w, i, w->logits);
         }
@@ -204,9 +202,9 @@ static enum status begin(struct work *w, const int32_t *prompt, const struct bra
     return OK;
 }
 
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt,
-                        struct branch *b, size_t n, const struct branch_writer *to,
-                        const struct branch_limit *limit, struct error *err)
+enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
+                        size_t n, const struct branch_writer *to, const struct branch_limit *limit,
+                        struct error *err)
 {
     struct work w;
     int32_t next[BRANCH_MAX];
@@ -215,8 +213,7 @@ enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_promp
         b[i].logprob = 0;
         b[i].ended = false;
         b[i].n_grown = 0;
-        forced_init(&w.forced[i], s->e->tok, s->n_vocab, &s->first_bytes, b[i].begin,
-                    b[i].n_begin);
+        forced_init(&w.forced[i], s->e->tok, s->n_vocab, &s->first_bytes, b[i].begin, b[i].n_begin);
     }
     if (st == OK) st = begin(&w, prompt, to, next, err);
     while (st == OK) {

@@ -11,8 +11,8 @@
 #include "infer/engine.h"
 
 enum {
-    BRANCH_MAX = 24,      /* in one call */
-    BRANCH_TOKENS = 192,  /* of one branch, what it is given and what it writes */
+    BRANCH_MAX = 24,     /* in one call */
+    BRANCH_TOKENS = 192, /* of one branch, what it is given and what it writes */
     BRANCH_MAX_RANK = 16,
 };
 
@@ -23,13 +23,14 @@ struct branch {
     const int32_t *tokens; /* n <= BRANCH_TOKENS; borrowed */
     size_t n;
     /* branch_grow: bytes that the written text has to begin with (token healing), and which of the
-     * tokens that may come first to take, 0 the most likely. What comes behind it is the most likely
-     * text. */
+     * tokens that may come first to take, 0 the most likely. What comes behind it is the most
+     * likely text. */
     const char *begin;
     size_t n_begin;
     size_t rank;
     /* Out. branch_score: [n], natural logarithms of the tokens' probabilities; the caller's.
-     * branch_grow: the sum over what it wrote, the end token included, and whether it came to one. */
+     * branch_grow: the sum over what it wrote, the end token included, and whether it came to one.
+     */
     float *logprobs;
     double logprob;
     bool ended;
@@ -42,8 +43,8 @@ struct branch_limit {
     double until;               /* clock_now() when to stop: ERR_CANCELLED; 0 = never */
 };
 
-/* The probabilities of every branch's tokens. The session must hold the prompt's first tokens, as it
- * does after session_generate with a prompt that begins with them: ERR_INVALID otherwise. Its
+/* The probabilities of every branch's tokens. The session must hold the prompt's first tokens, as
+ * it does after session_generate with a prompt that begins with them: ERR_INVALID otherwise. Its
  * timeline stays as it is. ERR_LIMIT where its pool has no room for so many. */
 enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
                          struct branch *b, size_t n, const struct branch_limit *limit,
@@ -59,8 +60,8 @@ struct branch_writer {
 };
 
 /* Writes on behind every branch, all of them token by token together. */
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt,
-                        struct branch *b, size_t n, const struct branch_writer *w,
-                        const struct branch_limit *limit, struct error *err);
+enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
+                        size_t n, const struct branch_writer *w, const struct branch_limit *limit,
+                        struct error *err);
 
 #endif

@@ -120,9 +120,9 @@ enum status session_generate(struct session *s, const struct generate_request *r
     return OK;
 }
 
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt,
-                        struct branch *b, size_t n, const struct branch_writer *w,
-                        const struct branch_limit *limit, struct error *err)
+enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
+                        size_t n, const struct branch_writer *w, const struct branch_limit *limit,
+                        struct error *err)
 {
     (void)prompt, (void)n_prompt, (void)limit, (void)err;
     if (!s->branches) return ERR_CANCELLED;

@@ -15,8 +15,8 @@ struct session {
     int32_t held[16384], spare[16384];
     size_t n_held, n_spare;
     size_t prepare_limit; /* tokens that session_prepare gets done; 0 = all */
-    /* Branches: what each one writes (NULL: there are none, ERR_CANCELLED), and a text that makes an
-     * answer likely. */
+    /* Branches: what each one writes (NULL: there are none, ERR_CANCELLED), and a text that makes
+     * an answer likely. */
     const char *const *branches;
     size_t n_branches;
     const char *likes;

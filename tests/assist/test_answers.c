@@ -1,4 +1,5 @@
-/* The cache of completions: found again while typing along, by place, least recently used first out. */
+/* The cache of completions: found again while typing along, by place, least recently used first
+ * out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

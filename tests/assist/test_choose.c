@@ -16,9 +16,9 @@
 
 #define C TOKEN_CONTROL
 static const struct fake_token qwen[] = {
-    {"<|endoftext|>", C},  {"<|im_end|>", C},  {"<|fim_prefix|>", C}, {"<|fim_middle|>", C},
-    {"<|fim_suffix|>", C}, {"<|fim_pad|>", C}, {"<|repo_name|>", C},  {"<|file_sep|>", C},
-    {NULL, C},
+    {"<|endoftext|>", C},  {"<|im_end|>", C},     {"<|fim_prefix|>", C},
+    {"<|fim_middle|>", C}, {"<|fim_suffix|>", C}, {"<|fim_pad|>", C},
+    {"<|repo_name|>", C},  {"<|file_sep|>", C},   {NULL, C},
 };
 
 struct fixture {
@@ -54,9 +54,10 @@ static int teardown(void **state)
     return 0;
 }
 
-/* Completes with `first` as the first answer, `others` as the branches' text behind their blanks. */
-static const char *run(struct fixture *f, const char *prefix, const char *suffix,
-                       const char *first, const char *const *others, size_t n, const char *likes)
+/* Completes with `first` as the first answer, `others` as the branches' text behind their blanks.
+ */
+static const char *run(struct fixture *f, const char *prefix, const char *suffix, const char *first,
+                       const char *const *others, size_t n, const char *likes)
 {
     struct error err = {0};
     size_t len = strlen(first);
@@ -101,8 +102,8 @@ static void what_cannot_stand_there_is_not_taken(void **state)
 static void the_first_answer_stays_where_it_is_best(void **state)
 {
     struct fixture *f = *state;
-    const char *got = run(f, "def f():\n    x = 0\n", "\n    return b\n", "    b = 7\n    return b\n",
-                          others, 6, "b = 7\n    return b");
+    const char *got = run(f, "def f():\n    x = 0\n", "\n    return b\n",
+                          "    b = 7\n    return b\n", others, 6, "b = 7\n    return b");
     assert_string_equal(got, "    b = 7");
     assert_string_not_equal(f->res.stopped_by, "chosen");
 }
@@ -121,12 +122,12 @@ static void a_long_answer_may_be_cut_at_a_line(void **state)
 static void without_branches_or_with_fast_the_first_answer_is_it(void **state)
 {
     struct fixture *f = *state;
-    const char *got = run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    return b\n",
-                          NULL, 0, NULL);
+    const char *got = run(f, "def f():\n    x = 0\n", "\n    return b\n",
+                          "    a = 0\n    return b\n", NULL, 0, NULL);
     assert_string_equal(got, "    a = 0");
     f->req.effort = EFFORT_FAST;
-    got = run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    return b\n", others, 6,
-              "b = 2\n    return b");
+    got = run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    return b\n", others,
+              6, "b = 2\n    return b");
     assert_string_equal(got, "    a = 0");
     assert_int_equal(f->res.n_candidates, 0);
 }

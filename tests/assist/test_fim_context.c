@@ -15,9 +15,9 @@
 
 #define C TOKEN_CONTROL
 static const struct fake_token qwen[] = {
-    {"<|endoftext|>", C},  {"<|im_end|>", C},  {"<|fim_prefix|>", C}, {"<|fim_middle|>", C},
-    {"<|fim_suffix|>", C}, {"<|fim_pad|>", C}, {"<|repo_name|>", C},  {"<|file_sep|>", C},
-    {NULL, C},
+    {"<|endoftext|>", C},  {"<|im_end|>", C},     {"<|fim_prefix|>", C},
+    {"<|fim_middle|>", C}, {"<|fim_suffix|>", C}, {"<|fim_pad|>", C},
+    {"<|repo_name|>", C},  {"<|file_sep|>", C},   {NULL, C},
 };
 static const struct fake_token plain[] = {
     {"<|endoftext|>", C}, {"<fim_prefix>", C}, {"<fim_middle>", C}, {"<fim_suffix>", C}, {NULL, C},

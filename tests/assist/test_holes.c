@@ -32,9 +32,10 @@ static size_t below(size_t n)
 }
 
 static const char *const own[] = {
-    "src/assist/trim.c",    "src/assist/fim.c",      "src/infer/session.c", "src/cli/cmd_complete.c",
-    "tools/check.py",       "tools/demo.py",         "src/base/buf.c",      "src/text/tokenizer.h",
-    "tools/check_layers.py", "tests/e2e/conftest.py",
+    "src/assist/trim.c",      "src/assist/fim.c",     "src/infer/session.c",
+    "src/cli/cmd_complete.c", "tools/check.py",       "tools/demo.py",
+    "src/base/buf.c",         "src/text/tokenizer.h", "tools/check_layers.py",
+    "tests/e2e/conftest.py",
 };
 
 static size_t list_files(char paths[][512])
@@ -92,7 +93,8 @@ static bool pick(const struct buf *file, size_t *start, size_t *end)
 /* What a model says: the hole's text, more or less, and then what it should not. */
 static void answer(const struct buf *file, size_t start, size_t end, struct buf *out)
 {
-    size_t suffix = file->len - end, more = below(6) == 0 ? 0 : 1 + below(suffix < 400 ? suffix : 400);
+    size_t suffix = file->len - end,
+           more = below(6) == 0 ? 0 : 1 + below(suffix < 400 ? suffix : 400);
     if (more > suffix) more = suffix;
     assert_int_equal(buf_append(out, file->data + start, end - start), OK);
     if (below(4) == 0) assert_int_equal(buf_append_str(out, ")}"), OK);
@@ -146,11 +148,12 @@ static void fill_one(const struct buf *file, const char *path, struct figures *f
         f->parsed_after += fine;
         if (!fine && getenv("HEARTH_HOLES_SHOW"))
             print_message("%s: ...%.*s<%.*s|%.*s>%.40s\n  kept by rules: <%.*s> %s\n", path,
-                          (int)(start < 60 ? start : 60), file->data + start - (start < 60 ? start : 60),
-                          (int)len, kept, (int)(end - start), file->data + start, suffix,
-                          (int)(c.keep - c.skip), text.data + c.skip, trim_rule_name(c.rule));
-        f->doubled += !fine && len && strchr(")]}", kept[len - 1]) &&
-                      parse_errors(&p, kept, len - 1) == 0;
+                          (int)(start < 60 ? start : 60),
+                          file->data + start - (start < 60 ? start : 60), (int)len, kept,
+                          (int)(end - start), file->data + start, suffix, (int)(c.keep - c.skip),
+                          text.data + c.skip, trim_rule_name(c.rule));
+        f->doubled +=
+            !fine && len && strchr(")]}", kept[len - 1]) && parse_errors(&p, kept, len - 1) == 0;
     }
     bool same = len == end - start && memcmp(kept, file->data + start, len) == 0;
     f->exact += same;
@@ -164,7 +167,8 @@ static void what_is_kept_parses_and_repeats_nothing(void **unused)
 {
     (void)unused;
     static char paths[MAX_FILES][512];
-    size_t n = list_files(paths), want = getenv("HEARTH_HOLES") ? strtoul(getenv("HEARTH_HOLES"), NULL, 10) : HOLES;
+    size_t n = list_files(paths),
+           want = getenv("HEARTH_HOLES") ? strtoul(getenv("HEARTH_HOLES"), NULL, 10) : HOLES;
     struct figures f = {0};
     struct error err;
     assert_true(n > 0);
@@ -175,8 +179,9 @@ static void what_is_kept_parses_and_repeats_nothing(void **unused)
         if (file_read_all(path, &file, &err) == OK && file.len > 200) fill_one(&file, path, &f);
         buf_fini(&file);
     }
-    print_message("%zu holes: parse %zu of %zu, repeated lines %zu, doubled brackets %zu, exact %zu\n",
-                  f.holes, f.parsed_after, f.parsed_before, f.repeated, f.doubled, f.exact);
+    print_message(
+        "%zu holes: parse %zu of %zu, repeated lines %zu, doubled brackets %zu, exact %zu\n",
+        f.holes, f.parsed_after, f.parsed_before, f.repeated, f.doubled, f.exact);
     assert_int_equal(f.holes, want);
     assert_int_equal(f.repeated, 0);
     assert_true(f.doubled * 200 <= f.holes); /* a parse may run out of time on a busy machine */

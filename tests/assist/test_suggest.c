@@ -1,5 +1,6 @@
 /* The suggester: newest wins, what is cached comes at once, the next one is computed ahead, context
  * changes when idle. The backend here answers what a test says and counts. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <cmocka.h>
