@@ -6,6 +6,7 @@
 
 /* clang-format off */
 extern const struct command
+    cmd_ask,
     cmd_bench,
     cmd_complete,
     cmd_completion,
@@ -41,6 +42,7 @@ static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
     &cmd_run,
+    &cmd_ask,
     &cmd_serve,
     &cmd_ps,
     &cmd_stop,
