@@ -5,6 +5,7 @@ import subprocess
 import threading
 
 import pytest
+from conftest import ROOT
 from serve_kit import Server
 
 PATH = "/v1/hearth/search"
@@ -82,3 +83,20 @@ def test_reads_beside_a_writer(hearth_bin, home):
         assert s.post(PATH, {"query": "more_9"})[1]["hits"][0]["name"] == "more_9"
     finally:
         s.stop()
+
+
+def test_searches_by_meaning_where_the_model_is_there(hearth_bin, home):
+    model = home / "model.gguf"
+    model.write_bytes((ROOT / "tests/golden/embed/bert-mean.gguf").read_bytes())
+    index(hearth_bin, home, home / "one", "--embed-model", model)
+    for there in (True, False):
+        s = Server(hearth_bin, home, "--project", home / "one")
+        try:
+            status, answer = s.post(PATH, {"query": "request"})
+            assert status == 200 and answer["hits"][0]["name"] == "parse_one_request"
+            assert (answer["hits"][0]["vector_score"] != 0) == there, answer
+            assert ("note" in answer) != there
+            assert s.post(PATH, {"query": "request", "words": True})[1]["hits"][0]["vector_score"] == 0
+        finally:
+            s.stop()
+        model.unlink(missing_ok=True)
