@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "api/api_int.h"
+#include "api/search_projects.h"
 
 extern const unsigned char openapi_text[];
 extern const unsigned long openapi_text_len;
@@ -17,6 +18,7 @@ enum status api_create(const struct api_options *opt, struct api **out, struct e
     metrics_init(&a->metrics);
     pthread_mutex_init(&a->store_lock, NULL);
     enum status st = served_create(&a->opt, &a->served, err);
+    if (st == OK && opt->n_projects && !(a->projects = search_projects_create(opt, err))) st = err->code;
     if (st != OK) {
         api_destroy(a);
         *out = NULL;
@@ -48,6 +50,7 @@ void api_destroy(struct api *a)
     api_shut_down(a);
     /* Threads beside the scheduler's (pulls, unloads) look at the flag. */
     while (atomic_load(&a->n_jobs)) nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+    search_projects_destroy(a->projects);
     served_destroy(a->served);
     metrics_fini(&a->metrics);
     pthread_mutex_destroy(&a->store_lock);

@@ -41,6 +41,9 @@ struct api_options {
     uint64_t memory_bytes;           /* of all models together; 0 = three quarters of the machine's */
     double keep_alive;               /* seconds that an unused model stays; negative: for ever */
     const char *slots_dir;           /* where clients may keep prompts' beginnings; NULL = nowhere */
+    const char *const *projects;     /* [n_projects] folders whose indexes clients may search; NULL = none */
+    size_t n_projects;
+    const char *index_cache;         /* where indexes live; with projects */
     bool no_speculation;             /* tokens are never checked ahead; the texts are the same */
     struct api_rules rules;          /* to begin with */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */

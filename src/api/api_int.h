@@ -80,6 +80,7 @@ struct call {
 struct api {
     struct api_options opt;
     struct served *served;
+    struct search_projects *projects; /* NULL: none */
     struct metrics metrics;
     pthread_mutex_t store_lock;
     atomic_size_t n_jobs; /* that still use the pool */

@@ -10,13 +10,13 @@
 
 extern const struct route routes_openai[], routes_chat[], routes_embed[], routes_responses[],
     routes_ollama[], routes_ollama_models[], routes_llama[], routes_llama_fill[],
-    routes_llama_slots[], routes_anthropic[];
+    routes_llama_slots[], routes_anthropic[], routes_search[];
 
 /* The registry: one line for each file with endpoints. */
 const struct route_family api_families[] = {
     {routes_openai},      {routes_chat},          {routes_embed}, {routes_responses},
     {routes_ollama},      {routes_ollama_models}, {routes_llama}, {routes_llama_fill},
-    {routes_llama_slots}, {routes_anthropic},     {NULL},
+    {routes_llama_slots}, {routes_anthropic},     {routes_search}, {NULL},
 };
 
 /* In whose shape an unknown path is refused; the first that fits. */

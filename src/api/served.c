@@ -204,14 +204,21 @@ enum status served_resolve(struct served *p, const char *typed, char name[160], 
 /* ---- holding ----------------------------------------------------------------------------------
  */
 
-enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
+/* `local`: a path is one, because no client gave it. */
+static enum status acquire(struct served *p, const char *typed, bool local, struct loaded_model **out,
                            struct error *err)
 {
-    char name[160], *path;
+    char name[160], *path = NULL;
     struct model_use *u;
     struct loaded_model *own = malloc(sizeof *own);
     if (!own) return error_set(err, ERR_NOMEM, "no memory for the request");
-    enum status st = resolve(p, typed, name, &path, err);
+    enum status st = OK;
+    if (local && is_path(typed)) {
+        snprintf(name, sizeof name, "%.159s", base_name(typed));
+        if (!(path = strdup(typed))) st = error_set(err, ERR_NOMEM, "out of memory");
+    } else {
+        st = resolve(p, typed, name, &path, err);
+    }
     if (st == OK) st = models_acquire(p->models, path, name, NAN, &u, err);
     if (st == OK) {
         /* Two names of one file are one model, but each is told its own name. */
@@ -224,6 +231,18 @@ enum status served_acquire(struct served *p, const char *typed, struct loaded_mo
     }
     if (path) free(path);
     return st;
+}
+
+enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
+                           struct error *err)
+{
+    return acquire(p, typed, false, out, err);
+}
+
+enum status served_acquire_local(struct served *p, const char *model, struct loaded_model **out,
+                                 struct error *err)
+{
+    return acquire(p, model, true, out, err);
 }
 
 void served_release(struct loaded_model *m, double seconds)

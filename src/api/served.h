@@ -48,6 +48,10 @@ enum status served_resolve(struct served *p, const char *typed, char name[160], 
  * does not fit beside models in use, or as engine_open. */
 enum status served_acquire(struct served *p, const char *typed, struct loaded_model **out,
                            struct error *err);
+/* The same for a model that no client named but this machine's own data, an index say: a path to a
+ * file is one, too. */
+enum status served_acquire_local(struct served *p, const char *model, struct loaded_model **out,
+                                 struct error *err);
 /* Gives it back. seconds: how long it is kept from now on; NAN = as before or the default, negative
  * = for ever, 0 = unloaded as soon as nobody holds it. */
 void served_release(struct loaded_model *m, double seconds);

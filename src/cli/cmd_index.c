@@ -88,13 +88,13 @@ static void updated(void *ctx, const struct index_counts *counts)
     print_counts(counts, s->json, s->err);
 }
 
-static enum status embed_all(const char *root, const struct index_cli_options *o, const struct index_update_options *opt,
-                             struct shown *shown, struct error *err)
+static enum status embed_all(const char *root, const struct index_cli_options *o, const char *model,
+                             const struct index_update_options *opt, struct shown *shown, struct error *err)
 {
     struct index_embed e;
     struct index_embedder embedder;
     uint64_t done = 0;
-    enum status st = index_embed_open(&e, o->embed_model, (int)o->threads, &embedder, err);
+    enum status st = index_embed_open(&e, model, (int)o->threads, &embedder, err);
     if (st) return st;
     e.cancel = opt->cancel;
     st = index_embed(root, opt, &embedder, &done, err);
@@ -102,6 +102,34 @@ static enum status embed_all(const char *root, const struct index_cli_options *o
     if (st == OK && o->json) st = cli_print_json(json_pack("{s:I}", "embedded", (json_int_t)done), 0, err);
     else if (st == OK) printf("%llu new vectors\n", (unsigned long long)done);
     index_embed_close(&e);
+    return st;
+}
+
+/* The model that made the index's vectors, malloc'd, where some chunk has none yet; else NULL. */
+static char *remembered_model(const char *root, const char *cache)
+{
+    struct index *ix;
+    struct index_info info;
+    struct error ignored = {0};
+    if (index_open(root, cache, &ix, &ignored) != OK) return NULL;
+    bool wants = index_info(ix, &info, &ignored) == OK && *info.model && info.vectors < info.chunks;
+    index_close(ix);
+    return wants ? strdup(info.model) : NULL;
+}
+
+/* Vectors for what is new, by the model that is asked for or that made the others; the latter may be gone. */
+static enum status embed_new(const char *root, const struct index_cli_options *o, const struct index_update_options *opt,
+                             struct shown *shown, struct error *err)
+{
+    if (o->embed_model) return embed_all(root, o, o->embed_model, opt, shown, err);
+    char *model = remembered_model(root, opt->cache);
+    enum status st = model ? embed_all(root, o, model, opt, shown, err) : OK;
+    if (st != OK && st != ERR_CANCELLED) {
+        fprintf(stderr, "hearth: what is new is found by words alone until it has vectors: %s\n", err->msg);
+        *err = (struct error){0};
+        st = OK;
+    }
+    free(model);
     return st;
 }
 
@@ -123,7 +151,7 @@ static int run(const void *opts, int argc, char **argv)
         st = index_update(root, &opt, &counts, &err);
         end_bar(&shown);
         if (st == OK) st = print_counts(&counts, o->json, &err);
-        if (st == OK && o->embed_model) st = embed_all(root, o, &opt, &shown, &err);
+        if (st == OK) st = embed_new(root, o, &opt, &shown, &err);
     }
     opt.rebuild = opt.rebuild && !o->embed_model;
     if (st == OK && o->watch) {
@@ -147,7 +175,8 @@ const struct command cmd_index = {
         "of words, names and, with --embed-model, meaning in the cache folder. Nothing leaves this\n"
         "machine. Files that .gitignore or .hearthignore leave out, binary files, and files that by\n"
         "their names hold secrets (.env, *.pem, id_rsa, ...) are not read. Run it again and only what\n"
-        "changed is read; stopped at any moment, the next run goes on. --watch follows changes.\n"
+        "changed is read; stopped at any moment, the next run goes on. The embedding model is remembered\n"
+        "for the next runs. --watch follows changes.\n"
         "\n"
         "Examples:\n"
         "  hearth index\n"

@@ -1,5 +1,4 @@
 /* hearth search: finds code in an indexed folder. */
-#include <jansson.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "cli/embed_texts.h"
 #include "cli/index_embed.h"
 #include "cli/load.h"
+#include "index/answer_json.h"
 #include "index/index.h"
 
 struct search_cli_options {
@@ -49,45 +49,11 @@ static const struct option options[] = {
     {0},
 };
 
-/* JSON is UTF-8: other bytes become U+FFFD. */
-static json_t *to_json(const char *s, size_t n)
-{
-    json_t *whole = json_stringn(s, n);
-    if (whole) return whole;
-    char *out = malloc(3 * n + 1);
-    size_t len = 0;
-    for (size_t i = 0; out && i < n;) {
-        unsigned char c = (unsigned char)s[i];
-        size_t want = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
-        json_t *one = want && i + want <= n ? json_stringn(s + i, want) : NULL;
-        if (one) {
-            memcpy(out + len, s + i, want);
-            len += want;
-            i += want;
-        } else {
-            memcpy(out + len, "\xEF\xBF\xBD", 3);
-            len += 3;
-            i++;
-        }
-        json_decref(one);
-    }
-    json_t *j = out ? json_stringn(out, len) : NULL;
-    free(out);
-    return j;
-}
-
 static bool find_kinds(const struct string_list *list, uint64_t *out, struct error *err)
 {
     *out = 0;
-    for (size_t i = 0; i < list->len; i++) {
-        int k = 0;
-        while (k < SYNTAX_N_KINDS && strcmp(syntax_kind_name((enum syntax_kind)k), list->items[i]) != 0) k++;
-        if (k == SYNTAX_N_KINDS) {
-            error_set(err, ERR_INVALID, "no kind '%s'; function, method, class, struct, type, text ... are", list->items[i]);
-            return false;
-        }
-        *out |= (uint64_t)1 << k;
-    }
+    for (size_t i = 0; i < list->len; i++)
+        if (index_json_kind(list->items[i], out, err)) return false;
     return true;
 }
 
@@ -102,21 +68,7 @@ static void print_safe(const char *s, size_t n, bool lines)
 
 static enum status print_hits(const struct index_hits *h, bool json, struct error *err)
 {
-    if (json) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < h->n; i++) {
-            const struct index_hit *x = &h->list[i];
-            json_array_append_new(
-                list, json_pack("{s:o,s:I,s:I,s:s,s:o,s:o,s:s,s:f,s:f,s:f,s:[iii],s:o}", "path", to_json(x->path, strlen(x->path)),
-                                "line", (json_int_t)x->line, "end_line", (json_int_t)x->end_line, "kind",
-                                syntax_kind_name(x->kind), "name", to_json(x->name, strlen(x->name)), "scope",
-                                to_json(x->scope, strlen(x->scope)), "language", x->language, "score", (double)x->score,
-                                "text_score", (double)x->text_score, "vector_score", (double)x->vector_score, "ranks",
-                                x->text_rank, x->vector_rank, x->name_rank, "text",
-                                to_json(x->text, x->text_len)));
-        }
-        return cli_print_json(json_pack("{s:o,s:b}", "hits", list, "late", h->late), 0, err);
-    }
+    if (json) return cli_print_json(index_json_hits(h), 0, err);
     bool color = cli_color(1);
     for (size_t i = 0; i < h->n; i++) {
         const struct index_hit *x = &h->list[i];
@@ -144,19 +96,7 @@ static enum status print_hits(const struct index_hits *h, bool json, struct erro
 
 static enum status print_symbols(const struct index_symbols *s, bool json, struct error *err)
 {
-    if (json) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < s->n; i++) {
-            const struct index_symbol *x = &s->list[i];
-            json_array_append_new(
-                list, json_pack("{s:o,s:I,s:I,s:I,s:o,s:o,s:o,s:s}", "path", to_json(x->path, strlen(x->path)), "line",
-                                (json_int_t)x->line, "end_line", (json_int_t)x->end_line, "column", (json_int_t)x->column,
-                                "name", to_json(x->name, strlen(x->name)), "scope", to_json(x->scope, strlen(x->scope)),
-                                "signature", to_json(x->signature, strlen(x->signature)), "kind",
-                                x->definition ? syntax_kind_name(x->kind) : "reference"));
-        }
-        return cli_print_json(json_pack("{s:o,s:b}", "symbols", list, "more", s->more), 0, err);
-    }
+    if (json) return cli_print_json(index_json_symbols(s), 0, err);
     for (size_t i = 0; i < s->n; i++) {
         const struct index_symbol *x = &s->list[i];
         print_safe(x->path, strlen(x->path), false);

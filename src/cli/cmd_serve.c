@@ -17,6 +17,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/index_embed.h"
 #include "cli/serve_live.h"
 #include "store/store.h"
 
@@ -57,6 +58,9 @@ static const struct option options[] = {
     {"max-connections", 0, OPTION_INT, "N", "Connections at once (default 16384)",
      FIELD(max_connections), 1, 1e6},
     {"max-body", 0, OPTION_INT, "MB", "Largest request (default 64)", FIELD(max_body_mb), 1, 4096},
+    {"project", 0, OPTION_LIST, "DIR",
+     "A folder whose index clients may search (default: none); `hearth index --watch` keeps it current",
+     FIELD(projects)},
     {"slot-save-path", 0, OPTION_STRING, "DIR",
      "Where clients of llama.cpp's /slots keep beginnings of prompts (default: nowhere)",
      FIELD(slots)},
@@ -119,6 +123,7 @@ struct serve {
     struct serve_live *first; /* as at the start; what takes a restart is used from here */
     struct serve_live *live;  /* as of the last reload */
     struct store *store;
+    char *index_cache; /* owned; NULL without projects */
     char *cache;
     struct api *api;
     struct http_server *server;
@@ -186,6 +191,9 @@ static enum status start_api(struct serve *s, struct error *err)
         .max_models = (size_t)o->max_models,
         .keep_alive = 300,
         .slots_dir = o->slots,
+        .projects = o->projects.items,
+        .n_projects = o->projects.len,
+        .index_cache = s->index_cache,
         .no_speculation = o->no_speculate,
         .rules = rules_of(s->live),
         .log = write_log,
@@ -193,6 +201,7 @@ static enum status start_api(struct serve *s, struct error *err)
     };
     const char *env = getenv("HEARTH_MODEL");
     if (!a.default_model && env && *env) a.default_model = env;
+    if (o->projects.len && !(a.index_cache = s->index_cache = cli_index_cache(err))) return err->code;
     if (o->keep_alive && !parse_time(o->keep_alive, &a.keep_alive))
         return error_set(err, ERR_INVALID,
                          "--keep-alive %s: expected a time such as 30s, 5m, 2h or -1",
@@ -362,6 +371,7 @@ static int run(const void *p, int argc, char **argv)
     if (s.live != s.first) serve_live_free(s.live);
     serve_live_free(s.first);
     free(s.cache);
+    free(s.index_cache);
     return code;
 }
 

@@ -6,6 +6,7 @@
 
 /* clang-format off */
 extern const struct command
+    cmd_ask,
     cmd_bench,
     cmd_complete,
     cmd_completion,
@@ -20,6 +21,7 @@ extern const struct command
     cmd_index,
     cmd_list,
     cmd_map,
+    cmd_mcp,
     cmd_perplexity,
     cmd_ps,
     cmd_pull,
@@ -40,6 +42,7 @@ static const struct command *const code[] = {
     &cmd_complete,
     &cmd_generate,
     &cmd_run,
+    &cmd_ask,
     &cmd_serve,
     &cmd_ps,
     &cmd_stop,
@@ -50,6 +53,7 @@ static const struct command *const search[] = {
     &cmd_index,
     &cmd_search,
     &cmd_map,
+    &cmd_mcp,
     &cmd_embed,
     &cmd_rerank,
     NULL,

@@ -87,9 +87,27 @@ const volatile int *cli_catch_interrupt(void)
     return (const volatile int *)&interrupted;
 }
 
+/* What stdio holds goes first. A signal, such as the Ctrl-C that ends an answer, is no failure: stdio could
+ * not tell how much it had written. */
+static bool flush_output(void)
+{
+    while (fflush(stdout) != 0) {
+        if (errno != EINTR) return false;
+        clearerr(stdout);
+    }
+    return true;
+}
+
 enum status cli_write(const char *text, size_t len, struct error *err)
 {
-    if (fwrite(text, 1, len, stdout) == len && fflush(stdout) == 0) return OK;
+    bool ok = flush_output();
+    while (ok && len) {
+        ssize_t n = write(STDOUT_FILENO, text, len);
+        if (n < 0 && errno != EINTR) break;
+        if (n < 0) n = 0;
+        text += n, len -= (size_t)n;
+    }
+    if (ok && len == 0) return OK;
     error_set(err, ERR_IO, "cannot write to standard output: %s", strerror(errno));
     clearerr(stdout); /* told once is enough: the program's end looks at the flag again */
     return ERR_IO;

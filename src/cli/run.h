@@ -31,6 +31,9 @@ struct run {
     struct run_settings set;
     json_t *messages; /* owned; a system message, where there is one, is the first */
     bool interactive, json, history;
+    /* Takes an answer's text as it comes, in place of standard output; or NULL. An error ends the answer. */
+    enum status (*on_text)(void *ctx, const char *text, size_t len, struct error *err);
+    void *on_text_ctx;
     struct generate_result res; /* of the last answer */
     struct buf reasoning;       /* of the last answer */
 };

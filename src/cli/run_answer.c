@@ -110,7 +110,9 @@ struct answer {
 
 static enum status show(struct answer *a, const char *s, size_t len)
 {
-    if (len == 0 || a->r->json) return OK;
+    if (len == 0) return OK;
+    if (a->r->on_text) return a->r->on_text(a->r->on_text_ctx, s, len, a->err);
+    if (a->r->json) return OK;
     a->last = s[len - 1];
     return cli_write(s, len, a->err);
 }
@@ -190,7 +192,7 @@ static enum status finish_answer(struct answer *a)
 {
     struct run *r = a->r;
     enum status st = show_reasoning(a, "", 0, false);
-    if (st == OK && !r->json && (a->last != '\n' || r->interactive)) st = cli_write("\n", 1, a->err);
+    if (st == OK && !r->json && !r->on_text && (a->last != '\n' || r->interactive)) st = cli_write("\n", 1, a->err);
     if (st != OK && !a->err->code) error_set(a->err, st, "no memory for the answer");
     return st;
 }

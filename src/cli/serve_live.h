@@ -17,7 +17,7 @@ struct serve_options {
     int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
         max_connections, max_body_mb, grace;
     double max_seconds;
-    struct string_list hosts, origins;
+    struct string_list hosts, origins, projects;
     bool allow_pull, public_metrics, preload, no_speculate;
 };
 

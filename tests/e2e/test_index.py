@@ -6,6 +6,8 @@ import signal
 import subprocess
 import time
 
+from conftest import ROOT
+
 
 def project(tmp_path):
     root = tmp_path / "project"
@@ -71,3 +73,20 @@ def test_watch_follows_a_save(hearth_bin, tmp_path):
     finally:
         watch.send_signal(signal.SIGINT)
         assert watch.wait(timeout=30) in (0, 130)
+
+
+def test_remembers_the_embedding_model(hearth, tmp_path):
+    root = project(tmp_path)
+    model = tmp_path / "model.gguf"
+    model.write_bytes((ROOT / "tests/golden/embed/bert-mean.gguf").read_bytes())
+    assert hearth("index", root, "--embed-model", model).returncode == 0
+    (root / "src/new.py").write_text("def brand_new_thing():\n    pass\n")
+    again = hearth("index", root, "--json")
+    assert json.loads(again.stdout.splitlines()[1]) == {"embedded": 1}, again.stderr
+    assert len(hearth("index", root, "--json").stdout.splitlines()) == 1
+    model.unlink()
+    (root / "src/newer.py").write_text("def even_newer_thing():\n    pass\n")
+    without = hearth("index", root)
+    assert without.returncode == 0 and "found by words alone" in without.stderr
+    found = json.loads(hearth("search", "--json", "-C", root, "even_newer_thing").stdout)
+    assert found["hits"][0]["path"] == "src/newer.py"
