@@ -58,6 +58,8 @@ need_library libutf8proc libutf8proc-dev
 need_library libarchive libarchive-dev
 need_library libedit libedit-dev
 need_library libcrypto libssl-dev
+need_library libseccomp libseccomp-dev
+need_library sqlite3 libsqlite3-dev
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 
 if [ "$what" = check ]; then
@@ -68,6 +70,7 @@ if [ "$what" = check ]; then
     need fish has_command fish
     need groff-base has_command groff
     need procps has_command pgrep
+    need bubblewrap has_command bwrap
     need python3-venv python3 -c 'import ensurepip, venv'
 fi
 

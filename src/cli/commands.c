@@ -12,6 +12,7 @@ extern const struct command
     cmd_detokenize,
     cmd_doctor,
     cmd_embed,
+    cmd_eval,
     cmd_generate,
     cmd_help,
     cmd_imatrix,
@@ -26,6 +27,7 @@ extern const struct command
     cmd_score,
     cmd_serve,
     cmd_show,
+    cmd_stats,
     cmd_tokenize;
 /* clang-format on */
 
@@ -56,6 +58,8 @@ static const struct command *const models[] = {
 static const struct command *const inspect[] = {
     &cmd_doctor,
     &cmd_bench,
+    &cmd_eval,
+    &cmd_stats,
     &cmd_score,
     &cmd_perplexity,
     &cmd_imatrix,
@@ -162,6 +166,7 @@ static const struct {
     {"uninstall", "did you mean 'rm'?"},
     {"info", "did you mean 'show'?"},
     {"benchmark", "did you mean 'bench'?"},
+    {"statistics", "did you mean 'stats'?"},
     {"version", "did you mean '--version'?"},
 };
 

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 COMMANDS = ["complete", "generate", "run", "serve", "embed", "rerank", "pull", "import", "list", "show", "quantize",
-            "rm", "doctor", "bench", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
+            "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
             "completion"]
 
 
