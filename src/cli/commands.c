@@ -18,6 +18,7 @@ extern const struct command
     cmd_imatrix,
     cmd_import,
     cmd_list,
+    cmd_lsp,
     cmd_perplexity,
     cmd_pull,
     cmd_quantize,
@@ -36,6 +37,7 @@ static const struct command *const code[] = {
     &cmd_generate,
     &cmd_run,
     &cmd_serve,
+    &cmd_lsp,
     NULL,
 };
 

@@ -1,4 +1,5 @@
 /* Lifecycle, and which message goes where. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "lsp/lsp_int.h"

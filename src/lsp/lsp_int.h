@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "assist/suggest.h"
 #include "lsp/lsp.h"
@@ -78,7 +79,7 @@ struct chat_job {
     json_t *token;  /* of deltas; or NULL */
     json_t *work;   /* workDoneToken; or NULL */
     json_t *messages;
-    size_t max_tokens;
+    size_t max_tokens, n_ctx;
     double temperature;
     int cancel; /* atomic */
     /* The text grew by [from, text.len), or (done) it is over. */
