@@ -64,8 +64,10 @@ static int run(const void *p, int argc, char **argv)
     enum status st = lsp_serve(&opt, STDIN_FILENO, STDOUT_FILENO, &clean, &err);
     free(cache);
     free(stats);
-    if (st != OK) return cli_fail(&err);
-    return clean ? EXIT_OK : EXIT_FAILED;
+    int code = st != OK ? cli_fail(&err) : clean ? EXIT_OK : EXIT_FAILED;
+    fflush(stderr);
+    /* A model may still be loading on its thread: it must not see the libraries' end. */
+    _exit(code);
 }
 
 const struct command cmd_lsp = {
