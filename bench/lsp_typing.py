@@ -27,7 +27,7 @@ a = p.parse_args()
 text = a.file.read_text()
 at = text.index("\ndef ") + 1
 uri = "file:///w/" + a.file.name
-c = Client(str(a.hearth), a.model, a.home)
+c = Client(str(a.hearth), a.model, a.home, "-t", "2")  # the last one counts
 c.start({"statistics": False})
 c.open(uri, text[:at])
 while c.call("hearth/status")["state"] != "ready":
