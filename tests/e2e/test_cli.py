@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-COMMANDS = ["complete", "generate", "run", "serve", "ps", "stop", "index", "search", "map", "embed", "rerank", "pull", "import", "list", "show", "quantize",
-            "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
+COMMANDS = ["complete", "generate", "run", "ask", "serve", "lsp", "ps", "stop", "index", "search", "map", "mcp", "embed", "rerank", "pull",
+            "import", "list", "show", "quantize", "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
             "completion"]
 
 
