@@ -112,19 +112,20 @@ enum status lsp_chat_local(struct chat_job *j, struct error *err)
     struct lsp_model *m = j->model;
     struct answer a = {.j = j};
     struct token_list ids = {0};
-    struct buf prompt;
+    struct buf prompt, marks;
     buf_init(&prompt, MAX_TEXT);
+    buf_init(&marks, MAX_TEXT);
     buf_init(&a.piece, MAX_TEXT);
     pthread_mutex_lock(&m->chat_lock);
     enum status st = open_chat(m, j->n_ctx, err);
     json_t *request = st ? NULL : json_pack("{s:O}", "messages", j->messages);
     if (!st && chat_uses(m->chat, "enable_thinking"))
         json_object_set_new(request, "enable_thinking", json_false());
-    if (!st) st = chat_render(m->chat, request, &prompt, err);
+    if (!st) st = chat_render(m->chat, request, &prompt, &marks, err);
     json_decref(request);
     if (!st)
-        st = prompt_encode(engine_tokenizer(m->engine), prompt.data ? prompt.data : "", prompt.len,
-                           true, &ids, err);
+        st = prompt_encode_marked(engine_tokenizer(m->engine), prompt.data ? prompt.data : "",
+                                  prompt.len, marks.data, &ids, err);
     if (!st) {
         a.stop = chat_stop(m->chat);
         const struct chat_syntax *syntax = chat_syntax_of(m->chat);
@@ -137,6 +138,7 @@ enum status lsp_chat_local(struct chat_job *j, struct error *err)
     pthread_mutex_unlock(&m->chat_lock);
     token_list_fini(&ids);
     buf_fini(&prompt);
+    buf_fini(&marks);
     buf_fini(&a.piece);
     return st;
 }
