@@ -28,7 +28,8 @@ extern const struct command
     cmd_serve,
     cmd_show,
     cmd_stats,
-    cmd_tokenize;
+    cmd_tokenize,
+    cmd_verify;
 /* clang-format on */
 
 static const struct command *const code[] = {
@@ -50,6 +51,7 @@ static const struct command *const models[] = {
     &cmd_import,
     &cmd_list,
     &cmd_show,
+    &cmd_verify,
     &cmd_quantize,
     &cmd_rm,
     NULL,

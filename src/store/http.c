@@ -322,7 +322,7 @@ static enum status code_error(const struct http_request *rq, const struct http_a
 static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
 {
     const struct http_request *rq = h->rq;
-    char detail[CURL_ERROR_SIZE] = "", range[32];
+    char detail[CURL_ERROR_SIZE] = "", range[48];
     struct curl_slist *headers = NULL;
     enum status st = set_headers(rq, h->answer, h->origin, &headers, h->err);
     if (st) return st;
@@ -348,8 +348,10 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
     set_certificates(c);
-    if (rq->from && !rq->head) {
-        snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
+    if ((rq->from || rq->to) && !rq->head) {
+        int n = snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
+        if (rq->to)
+            snprintf(range + n, sizeof range - (size_t)n, "%llu", (unsigned long long)rq->to - 1);
         curl_easy_setopt(c, CURLOPT_RANGE, range);
     }
     h->moved_at = clock_now();

@@ -30,6 +30,7 @@ struct http_request {
     bool allow_http;      /* plain http beyond loopback */
     const char *token;    /* bearer token for the URL's origin; or NULL */
     uint64_t from;        /* first byte wanted */
+    uint64_t to;          /* first byte not wanted any more; 0 = all that follow */
     const char *if_range; /* ETag for `from`, sent to if_range_host only; or NULL */
     const char *if_range_host;
     const struct store_events *events;
