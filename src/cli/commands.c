@@ -36,7 +36,8 @@ extern const struct command
     cmd_show,
     cmd_stats,
     cmd_stop,
-    cmd_tokenize;
+    cmd_tokenize,
+    cmd_verify;
 /* clang-format on */
 
 static const struct command *const code[] = {
@@ -66,6 +67,7 @@ static const struct command *const models[] = {
     &cmd_import,
     &cmd_list,
     &cmd_show,
+    &cmd_verify,
     &cmd_quantize,
     &cmd_rm,
     NULL,

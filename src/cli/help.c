@@ -141,7 +141,8 @@ void cli_help_overview(FILE *out)
             "  hearth complete main.c --at 12:5       the code that belongs at line 12, column 5\n"
             "  hearth help complete                   everything about one command\n"
             "\n"
-            "Models live in $HEARTH_HOME, by default ~/.local/share/hearth. Only 'hearth pull' fetches\n"
-            "anything from the network, and 'hearth serve' where --allow-pull lets its clients do that.\n",
+            "Models live in $HEARTH_HOME, by default ~/.local/share/hearth. Only 'hearth pull' and\n"
+            "'hearth verify --repair' fetch models from the network, and 'hearth serve' where --allow-pull lets\n"
+            "its clients do that; 'hearth eval' fetches its tasks.\n",
             s.bold, s.end);
 }

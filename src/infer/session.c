@@ -10,6 +10,9 @@
 enum { SCORE_ROWS = 64, DEFAULT_CTX = 4096 };
 /* Two timelines may each end inside a page and copy one that they share. */
 enum { SPARE_ROOM = 128 };
+/* Tokens of a prompt read at once by a request with a deadline: what was read when it ends stays, and a
+ * typist ends one request with the next. */
+enum { HASTY_CHUNK = 128 };
 /* And branches a few hundred positions of their own (branch.h). */
 enum { BRANCH_ROOM = 4096 };
 
@@ -99,7 +102,8 @@ enum status session_extend(struct session *s, const int32_t *tokens, size_t n,
 {
     while (n > 0) {
         if (watch_poll(w) != WATCH_NONE) return ERR_CANCELLED;
-        size_t chunk = n < INFER_CHUNK ? n : INFER_CHUNK;
+        size_t most = w->deadline > 0 ? HASTY_CHUNK : INFER_CHUNK;
+        size_t chunk = n < most ? n : most;
         enum status st =
             session_feed(s, tokens, chunk, false, chunk == n, s->logits, watch_flag(w), err);
         if (st != OK) return st;

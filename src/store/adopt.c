@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "base/file.h"
-#include "base/sha256.h"
+#include "base/sha256_chain.h"
 #include "gguf/gguf.h"
+#include "store/chain_file.h"
 #include "store/store_int.h"
 
 enum status store_import_path(const struct store *s, const char *name, char **out,
@@ -25,10 +26,11 @@ enum status store_import_path(const struct store *s, const char *name, char **ou
     return st;
 }
 
-static enum status digest_file(const char *path, const struct store_events *ev, char digest[65],
-                               uint64_t *bytes, struct error *err)
+/* `hash` keeps the states for chain_write. */
+static enum status digest_file(const char *path, const struct store_events *ev,
+                               struct sha256_chain *hash, char digest[65], uint64_t *bytes,
+                               struct error *err)
 {
-    struct sha256 hash;
     struct stat sb;
     uint8_t bin[SHA256_BYTES];
     uint64_t n;
@@ -39,13 +41,9 @@ static enum status digest_file(const char *path, const struct store_events *ev, 
         return st;
     }
     *bytes = (uint64_t)sb.st_size;
-    enum status st = sha256_init(&hash);
-    if (st) error_set(err, st, "SHA-256 is not available: %s", status_name(st));
-    if (!st) {
-        st = store_hash_fd(fd, *bytes, path, &hash, ev, &n, err);
-        if (!st && (st = sha256_final(&hash, bin))) error_set(err, st, "cannot hash %s", path);
-        sha256_fini(&hash);
-    }
+    sha256_chain_init(hash);
+    enum status st = store_hash_fd(fd, *bytes, path, hash, ev, &n, err);
+    if (!st && (st = sha256_chain_final(hash, bin))) error_set(err, st, "cannot hash %s", path);
     close(fd);
     if (!st) sha256_hex(bin, digest);
     return st;
@@ -104,15 +102,18 @@ static enum status adopt_locked(const struct store *s, const char *name, const c
     struct manifest m = {.name = name, .source = source, .digest_from = "file"};
     struct store_lock lock = {-1};
     struct store_model old;
+    struct sha256_chain hash = {0};
     char digest[65];
     enum status st = store_find(s, name, &old, NULL);
     if (st != OK) old.sha256[0] = 0;
-    st = digest_file(path, ev, digest, &m.bytes, err);
+    st = digest_file(path, ev, &hash, digest, &m.bytes, err);
     if (!st) st = store_lock_take(s, STORE_LOCK_DIGEST, digest, name, ev, &lock, err);
     if (!st) st = place_blob(s, path, digest, err);
+    if (!st) chain_write(s, digest, &hash, NULL); /* only speeds up verifying */
     if (!st) st = describe(s, name, digest, &m.model, err);
     m.sha256 = digest;
     if (!st) st = name_it(s, &m, old.sha256, ev, err);
+    sha256_chain_fini(&hash);
     json_decref(m.model);
     store_lock_drop(&lock);
     store_model_fini(&old);

@@ -57,6 +57,12 @@ static bool is_loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
+bool http_is_offline(void)
+{
+    const char *v = getenv("HEARTH_OFFLINE");
+    return v && *v && strcmp(v, "0") != 0;
+}
+
 static enum status check_parts(const struct parts *p, bool allow_http, struct error *err)
 {
     if (p->user)
@@ -322,7 +328,7 @@ static enum status code_error(const struct http_request *rq, const struct http_a
 static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
 {
     const struct http_request *rq = h->rq;
-    char detail[CURL_ERROR_SIZE] = "", range[32];
+    char detail[CURL_ERROR_SIZE] = "", range[48];
     struct curl_slist *headers = NULL;
     enum status st = set_headers(rq, h->answer, h->origin, &headers, h->err);
     if (st) return st;
@@ -348,8 +354,11 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
     set_certificates(c);
-    if (rq->from && !rq->head) {
-        snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
+    if (http_is_offline()) curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy is elsewhere */
+    if ((rq->from || rq->to) && !rq->head) {
+        int n = snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
+        if (rq->to)
+            snprintf(range + n, sizeof range - (size_t)n, "%llu", (unsigned long long)rq->to - 1);
         curl_easy_setopt(c, CURLOPT_RANGE, range);
     }
     h->moved_at = clock_now();
@@ -386,6 +395,8 @@ static enum status next_hop(const struct http_request *rq, CURLU *u, const struc
     /* A walk that began encrypted stays so. */
     bool allow_http = rq->allow_http && strcasecmp(origin->scheme, "http") == 0;
     enum status st = check_parts(&to, allow_http, &why);
+    if (st == OK && http_is_offline() && !is_loopback(to.host))
+        st = error_set(&why, ERR_INVALID, "HEARTH_OFFLINE is set");
     if (st == OK && is_loopback(to.host) && !is_loopback(origin->host))
         st = error_set(&why, ERR_INVALID, "it points at this machine itself");
     if (st && !*leave)
@@ -440,6 +451,9 @@ enum status http_request_run(const struct http_request *rq, struct http_answer *
     *again = false;
     enum status st = http_url_check(rq->url, rq->allow_http, err);
     if (st) return st;
+    if (http_is_offline() && !http_url_is_loopback(rq->url))
+        return error_set(err, ERR_NETWORK,
+                         "HEARTH_OFFLINE is set; unset it to pull, or use a copy: --from FILE");
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
         return error_set(err, ERR_NOMEM, "cannot start libcurl");
     CURL *c = curl_easy_init();

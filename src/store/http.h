@@ -30,6 +30,7 @@ struct http_request {
     bool allow_http;      /* plain http beyond loopback */
     const char *token;    /* bearer token for the URL's origin; or NULL */
     uint64_t from;        /* first byte wanted */
+    uint64_t to;          /* first byte not wanted any more; 0 = all that follow */
     const char *if_range; /* ETag for `from`, sent to if_range_host only; or NULL */
     const char *if_range_host;
     const struct store_events *events;
@@ -51,6 +52,9 @@ enum status http_request_run(const struct http_request *rq, struct http_answer *
 /* Whether a URL may be asked: https, or http to a loopback host, or any http if `allow_http`.
  * ERR_INVALID says why not. */
 enum status http_url_check(const char *url, bool allow_http, struct error *err);
+/* $HEARTH_OFFLINE is set, and not to "0": only loopback is ever asked, and no program is started
+ * that would ask elsewhere. */
+bool http_is_offline(void);
 bool http_url_is_loopback(const char *url);
 /* Host of a URL, without port; "" where it has none. */
 void http_url_host(const char *url, char *dst, size_t cap);

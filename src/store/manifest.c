@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "store/chain_file.h"
 #include "store/store_int.h"
 
 enum { MAX_MANIFEST_BYTES = 1 << 20, MAX_INSTALLED = 100000 };
@@ -62,6 +63,10 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
         json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name", m->name,
                   "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from", m->digest_from,
                   "source", m->source, "pulled_at", when, "model", m->model);
+    if (json && m->origin && json_object_set(json, "origin", m->origin) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
     st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
@@ -87,6 +92,7 @@ static enum status manifest_parse(const json_t *json, const char *path, const ch
     if (st) return st;
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
     out->bytes = (uint64_t)bytes;
+    out->origin = json_incref(json_object_get(json, "origin")); /* manifests of before have none */
     out->digest_from = strdup(from);
     out->source = strdup(source);
     out->pulled_at = strdup(when);
@@ -151,6 +157,7 @@ void store_model_fini(struct store_model *m)
     free(m->digest_from);
     free(m->problem);
     catalogue_model_fini(&m->info);
+    json_decref(m->origin);
     *m = (struct store_model){0};
 }
 
@@ -304,9 +311,10 @@ enum status blob_release(const struct store *s, const char *digest, bool own_loc
     if ((st = store_path(s, STORE_BLOB, digest, &path, err)) == OK) {
         struct stat sb;
         uint64_t size = stat(path, &sb) == 0 ? (uint64_t)sb.st_size : 0;
-        if (unlink(path) == 0)
+        if (unlink(path) == 0) {
             *freed = size;
-        else if (errno != ENOENT)
+            chain_remove(s, digest);
+        } else if (errno != ENOENT)
             st = error_set(err, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
     }
     free(path);

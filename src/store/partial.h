@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/sha256.h"
+#include "base/sha256_chain.h"
 #include "store/store_int.h"
 
 struct partial {
@@ -22,7 +22,7 @@ struct partial {
     uint64_t len;      /* bytes written and hashed */
     uint64_t expected; /* size of the whole; 0 = not known yet */
     uint64_t shown;    /* last position reported, so that progress never goes back */
-    struct sha256 hash;
+    struct sha256_chain hash;
     char etag[128]; /* of the server that the bytes came from, and its host; "" = not known */
     char host[256];
 };

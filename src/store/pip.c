@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "store/http.h"
 #include "store/process.h"
 
 static bool pip_set(struct pip *p, const char *command, bool split)
@@ -35,6 +36,9 @@ enum status pip_find(struct pip *p, struct error *err)
 {
     static const char *const usual[] = {"pip", "pip3", "python3 -m pip", "python -m pip"};
     const char *own = getenv("HEARTH_PIP");
+    if (http_is_offline())
+        return error_set(err, ERR_NETWORK,
+                         "HEARTH_OFFLINE is set; unset it to pull, or use a copy: --from FILE");
     if (own && *own) {
         /* A path with spaces is one word; "python3 -m pip" is three. */
         bool whole = strchr(own, '/') && access(own, X_OK) == 0;

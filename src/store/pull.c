@@ -26,6 +26,7 @@ struct pull {
     uint64_t bytes;          /* size due; 0 = not known */
     bool pin;                /* the digest is the hub's word and not pinned yet */
     char source[512];        /* that brought it, in words */
+    json_t *origin;          /* the same as in a catalogue; NULL = not known; borrowed from entry */
     struct buf failures;     /* "SOURCE: reason; SOURCE: reason" */
     enum status failed;      /* the gravest of them */
     bool unreachable;        /* one of them was about the network */
@@ -294,7 +295,10 @@ static enum status fetch_any(struct pull *p, struct error *err)
         src->type->describe(src->spec, p->source, sizeof p->source);
         store_notice(p->ev, "pulling %s from %s", p->rq->name, p->source);
         enum status st = fetch_from(p, src, &why);
-        if (st == OK) return OK;
+        if (st == OK) {
+            p->origin = (json_t *)src->spec;
+            return OK;
+        }
         if (st == ERR_CANCELLED)
             return error_set(err, st,
                              "interrupted; what was downloaded is kept, and the next pull of "
@@ -344,6 +348,7 @@ static enum status commit(struct pull *p, const char *old_digest, struct error *
         .digest_from = p->digest_from,
         .bytes = p->bytes,
         .model = model,
+        .origin = p->origin,
     };
     if (!model) st = error_set(err, ERR_NOMEM, "out of memory");
     /* The pin first: a name without its pin would accept whatever the hub says next time. */

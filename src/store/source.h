@@ -9,6 +9,7 @@
 #include "store/store.h"
 
 struct partial;
+struct byte_range; /* verify.h */
 
 /* What one attempt to fetch works with. */
 struct fetch {
@@ -17,6 +18,20 @@ struct fetch {
     const char *digest;   /* SHA-256 the file must have */
     struct partial *part; /* receives the bytes; may hold a beginning already */
     bool digest_given;    /* known from the catalogue or the user, not from the source itself */
+};
+
+/* Parts of a file that are to be fetched again, and where they go. */
+struct mend {
+    const struct store *store;
+    const struct store_events *events;
+    const char *digest; /* SHA-256 of the whole file */
+    bool digest_given;  /* as in struct fetch */
+    uint64_t bytes;     /* of the whole file */
+    const struct byte_range *ranges; /* apart from each other, in order */
+    size_t n;
+    int fd;             /* of the copy that is mended; `path` names it in errors */
+    const char *path;
+    uint64_t fetched;   /* bytes that came so far; the sources add to it */
 };
 
 /* What a source says about a file before it is fetched. */
@@ -40,6 +55,9 @@ struct source_type {
     /* Appends what is missing to f->part. ERR_NETWORK, ERR_NOT_FOUND, ERR_UNSUPPORTED and
      * ERR_INTEGRITY let the next source be tried; any other failure ends the pull. */
     enum status (*fetch)(const json_t *spec, struct fetch *f, struct error *err);
+    /* Writes the ranges at their places in m->fd, and brings no more than it must for that. The caller
+     * checks the whole afterwards. Errors as of fetch; NULL where the type cannot. */
+    enum status (*mend)(const json_t *spec, struct mend *m, struct error *err);
 };
 
 extern const struct source_type source_hub, source_url, source_packages, source_file;

@@ -8,9 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "store/partial.h"
 #include "store/source.h"
 #include "store/store_int.h"
+#include "store/verify.h"
 
 static const char *path_of(const json_t *spec)
 {
@@ -56,15 +58,13 @@ static enum status file_probe(const json_t *spec, const struct store *store,
     int fd;
     enum status st = open_regular(path_of(spec), &fd, &out->bytes, err);
     if (st) return st;
-    struct sha256 hash;
+    struct sha256_chain hash = {0};
     uint8_t bin[SHA256_BYTES];
     uint64_t n;
-    st = sha256_init(&hash);
-    if (st == OK) {
-        st = store_hash_fd(fd, out->bytes, path_of(spec), &hash, events, &n, err);
-        if (st == OK) st = sha256_final(&hash, bin);
-        sha256_fini(&hash);
-    }
+    sha256_chain_init(&hash);
+    st = store_hash_fd(fd, out->bytes, path_of(spec), &hash, events, &n, err);
+    if (st == OK) st = sha256_chain_final(&hash, bin);
+    sha256_chain_fini(&hash);
     close(fd);
     if (st == OK)
         sha256_hex(bin, out->digest);
@@ -113,10 +113,42 @@ static enum status file_fetch(const json_t *spec, struct fetch *f, struct error 
     return st;
 }
 
+static enum status file_mend(const json_t *spec, struct mend *m, struct error *err)
+{
+    enum { CHUNK = 1 << 20 };
+    int fd;
+    uint64_t size;
+    enum status st = open_regular(path_of(spec), &fd, &size, err);
+    if (st) return st;
+    char *chunk = malloc(CHUNK);
+    if (!chunk) st = error_set(err, ERR_NOMEM, "out of memory");
+    if (st == OK && size != m->bytes)
+        st = error_set(err, ERR_INTEGRITY, "%s has another size now", path_of(spec));
+    for (size_t i = 0; st == OK && i < m->n; i++) {
+        for (uint64_t at = m->ranges[i].from; st == OK && at < m->ranges[i].to;) {
+            uint64_t left = m->ranges[i].to - at;
+            ssize_t n = pread(fd, chunk, left < CHUNK ? (size_t)left : CHUNK, (off_t)at);
+            if (n < 0 && errno == EINTR) continue;
+            if (n <= 0)
+                st = error_set(err, ERR_NETWORK, "cannot read %s: %s", path_of(spec),
+                               n ? strerror(errno) : "it is too short");
+            else
+                st = file_write_at(m->fd, m->path, at, chunk, (size_t)n, err);
+            if (st) break;
+            at += (uint64_t)n;
+            m->fetched += (uint64_t)n;
+        }
+    }
+    free(chunk);
+    close(fd);
+    return st;
+}
+
 const struct source_type source_file = {
     .name = "file",
     .check = file_check,
     .describe = file_describe,
     .probe = file_probe,
     .fetch = file_fetch,
+    .mend = file_mend,
 };

@@ -4,9 +4,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/file.h"
 #include "store/http.h"
 #include "store/partial.h"
 #include "store/store_int.h"
+#include "store/verify.h"
 
 enum {
     RETRIES_FRESH = 2,         /* before a byte came: the next source may be better */
@@ -125,6 +127,87 @@ enum status http_download(const char *url, const char *token, bool allow_http, s
     }
 }
 
+/* ---- parts of a file ---------------------------------------------------------------------- */
+
+struct piece {
+    struct mend *m;
+    struct byte_range want;
+    uint64_t at; /* where the next byte goes */
+};
+
+static enum status on_piece_begin(void *ctx, const struct http_answer *a, struct error *err)
+{
+    const struct piece *p = ctx;
+    if (a->linked_digest[0] && strcmp(a->linked_digest, p->m->digest) != 0)
+        return error_set(err, ERR_INTEGRITY,
+                         "the hub publishes another file there now (SHA-256 %s, not %s)",
+                         a->linked_digest, p->m->digest);
+    if (a->code == 200 && a->length == p->m->bytes && p->at == 0 && p->want.to == p->m->bytes)
+        return OK; /* the whole was wanted */
+    if (a->code != 206 || !a->has_range)
+        return error_set(err, ERR_UNSUPPORTED, "%s sends whole files only", a->host);
+    if (a->range_start != p->at || (a->range_total != UINT64_MAX && a->range_total != p->m->bytes))
+        return error_set(err, ERR_INTEGRITY, "%s has another file there now", a->host);
+    return OK;
+}
+
+static enum status on_piece_data(void *ctx, const void *data, size_t len, struct error *err)
+{
+    struct piece *p = ctx;
+    if (len > p->want.to - p->at)
+        return error_set(err, ERR_INTEGRITY, "it sends more than was asked for");
+    enum status st = file_write_at(p->m->fd, p->m->path, p->at, data, len, err);
+    if (st) return st;
+    p->at += len;
+    p->m->fetched += len;
+    return OK;
+}
+
+static void on_piece_position(void *ctx, uint64_t *done, uint64_t *total)
+{
+    const struct mend *m = ((const struct piece *)ctx)->m;
+    *done = m->fetched;
+    *total = 0;
+    for (size_t i = 0; i < m->n; i++) *total += m->ranges[i].to - m->ranges[i].from;
+}
+
+static enum status mend_range(const char *url, const char *token, bool allow_http, struct mend *m,
+                              struct byte_range want, struct error *err)
+{
+    struct piece p = {.m = m, .want = want, .at = want.from};
+    for (int failures = 0;;) {
+        struct http_request rq = {
+            .url = url,
+            .token = token,
+            .allow_http = allow_http,
+            .from = p.at,
+            .to = want.to,
+            .events = m->events,
+            .begin = on_piece_begin,
+            .data = on_piece_data,
+            .position = on_piece_position,
+            .ctx = &p,
+        };
+        struct http_answer a;
+        bool again;
+        uint64_t before = p.at;
+        enum status st = http_request_run(&rq, &a, &again, err);
+        if (st == OK && p.at == want.to) return OK;
+        if (st == OK) st = error_set(err, ERR_NETWORK, "%s sent less than was asked for", a.host);
+        failures = p.at > before ? 1 : failures + 1;
+        if (st != ERR_NETWORK || (!again && p.at == before) || failures > RETRIES_FRESH) return st;
+    }
+}
+
+enum status http_mend(const char *url, const char *token, bool allow_http, struct mend *m,
+                      struct error *err)
+{
+    enum status st = OK;
+    for (size_t i = 0; st == OK && i < m->n; i++)
+        st = mend_range(url, token, allow_http, m, m->ranges[i], err);
+    return st;
+}
+
 /* ---- a plain URL -------------------------------------------------------------------------- */
 
 static const char *url_of(const json_t *spec)
@@ -152,9 +235,15 @@ static enum status url_fetch(const json_t *spec, struct fetch *f, struct error *
     return http_download(url_of(spec), NULL, f->digest_given, f, err);
 }
 
+static enum status url_mend(const json_t *spec, struct mend *m, struct error *err)
+{
+    return http_mend(url_of(spec), NULL, m->digest_given, m, err);
+}
+
 const struct source_type source_url = {
     .name = "url",
     .check = url_check,
     .describe = url_describe,
     .fetch = url_fetch,
+    .mend = url_mend,
 };

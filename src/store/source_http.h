@@ -9,6 +9,10 @@
 enum status http_download(const char *url, const char *token, bool allow_http, struct fetch *f,
                           struct error *err);
 
+/* Asks for each of m's ranges alone. ERR_UNSUPPORTED from a server that would send the whole. */
+enum status http_mend(const char *url, const char *token, bool allow_http, struct mend *m,
+                      struct error *err);
+
 /* $HF_ENDPOINT, as the hub's own tools have it, or the public hub; without a slash at its end. */
 enum status hub_endpoint(char *dst, size_t cap, struct error *err);
 

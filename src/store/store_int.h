@@ -14,6 +14,7 @@ enum store_place {
     STORE_BLOBS, /* folders: no key */
     STORE_MANIFESTS,
     STORE_PARTIALS,
+    STORE_CHAINS,
     STORE_IMPORTS,
     STORE_CATALOGUE,
     STORE_LOCK_COMMIT,
@@ -21,6 +22,8 @@ enum store_place {
     STORE_PARTIAL,
     STORE_PARTIAL_NOTE, /* what the partial file is, as JSON */
     STORE_WORK,         /* folder for a source's temporary files */
+    STORE_REPAIR,       /* copy of a blob that is being mended */
+    STORE_CHAIN,        /* states of a blob's hash, see chain_file.h */
     STORE_LOCK_DIGEST,
     STORE_MANIFEST, /* key: a full name */
     STORE_PIN,
@@ -56,8 +59,8 @@ void store_notice(const struct store_events *ev, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* Appends `fd`'s first `len` bytes (UINT64_MAX: all) to a running hash. */
-struct sha256;
-enum status store_hash_fd(int fd, uint64_t len, const char *path, struct sha256 *hash,
+struct sha256_chain;
+enum status store_hash_fd(int fd, uint64_t len, const char *path, struct sha256_chain *hash,
                           const struct store_events *ev, uint64_t *hashed, struct error *err);
 /* Hashes a whole file. ERR_INTEGRITY unless its digest is the one named. */
 enum status store_check_file(const char *path, const char *digest, const struct store_events *ev,
@@ -70,7 +73,8 @@ enum status store_need_space(const struct store *s, uint64_t need, struct error 
 struct manifest {
     const char *name, *sha256, *source, *digest_from;
     uint64_t bytes;
-    json_t *model; /* the catalogue entry; borrowed */
+    json_t *model;  /* the catalogue entry; borrowed */
+    json_t *origin; /* the source's description as in a catalogue, or NULL; borrowed */
 };
 enum status manifest_write(const struct store *s, const struct manifest *m, struct error *err);
 

@@ -52,6 +52,16 @@ static bool digest_of(const char *entry, char digest[65])
     return store_digest_valid(digest);
 }
 
+static void remove_repair(const struct store *s, const char *digest)
+{
+    struct store_lock lock;
+    char *path;
+    if (store_lock_try(s, STORE_LOCK_DIGEST, digest, &lock, NULL) != OK) return;
+    if (store_path(s, STORE_REPAIR, digest, &path, NULL) == OK) unlink(path);
+    free(path);
+    store_lock_drop(&lock);
+}
+
 static void remove_work(const struct store *s, const char *digest)
 {
     struct store_lock lock;
@@ -72,6 +82,8 @@ void store_sweep(const struct store *s)
         char digest[65];
         if (digest_of(e->d_name, digest) && strcmp(e->d_name + 64, ".work") == 0)
             remove_work(s, digest);
+        if (digest_of(e->d_name, digest) && strcmp(e->d_name + 64, ".repair") == 0)
+            remove_repair(s, digest);
     }
     if (d) closedir(d);
     free(dir);

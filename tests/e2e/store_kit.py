@@ -69,6 +69,7 @@ class Server:
     def __init__(self):
         self.files: dict[str, File] = {}
         self.requests: list[tuple[str, str, dict]] = []
+        self.ranged: list[tuple[str, int, int]] = []  # (path, from, to) of requests with an end
         self.stall_seconds = 8
         outer = self
 
@@ -118,12 +119,23 @@ class Server:
                     return 0
                 if self.headers.get("If-Range", f.etag) != f.etag:
                     return 0
-                return int(wanted.removeprefix("bytes=").rstrip("-"))
+                return int(wanted.removeprefix("bytes=").split("-")[0])
 
             def serve(self, f, body):
                 first = self.start(f)
                 if first > len(f.data) or (first == len(f.data) and first):
                     return self.plain(416)
+                wanted = self.headers.get("Range", "")
+                end = len(f.data)
+                if f.ranges and wanted and not wanted.endswith("-"):
+                    end = int(wanted.split("-")[1]) + 1
+                    outer.ranged.append((self.path, first, end))
+                    self.send_response(206)
+                    self.send_header("Content-Range", f"bytes {first}-{end - 1}/{len(f.data)}")
+                    self.send_header("Content-Length", str(end - first))
+                    self.end_headers()
+                    self.wfile.write(f.data[first:end])
+                    return None
                 self.send_response(206 if first else 200)
                 if first:
                     self.send_header(

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 COMMANDS = ["complete", "generate", "run", "ask", "serve", "lsp", "ps", "stop", "index", "search", "map", "mcp", "embed", "rerank", "pull",
-            "import", "list", "show", "quantize", "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
+            "import", "list", "show", "verify", "quantize", "rm", "doctor", "bench", "eval", "stats", "score", "perplexity", "imatrix", "tokenize", "detokenize", "help",
             "completion"]
 
 
