@@ -2,6 +2,8 @@
 #include "assist/suggest.h"
 
 enum { SHORTEST = 40, LONGEST = 400, UNKNOWN = 75, WORTH = 8 };
+/* Of gaps this long a suggestion has its use: a local model's first words come within the gap. */
+enum { GAP_ENOUGH = 150 };
 
 /* Somebody who types with gaps of g pauses when g has passed by and half again without a key. Gaps
  * of over a second are pauses themselves and tell nothing of the rhythm. */
@@ -17,7 +19,6 @@ double suggest_delay_ms(const double *gaps_ms, size_t n)
     if (!used) return UNKNOWN;
     if (n && gaps_ms[n - 1] > 1000) return SHORTEST; /* back from a pause: likely to read */
     double mean = sum / (double)used;
-    /* Slow typing: every key is a pause by itself, waiting for half a gap is enough. */
-    double delay = mean >= 250 ? SHORTEST : 1.2 * mean;
+    double delay = mean >= GAP_ENOUGH ? SHORTEST : 1.2 * mean;
     return delay < SHORTEST ? SHORTEST : delay > LONGEST ? LONGEST : delay;
 }

@@ -115,7 +115,7 @@ static void keep(struct suggester *s, const struct ask *a, const struct complete
     if (!ahead) {
         s->stats.computed++;
         s->stats.empty += res->len == 0;
-        if (res->len && is_whole(res) && !s->pending && s->opt.prefetch_ms > 0) {
+        if (res->len && (is_whole(res) || res->finish == FINISH_DEADLINE) && !s->pending && s->opt.prefetch_ms > 0) {
             suggest_ask_free(s->ahead);
             s->ahead = suggest_ask_copy(a, res->text, res->len);
         }

@@ -222,7 +222,7 @@ static void ask(struct lsp *l, struct fill *f)
                                   .mode = l->set.mode,
                                   .automatic = f->automatic,
                                   .max_tokens = l->set.max_tokens,
-                                  .deadline_ms = l->set.deadline_ms,
+                                  .deadline_ms = f->automatic ? l->set.automatic_ms : l->set.deadline_ms,
                                   .on_suggestion = on_suggestion,
                                   .ctx = f};
     struct error err = {0};

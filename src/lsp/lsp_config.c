@@ -53,6 +53,7 @@ static void take_common(struct lsp_settings *s, const json_t *o)
     take_bool(o, "context", &s->context);
     take_size(o, "maxTokens", 1, 4096, &s->max_tokens);
     take_number(o, "deadlineMs", 1, 60000, &s->deadline_ms);
+    take_number(o, "automaticDeadlineMs", 1, 60000, &s->automatic_ms);
     take_choice(o, "maxLines", lines, &mode);
     take_choice(o, "completion", when, &completion);
     s->mode = modes[mode];
@@ -112,6 +113,7 @@ static void set_user(struct lsp *l)
                                    .n_ctx = l->opt.n_ctx,
                                    .max_tokens = 128,
                                    .deadline_ms = 1000,
+                                   .automatic_ms = 200,
                                    .kept_seconds = STATS_KEPT_SECONDS,
                                    .completion = LSP_WHEN_ASKED};
     if (l->user) take_user(l, l->user);

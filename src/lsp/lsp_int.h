@@ -36,7 +36,7 @@ struct lsp_settings {
     int threads;
     size_t n_ctx, max_tokens;
     enum trim_mode mode;
-    double deadline_ms, kept_seconds;
+    double deadline_ms, automatic_ms, kept_seconds;
     enum lsp_when completion;
     json_t *languages; /* owned; or NULL */
 };

@@ -336,6 +336,8 @@ static void the_delay_follows_the_rhythm(void **state)
                         burst[] = {2, 2, 2}, odd[] = {-1, 100, 0.0 / 0.0};
     assert_true(suggest_delay_ms(fast, 3) == 120);
     assert_true(suggest_delay_ms(slow, 2) == 40);
+    static const double five_a_second[] = {210, 190, 200};
+    assert_true(suggest_delay_ms(five_a_second, 3) == 40);
     assert_true(suggest_delay_ms(pause, 3) == 40);
     assert_true(suggest_delay_ms(burst, 3) == 40);
     assert_true(suggest_delay_ms(odd, 3) == 120);
