@@ -16,7 +16,7 @@
 /* What one parse may cost. Zeros mean the defaults below. */
 struct syntax_limits {
     size_t max_bytes; /* longer texts: ERR_LIMIT; at most SYNTAX_MAX_BYTES */
-    double seconds;   /* ERR_LIMIT when they are over, checked every few microseconds */
+    double seconds;   /* ERR_LIMIT when they are over */
     bool (*cancelled)(void *ctx); /* true: ERR_CANCELLED; may be NULL */
     void *ctx;
 };
@@ -38,7 +38,7 @@ enum status syntax_tree_parse(struct syntax_parser *p, const struct syntax_langu
                               const char *text, size_t len, const struct syntax_limits *limits,
                               struct syntax_tree **out, struct error *err);
 /* The tree of the text after an edit that replaced old[begin..old_end) by new[begin..new_end); reuses
- * what did not change, so a keystroke in a long file takes well under a millisecond. old_len is the
+ * what did not change, so a keystroke in a long file costs little. old_len is the
  * length of the text that `old` was parsed from. `old` stays valid and owned by the caller. */
 struct syntax_edit {
     size_t begin, old_end, new_end;

@@ -1,4 +1,5 @@
-/* What is read out of a small file of each language, against a listing that was checked by eye.
+/* What is read out of a small file of each language, against a listing that the program wrote: read it anew when it
+ * changes.
  *
  * HEARTH_WRITE_GOLDEN=1 writes the listings anew; read the difference before committing it. */
 #include <setjmp.h>
