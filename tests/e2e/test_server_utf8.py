@@ -82,7 +82,7 @@ def llama_completion(s):
 
 
 def llama_infill(s):
-    events = s.events("/infill", {"input_prefix": "a", "input_suffix": "b", "grammar": GRAMMAR, "stream": True, "n_predict": N, "seed": SEED})
+    events = s.events("/infill", {"trim": False, "input_prefix": "a", "input_suffix": "b", "grammar": GRAMMAR, "stream": True, "n_predict": N, "seed": SEED})
     return whole(e["content"] for e in events)
 
 
