@@ -255,7 +255,10 @@ static enum status run_workers(struct check *c, const struct store_events *ev, u
     if (!started) return error_set(err, ERR_NOMEM, "cannot start a thread");
     while (c->running) {
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
-        if (!store_progress(ev, STORE_CHECKING, c->done, total)) cancelled = c->stop = true;
+        if (!store_progress(ev, STORE_CHECKING, c->done, total)) {
+            c->stop = true;
+            cancelled = true;
+        }
     }
     for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
     if (cancelled) return error_set(err, ERR_CANCELLED, "interrupted while checking");
