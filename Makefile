@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check bench install fuzz sanitize clean help
+.PHONY: all setup demo check bench install fuzz sanitize vscode clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -41,6 +41,9 @@ fuzz:             ## run every fuzz target for FUZZ_SECONDS under sanitizers (ne
 
 sanitize:         ## only the C tests, under AddressSanitizer and ThreadSanitizer
 	@python3 tools/check.py --only address,thread
+
+vscode:           ## build, test and pack the VS Code extension (needs Node 20 and npm)
+	@cd editors/vscode && npm ci && npm run build && npm test && npm run package
 
 clean:
 	rm -rf $(BUILD) build-check
