@@ -503,8 +503,9 @@ static void test_hostile_trees(void **state)
     write_bytes("brackets.json", big, 100000);
     put("new\nline \"and' \\ more.py", "def new_line_name():\n    pass\n");
     put("\xff\xfe\x80.py", "def bad_utf8_name():\n    pass\n");
-    write_bytes("bad.py", "def bad\xff\xc0_text():\n    return '\xed\xa0\x80'\n", 41);
-    write_bytes("binary.py", "def x():\0\1\2", 11);
+    static const char bad[] = "def bad\xff\xc0_text():\n    return '\xed\xa0\x80'\n", binary[] = "def x():\0\1\2";
+    write_bytes("bad.py", bad, sizeof bad - 1);
+    write_bytes("binary.py", binary, sizeof binary - 1);
     write_bytes("nul.txt", "late", 4);
     memset(big, 'z', 9000);
     big[8999] = 0;

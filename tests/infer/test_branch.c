@@ -111,7 +111,7 @@ static void grows_what_one_would_write(void **state)
         if (i == 1) continue;
         int32_t text[80], out[64];
         memcpy(text, w.prompt, b[i].at * sizeof *text);
-        memcpy(text + b[i].at, b[i].tokens, b[i].n * sizeof *text);
+        if (b[i].n) memcpy(text + b[i].at, b[i].tokens, b[i].n * sizeof *text);
         struct sink one = {0};
         (void)out;
         struct generate_request req = {.prompt = text,
