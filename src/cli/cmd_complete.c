@@ -14,6 +14,7 @@
 #include "cli/complete_json.h"
 #include "cli/complete_show.h"
 #include "cli/complete_stdio.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "infer/engine.h"
 
@@ -194,6 +195,8 @@ static enum status load(struct job *j, struct error *err)
     if (st == OK)
         st = completer_init(&j->completer, engine_tokenizer(j->engine), j->session,
                             j->o->model ? j->o->model : "the default model", err);
+    /* Further files are read when their turn comes. */
+    if (st == OK && !j->o->cache_session) st = confined_seal(!j->compact, err);
     j->load_ms = 1e3 * (clock_now() - t);
     return st;
 }
