@@ -134,7 +134,7 @@ static int run(const void *p, int argc, char **argv)
     if (st == OK && !local) st = run_remote_find(&r, o->server, &err);
     if (st == OK && r.client && r.interactive)
         fprintf(stderr, "hearth: %s answers at %s\n", r.model, client_url(r.client));
-    if (r.interactive) confined_need(NEED_ANYWHERE | NEED_CHATS | NEED_SAVE);
+    if (r.interactive) confined_need(NEED_ANYWHERE | NEED_CHATS | NEED_SAVE | (r.history ? NEED_HISTORY : 0));
     if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, o->ctx, &err);
     if (st == OK && r.engine && !r.interactive) st = confined_seal(true, &err);
     if (st == OK && r.interactive) {

@@ -254,7 +254,7 @@ static void allow_needs(void)
     if (own.needs & NEED_INDEX) allow_index_model();
     if (own.needs & NEED_SAVE) allow_save();
     if (own.needs & NEED_STATS) allow_own_file("stats.sqlite");
-    if (own.needs & NEED_CHATS) allow_own_file("history");
+    if (own.needs & NEED_HISTORY) allow_own_file("history");
     if (own.needs & NEED_CHATS) allow_own_file("chats/");
 }
 

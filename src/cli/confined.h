@@ -19,13 +19,14 @@ enum {
     NEED_NET_LATER = 1 << 5, /* and afterwards */
     NEED_OUT_ARG = 1 << 6,  /* to write the file that its second argument names */
     NEED_STATS = 1 << 7,    /* the file of statistics */
-    NEED_CHATS = 1 << 8,    /* the history of lines and the kept conversations */
+    NEED_CHATS = 1 << 8,    /* the kept conversations */
     NEED_START = 1 << 9,    /* the walls stand from the start, not only from the first model on */
     NEED_INDEX = 1 << 10,   /* the model that the index of the folder names */
     NEED_STORE = 1 << 11,   /* to write to the store */
     NEED_EXEC = 1 << 12,    /* to start programs */
     NEED_SAVE = 1 << 13,    /* to write below the working folder, unless that holds the home folder */
     NEED_LOCAL = 1 << 14,   /* no walls where its first argument is not on this machine */
+    NEED_HISTORY = 1 << 16, /* the history of lines */
     NEED_LISTEN = 1 << 15,  /* sockets to listen on, until confined_no_sockets */
 };
 
