@@ -23,6 +23,7 @@ static const struct confined_row table[] = {
     {"perplexity", NEED_ARGS | NEED_CACHE, {"save-logits"}},
     {"quantize", NEED_START | NEED_ARGS | NEED_OUT_ARG, {NULL}},
     {"rerank", NEED_CACHE, {NULL}},
+    {"rm", NEED_START | NEED_STORE | NEED_CACHE, {NULL}},
     {"run", NEED_CACHE | NEED_NET, {NULL}},
     {"score", NEED_ARGS | NEED_CACHE, {NULL}},
     {"search", NEED_START | NEED_HERE | NEED_CACHE | NEED_INDEX, {NULL}},
