@@ -1,10 +1,12 @@
-/* Which of several answers: the one that makes the text behind the hole most likely.
+/* Which of several answers: the one that is most likely together with the text behind the hole.
  *
  * A model that fills a hole writes what is likely there, but a small one hardly looks at what comes
- * behind it. So other answers are tried: other first tokens, and what the model writes where it
- * sees the prefix alone. Each is scored by its own probability and that of the next lines behind
- * it, ln p(answer) + ln p(next lines | prefix, answer), which needs no other prompt than the one
- * that is cached, and answers that cannot stand there by indentation or syntax come last. */
+ * behind it, and does not know where the hole ends. So other answers are tried: the first one cut
+ * at other places, other first tokens, other tokens where the first answer was in doubt, and what
+ * the model writes where it sees the prefix alone. Each is scored by its own probability and that
+ * of the next lines behind it, ln p(answer) + ln p(next lines | answer), with the suffix in sight
+ * and without. That needs no other prompt than the one that is cached, and answers that cannot
+ * stand there by indentation or syntax come last. */
 #ifndef HEARTH_ASSIST_CHOOSE_H
 #define HEARTH_ASSIST_CHOOSE_H
 
@@ -12,13 +14,13 @@
 #include "assist/parse.h"
 #include "infer/branch.h"
 
-enum { CHOOSE_MAX = 12, CHOOSE_TEXT = 1024 };
+enum { CHOOSE_MAX = 24, CHOOSE_TEXT = 1024 };
 
 struct choice {
     char text[CHOOSE_TEXT];
     size_t len;
     unsigned misfits; /* fit.h */
-    size_t errors;    /* of the file's syntax, with it */
+    size_t errors;    /* of the file's syntax, with it; SIZE_MAX: not known */
     bool scored;
     double joint; /* the score; only with `scored` */
 };
@@ -32,7 +34,9 @@ struct choose_input {
     const char *file_name;
     const char *whole; /* the first answer as it was generated, from the cursor on */
     size_t n_whole;
+    bool ended;          /* the model said that the hole is full */
     struct trim_cut cut; /* what of it the rules left */
+    unsigned without;    /* techniques */
     const struct branch_limit *limit;
     struct parse *parse;
 };

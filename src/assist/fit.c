@@ -141,7 +141,10 @@ size_t fit_indent(const struct trim_hole *h, bool by_indent, char out[FIT_MAX_IN
     }
     if (!h->below || h->below_indent <= h->above_indent || !h->rest_blank) return 0;
     size_t n = blanks_of(below, out), less = tabs ? 1 : (size_t)unit;
-    return n > less ? n - less : 0;
+    n = n > less ? n - less : 0;
+    char most[FIT_MAX_INDENT]; /* no block was opened: the line above is as deep as can be */
+    size_t n_most = blanks_of(above, most);
+    return n < n_most ? n : blanks_of(above, out);
 }
 
 /* ---- the rules ---------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ unsigned fit_misfits(const struct trim_hole *h, bool by_indent, const char *data
 {
     struct span text = span_of(data, len);
     struct lines l = lines_of(h, text);
-    if (!l.n) return FIT_EMPTY;
+    if (!l.n) return h->rest_blank ? FIT_EMPTY : 0;
     unsigned m = by_indent ? judge_blocks(h, &l, text) : 0;
     struct span below = span_strip(below_of(h)), above = span_strip(above_of(h));
     bool whole_lines = h->line_blank && h->rest_blank;

@@ -11,7 +11,7 @@
 #include "infer/engine.h"
 
 enum {
-    BRANCH_MAX = 24,     /* in one call */
+    BRANCH_MAX = 48,     /* in one call */
     BRANCH_TOKENS = 192, /* of one branch, what it is given and what it writes */
     BRANCH_MAX_RANK = 16,
 };
@@ -32,6 +32,10 @@ struct branch {
      * branch_grow: the sum over what it wrote, the end token included, and whether it came to one.
      */
     float *logprobs;
+    /* branch_score: [n] or NULL: the most likely token besides the given one, and its logarithm.
+     */
+    int32_t *others;
+    float *other_logprobs;
     double logprob;
     bool ended;
     size_t n_grown;
@@ -43,9 +47,10 @@ struct branch_limit {
     double until;               /* clock_now() when to stop: ERR_CANCELLED; 0 = never */
 };
 
-/* The probabilities of every branch's tokens. The session must hold the prompt's first tokens, as
- * it does after session_generate with a prompt that begins with them: ERR_INVALID otherwise. Its
- * timeline stays as it is. ERR_LIMIT where its pool has no room for so many. */
+/* The probabilities of every branch's tokens; what branches have in common is evaluated once. The
+ * session must hold the prompt's first tokens, as it does after session_generate with a prompt that
+ * begins with them: ERR_INVALID otherwise. Its timeline stays as it is. ERR_LIMIT where its pool
+ * has no room for so many. */
 enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
                          struct branch *b, size_t n, const struct branch_limit *limit,
                          struct error *err);

@@ -72,6 +72,8 @@ static void tells_the_indentation_where_there_is_no_choice(void **state)
 {
     (void)state;
     assert_string_equal(indent("if a:\n", "\nb = 1\n"), "    ");
+    /* Two steps deeper: more than one line is missing, and the first one opens no deeper. */
+    assert_string_equal(indent("def f():\n    a = 1\n", "\n            return a\n"), "    ");
     assert_string_equal(indent("if a:\n", "\n  b = 1\n"), "  ");
     assert_string_equal(indent("if a:\n  if b:\n", "\n  b = 1\n"), "    ");
     assert_string_equal(indent("class A:\n\tdef f(s):\n", "\n"), "\t\t");

@@ -80,6 +80,52 @@ static void scores_are_those_of_the_text_alone(void **state)
     close_world(&alone);
 }
 
+/* Cuts, extensions, equals and forks of one text: what they have in common is evaluated once, and
+ * every figure is still that of the text alone. */
+static void what_is_shared_scores_the_same(void **state)
+{
+    (void)state;
+    struct world w, alone;
+    open_world(&w, true);
+    open_world(&alone, false);
+    struct error err;
+    enum { N = 9 };
+    static const size_t len[N] = {3, 20, 20, 1, 9, 40, 20, 12, 0},
+                        same[N] = {3, 20, 20, 1, 5, 20, 7, 6, 0};
+    struct branch b[N];
+    int32_t tokens[N][40], others[N][40];
+    float got[N][40], other[N][40];
+    for (size_t i = 0; i < N; i++) {
+        for (size_t k = 0; k < len[i]; k++)
+            tokens[i][k] = (int32_t)((k < same[i] ? k * 7 + 3 : k * 11 + (i & 6)) % N_VOCAB);
+        b[i] = (struct branch){.at = i == 7 ? 30 : 40,
+                               .tokens = tokens[i],
+                               .n = len[i],
+                               .logprobs = got[i],
+                               .others = others[i],
+                               .other_logprobs = other[i]};
+    }
+    assert_int_equal(branch_score(w.s, w.prompt, 40, b, N, NULL, &err), OK);
+    for (size_t i = 0; i < N; i++) {
+        int32_t text[90];
+        double want[90];
+        memcpy(text, w.prompt, b[i].at * sizeof *text);
+        memcpy(text + b[i].at, tokens[i], b[i].n * sizeof *text);
+        assert_int_equal(session_score(alone.s, text, b[i].at + b[i].n, want, &err), OK);
+        for (size_t k = 0; k < b[i].n; k++) {
+            if (fabs((double)got[i][k] - want[b[i].at + k]) > 1e-5)
+                fail_msg("branch %zu token %zu: %g, alone %g", i, k, (double)got[i][k],
+                         want[b[i].at + k]);
+            assert_int_not_equal(others[i][k], tokens[i][k]);
+            assert_true(other[i][k] <= 0);
+        }
+        for (size_t k = 0; k < b[i].n && b[i].at == 40 && k < same[i]; k++)
+            assert_int_equal(others[i][k], others[1][k]);
+    }
+    close_world(&w);
+    close_world(&alone);
+}
+
 struct sink {
     int32_t tokens[BRANCH_MAX][64];
     size_t n[BRANCH_MAX], stop_at[BRANCH_MAX];
@@ -161,6 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_those_of_the_text_alone),
+        cmocka_unit_test(what_is_shared_scores_the_same),
         cmocka_unit_test(grows_what_one_would_write),
         cmocka_unit_test(refuses_what_is_not_held),
     };
