@@ -10,8 +10,9 @@
 #ifndef HEARTH_ASSIST_CHOOSE_H
 #define HEARTH_ASSIST_CHOOSE_H
 
-#include "assist/complete_int.h"
+#include "assist/fim.h"
 #include "assist/parse.h"
+#include "assist/trim.h"
 #include "infer/branch.h"
 
 enum { CHOOSE_MAX = 24, CHOOSE_TEXT = 1024 };
@@ -26,8 +27,15 @@ struct choice {
 };
 
 struct choose_input {
-    const struct completer *c;
-    const struct complete_plan *plan;
+    const struct tokenizer *tok;
+    const struct fim_template *fim;
+    const struct branch_base *base; /* holds the prompt */
+    const int32_t *prompt;          /* and what stands on the cursor's line behind it */
+    size_t n_prompt;
+    size_t prefix_at;  /* tokens of it that end with the prefix */
+    size_t n_asked;    /* tokens of it that end where an answer begins, before the typed ones */
+    const char *begin; /* the last typed token's bytes, which an answer has to begin with */
+    size_t n_begin;
     const struct trim_hole *hole;
     const char *typed; /* what stands between the anchor's point and the cursor */
     size_t n_typed;

@@ -54,7 +54,7 @@ static bool on_token(void *ctx, size_t branch, int32_t token)
     struct shoot *s = &g->s[branch];
     const struct choose_input *in = g->l->in;
     char piece[256];
-    size_t n = tokenizer_piece(in->c->tokenizer, token, false, piece, sizeof piece);
+    size_t n = tokenizer_piece(in->tok, token, false, piece, sizeof piece);
     if (n > sizeof piece || buf_append(&s->text, piece, n) != OK) return false;
     if (!memchr(piece, '\n', n) || s->text.len <= s->skip) return true;
     return !is_whole(in->hole, span_of(s->text.data + s->skip, s->text.len - s->skip));
@@ -97,21 +97,20 @@ static enum status add_ranks(struct bush *g, bool seen, const char *blanks, size
                              struct error *err)
 {
     const struct choose_input *in = g->l->in;
-    const struct complete_plan *p = in->plan;
     size_t from = seen ? 1 : 0, to = seen ? 1 + RANKS : PLAIN;
     enum status st = OK;
     for (size_t rank = from; rank < to && !st; rank++) {
-        struct shoot s = {.skip = n_blanks ? 0 : p->n_begin};
-        struct branch b = {.at = seen ? p->tokens.len : p->anchor->prompt.prefix_at,
-                           .begin = n_blanks ? blanks + n_blanks - 1 : p->begin,
-                           .n_begin = n_blanks ? 1 : p->n_begin,
+        struct shoot s = {.skip = n_blanks ? 0 : in->n_begin};
+        struct branch b = {.at = seen ? in->n_prompt : in->prefix_at,
+                           .begin = n_blanks ? blanks + n_blanks - 1 : in->begin,
+                           .n_begin = n_blanks ? 1 : in->n_begin,
                            .rank = rank};
         buf_init(&s.text, CHOOSE_TEXT);
         if (n_blanks) {
             st = choose_encode(g->l, blanks, n_blanks - 1, &s.stem, err);
             if (!st) st = buf_append(&s.text, blanks, n_blanks - 1);
         } else if (!seen) {
-            st = choose_encode(g->l, in->typed, in->n_typed - p->n_begin, &s.stem, err);
+            st = choose_encode(g->l, in->typed, in->n_typed - in->n_begin, &s.stem, err);
         }
         add_shoot(g, &s, &b);
     }
@@ -138,7 +137,7 @@ static enum status add_fork(struct bush *g, const struct token_list *own, size_t
     for (size_t i = 0; i <= at && !st; i++) {
         char piece[256];
         int32_t id = i == at ? other : own->ids[i];
-        size_t n = tokenizer_piece(in->c->tokenizer, id, false, piece, sizeof piece);
+        size_t n = tokenizer_piece(in->tok, id, false, piece, sizeof piece);
         st = n > sizeof piece ? ERR_LIMIT : buf_append(&s.text, piece, n);
         if (!st) st = token_list_push(&s.stem, id);
     }
@@ -148,7 +147,7 @@ static enum status add_fork(struct bush *g, const struct token_list *own, size_t
         buf_fini(&s.text);
         return st == ERR_NOMEM ? st : OK;
     }
-    add_shoot(g, &s, &(struct branch){.at = in->plan->anchor->prompt.tokens.len});
+    add_shoot(g, &s, &(struct branch){.at = in->n_asked});
     return OK;
 }
 
@@ -156,9 +155,8 @@ static enum status add_fork(struct bush *g, const struct token_list *own, size_t
 static enum status add_inner(struct bush *g, struct error *err)
 {
     const struct choose_input *in = g->l->in;
-    const struct complete_plan *p = in->plan;
     struct span first = span_of(in->whole + in->cut.skip, in->cut.keep - in->cut.skip);
-    size_t line = span_line(first, 0).len, typed = p->tokens.len - p->anchor->prompt.tokens.len;
+    size_t line = span_line(first, 0).len, typed = in->n_prompt - in->n_asked;
     struct token_list own = {0};
     struct buf text;
     float lp[FIRST_TOKENS], other_lp[FIRST_TOKENS];
@@ -169,14 +167,13 @@ static enum status add_inner(struct bush *g, struct error *err)
     if (!st) st = buf_append(&text, first.data, line);
     if (!st) st = choose_encode(g->l, text.data, text.len, &own, err);
     size_t n = own.len < FIRST_TOKENS ? own.len : FIRST_TOKENS;
-    struct branch b = {.at = p->anchor->prompt.tokens.len,
+    struct branch b = {.at = in->n_asked,
                        .tokens = own.ids,
                        .n = n,
                        .logprobs = lp,
                        .others = other,
                        .other_logprobs = other_lp};
-    if (!st && n)
-        st = branch_score(in->c->session, p->tokens.ids, p->tokens.len, &b, 1, in->limit, err);
+    if (!st && n) st = branch_score(in->base, in->prompt, in->n_prompt, &b, 1, in->limit, err);
     for (int i = 0; i < INNER && !st; i++) {
         size_t at = find_doubt(other_lp, typed + 1, n, tried);
         if (at >= n) break;
@@ -208,14 +205,12 @@ static void harvest(struct choose_list *l, const struct shoot *s)
 enum status choose_encode(const struct choose_list *l, const char *text, size_t len,
                           struct token_list *out, struct error *err)
 {
-    const struct completer *c = l->in->c;
-    return len ? fim_encode(&c->fim, c->tokenizer, text, len, out, err) : OK;
+    return len ? fim_encode(l->in->fim, l->in->tok, text, len, out, err) : OK;
 }
 
 enum status choose_grow(struct choose_list *l, struct error *err)
 {
     const struct choose_input *in = l->in;
-    const struct complete_plan *p = in->plan;
     struct bush g = {.l = l};
     char blanks[FIT_MAX_INDENT];
     size_t n_blanks = blanks_for(l, blanks);
@@ -225,12 +220,11 @@ enum status choose_grow(struct choose_list *l, struct error *err)
     if (!st && !(in->without & TECHNIQUE_INNER)) st = add_inner(&g, err);
     struct branch_writer w = {.on_token = on_token,
                               .ctx = &g,
-                              .stop = in->c->fim.stop,
-                              .n_stop = in->c->fim.n_stop,
+                              .stop = in->fim->stop,
+                              .n_stop = in->fim->n_stop,
                               .max_tokens = LINE_TOKENS};
     if (!st && g.n)
-        st =
-            branch_grow(in->c->session, p->tokens.ids, p->tokens.len, g.b, g.n, &w, in->limit, err);
+        st = branch_grow(in->base, in->prompt, in->n_prompt, g.b, g.n, &w, in->limit, err);
     for (size_t i = 0; i < g.n; i++) {
         g.s[i].ended = g.b[i].ended;
         if (!st) harvest(l, &g.s[i]);

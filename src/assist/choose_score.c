@@ -72,20 +72,17 @@ static double weigh(const struct rated *r)
 
 static enum status run(const struct choose_list *l, struct rated *list, size_t n, struct error *err)
 {
-    const struct complete_plan *p = l->in->plan;
+    const struct choose_input *in = l->in;
     struct branch b[2 * CHOOSE_MAX];
     for (size_t i = 0; i < n; i++) {
         struct rated *r = &list[i];
-        b[2 * i] = (struct branch){.at = p->anchor->prompt.prefix_at,
-                                   .tokens = r->ids.ids,
-                                   .n = r->ids.len,
-                                   .logprobs = r->plain};
+        b[2 * i] = (struct branch){
+            .at = in->prefix_at, .tokens = r->ids.ids, .n = r->ids.len, .logprobs = r->plain};
         b[2 * i + 1] = b[2 * i];
-        b[2 * i + 1].at = p->anchor->prompt.tokens.len;
+        b[2 * i + 1].at = in->n_asked;
         b[2 * i + 1].logprobs = r->seen;
     }
-    return branch_score(l->in->c->session, p->tokens.ids, p->tokens.len, b, 2 * n, l->in->limit,
-                        err);
+    return branch_score(l->in->base, in->prompt, in->n_prompt, b, 2 * n, l->in->limit, err);
 }
 
 enum status choose_score(struct choose_list *l, struct error *err)

@@ -329,8 +329,17 @@ static enum status choose(struct stream *s, const struct complete_plan *plan,
 {
     double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
     struct branch_limit limit = {s->req->cancel, until};
-    struct choose_input in = {.c = s->c,
-                              .plan = plan,
+    struct branch_base base;
+    session_branch_base(s->c->session, &base);
+    struct choose_input in = {.tok = s->c->tokenizer,
+                              .fim = &s->c->fim,
+                              .base = &base,
+                              .prompt = plan->tokens.ids,
+                              .n_prompt = plan->tokens.len,
+                              .prefix_at = plan->anchor->prompt.prefix_at,
+                              .n_asked = plan->anchor->prompt.tokens.len,
+                              .begin = plan->begin,
+                              .n_begin = plan->n_begin,
                               .hole = &s->hole,
                               .typed = u->prefix + plan->anchor->point,
                               .n_typed = u->prefix_len - plan->anchor->point,

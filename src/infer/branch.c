@@ -13,7 +13,7 @@ enum { LOGIT_ROWS = 32 };
 
 /* The sequences of one call. */
 struct work {
-    struct session *s;
+    const struct branch_base *base;
     struct branch *b;
     size_t n;
     const struct branch_limit *limit;
@@ -23,28 +23,48 @@ struct work {
     float *logits; /* [LOGIT_ROWS][n_vocab] */
 };
 
+void session_branch_base(struct session *s, struct branch_base *out)
+{
+    size_t len = kv_seq_len(s->seq);
+    *out = (struct branch_base){.e = s->e,
+                                .seq = s->seq,
+                                .tokens = s->tokens,
+                                .n = len < s->exact ? len : s->exact,
+                                .n_vocab = s->n_vocab,
+                                .first_bytes = &s->first_bytes};
+}
+
 static void work_fini(struct work *w)
 {
     for (size_t i = 0; i < w->n; i++) kv_seq_destroy(w->seq[i]);
     free(w->logits);
 }
 
-static enum status work_init(struct work *w, struct session *s, const int32_t *prompt,
+static enum status check_tokens(const struct branch_base *base, const int32_t *tokens, size_t n,
+                                struct error *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] < 0 || (size_t)tokens[i] >= base->n_vocab)
+            return error_set(err, ERR_INVALID, "token %ld is not in the vocabulary of %zu",
+                             (long)tokens[i], base->n_vocab);
+    return OK;
+}
+
+static enum status work_init(struct work *w, const struct branch_base *s, const int32_t *prompt,
                              size_t n_prompt, struct branch *b, size_t n,
                              const struct branch_limit *limit, struct error *err)
 {
-    *w = (struct work){.s = s, .b = b, .limit = limit};
+    *w = (struct work){.base = s, .b = b, .limit = limit};
     if (n > BRANCH_MAX)
         return error_set(err, ERR_INVALID, "%zu branches, but at most %d go together", n,
                          BRANCH_MAX);
-    enum status st = session_check_tokens(s, prompt, n_prompt, err);
-    size_t held = 0, len = kv_seq_len(s->seq);
-    if (len > s->exact) len = s->exact;
-    while (held < n_prompt && held < len && s->tokens[held] == prompt[held]) held++;
+    enum status st = check_tokens(s, prompt, n_prompt, err);
+    size_t held = 0;
+    while (held < n_prompt && held < s->n && s->tokens[held] == prompt[held]) held++;
     for (size_t i = 0; i < n && st == OK; i++) {
         if (b[i].at < 1 || b[i].at > n_prompt || b[i].at - 1 > held || b[i].n > BRANCH_TOKENS)
             return error_set(err, ERR_INVALID, "branch %zu leaves a text that is not held", i);
-        st = session_check_tokens(s, b[i].tokens, b[i].n, err);
+        st = check_tokens(s, b[i].tokens, b[i].n, err);
     }
     if (st) return st;
     w->logits = malloc(LOGIT_ROWS * s->n_vocab * sizeof *w->logits);
@@ -61,7 +81,7 @@ static enum status pass(struct work *w, const struct forward_row *rows, size_t n
 {
     if (w->limit && w->limit->cancel && *w->limit->cancel) return ERR_CANCELLED;
     if (w->limit && w->limit->until > 0 && clock_now() >= w->limit->until) return ERR_CANCELLED;
-    return engine_forward(w->s->e, rows, n, w->logits, w->limit ? w->limit->cancel : NULL, err);
+    return engine_forward(w->base->e, rows, n, w->logits, w->limit ? w->limit->cancel : NULL, err);
 }
 
 static double log_sum(const float *logits, size_t n)
@@ -150,7 +170,7 @@ static void note(struct branch *b, size_t k, const float *logits, size_t n_vocab
 static void take_row(struct work *w, const struct sharing *x, size_t i, size_t k,
                      const float *logits)
 {
-    size_t n_vocab = w->s->n_vocab;
+    size_t n_vocab = w->base->n_vocab;
     double all = log_sum(logits, n_vocab);
     note(&w->b[i], k, logits, n_vocab, all);
     for (size_t c = 0; c < w->n; c++)
@@ -193,23 +213,23 @@ static enum status score_depth(struct work *w, const struct sharing *x, size_t d
             if (n < LOGIT_ROWS) continue;
             st = pass(w, rows, n, err);
             for (size_t r = 0; r < n && st == OK; r++)
-                take_row(w, x, of[r], row[r], w->logits + r * w->s->n_vocab);
+                take_row(w, x, of[r], row[r], w->logits + r * w->base->n_vocab);
             n = 0;
         }
     }
     if (st == OK && n) st = pass(w, rows, n, err);
     for (size_t r = 0; r < n && st == OK; r++)
-        take_row(w, x, of[r], row[r], w->logits + r * w->s->n_vocab);
+        take_row(w, x, of[r], row[r], w->logits + r * w->base->n_vocab);
     return st;
 }
 
-enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
+enum status branch_score(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
                          struct branch *b, size_t n, const struct branch_limit *limit,
                          struct error *err)
 {
     struct work w;
     struct sharing x;
-    enum status st = work_init(&w, s, prompt, n_prompt, b, n, limit, err);
+    enum status st = work_init(&w, base, prompt, n_prompt, b, n, limit, err);
     if (st == OK) find_shared(&w, &x);
     for (size_t d = 0; st == OK && d <= x.deepest; d++) st = score_depth(&w, &x, d, prompt, err);
     work_fini(&w);
@@ -235,7 +255,7 @@ static int32_t nth_best(const float *logits, size_t n, size_t rank)
     return have == rank + 1 ? best[rank] : TOKEN_NONE;
 }
 
-static bool is_stop(const struct session *s, const struct branch_writer *w, int32_t token)
+static bool is_stop(const struct branch_base *s, const struct branch_writer *w, int32_t token)
 {
     for (size_t i = 0; i < w->n_stop; i++)
         if (w->stop[i] == token) return true;
@@ -248,11 +268,11 @@ static int32_t draw(struct work *w, size_t i, const float *logits, double sum,
                     const struct branch_writer *to)
 {
     struct branch *b = &w->b[i];
-    int32_t token = nth_best(logits, w->s->n_vocab, b->n_grown == 0 ? b->rank : 0);
+    int32_t token = nth_best(logits, w->base->n_vocab, b->n_grown == 0 ? b->rank : 0);
     w->over[i] = true;
     if (token == TOKEN_NONE) return TOKEN_NONE;
     b->logprob += (double)logits[token] - sum;
-    if (is_stop(w->s, to, token)) {
+    if (is_stop(w->base, to, token)) {
         b->ended = true;
         return TOKEN_NONE;
     }
@@ -265,8 +285,8 @@ static int32_t draw(struct work *w, size_t i, const float *logits, double sum,
 
 static double mask(struct work *w, size_t i, float *logits)
 {
-    double sum = log_sum(logits, w->s->n_vocab);
-    forced_mask(&w->forced[i], logits, w->s->n_vocab);
+    double sum = log_sum(logits, w->base->n_vocab);
+    forced_mask(&w->forced[i], logits, w->base->n_vocab);
     return sum;
 }
 
@@ -304,18 +324,19 @@ static enum status begin(struct work *w, const int32_t *prompt, const struct bra
     return OK;
 }
 
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
-                        size_t n, const struct branch_writer *to, const struct branch_limit *limit,
-                        struct error *err)
+enum status branch_grow(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
+                        struct branch *b, size_t n, const struct branch_writer *to,
+                        const struct branch_limit *limit, struct error *err)
 {
     struct work w;
     int32_t next[BRANCH_MAX];
-    enum status st = work_init(&w, s, prompt, n_prompt, b, n, limit, err);
+    enum status st = work_init(&w, base, prompt, n_prompt, b, n, limit, err);
     for (size_t i = 0; i < n && st == OK; i++) {
         b[i].logprob = 0;
         b[i].ended = false;
         b[i].n_grown = 0;
-        forced_init(&w.forced[i], s->e->tok, s->n_vocab, &s->first_bytes, b[i].begin, b[i].n_begin);
+        forced_init(&w.forced[i], base->e->tok, base->n_vocab, base->first_bytes, b[i].begin,
+                    b[i].n_begin);
     }
     if (st == OK) st = begin(&w, prompt, to, next, err);
     while (st == OK) {
@@ -330,7 +351,7 @@ enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_promp
         if (!n_rows) break;
         st = pass(&w, rows, n_rows, err);
         for (size_t r = 0; r < n_rows && st == OK; r++) {
-            float *l = w.logits + r * s->n_vocab;
+            float *l = w.logits + r * base->n_vocab;
             double sum = mask(&w, which[r], l);
             next[which[r]] = draw(&w, which[r], l, sum, to);
         }

@@ -10,11 +10,25 @@
 #include "base/status.h"
 #include "infer/engine.h"
 
+struct kv_seq;
+
 enum {
     BRANCH_MAX = 48,     /* in one call */
     BRANCH_TOKENS = 192, /* of one branch, what it is given and what it writes */
     BRANCH_MAX_RANK = 16,
 };
+
+/* What branches leave from: a text whose keys and values are held, by a session or by a scheduler's
+ * text that is about to end. Borrowed; valid until its holder goes on. */
+struct branch_base {
+    struct engine *e;
+    const struct kv_seq *seq;
+    const int32_t *tokens; /* that seq holds */
+    size_t n;              /* of them, those whose keys and values are exact */
+    size_t n_vocab;
+    uint16_t **first_bytes; /* the holder's table for beginnings */
+};
+void session_branch_base(struct session *s, struct branch_base *out);
 
 /* A continuation of the first `at` tokens of the prompt, 1 <= at <= n_prompt: `tokens` come behind
  * them. */
@@ -48,10 +62,10 @@ struct branch_limit {
 };
 
 /* The probabilities of every branch's tokens; what branches have in common is evaluated once. The
- * session must hold the prompt's first tokens, as it does after session_generate with a prompt that
- * begins with them: ERR_INVALID otherwise. Its timeline stays as it is. ERR_LIMIT where its pool
- * has no room for so many. */
-enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
+ * base must hold the prompt's first tokens, as a session does after session_generate with a prompt
+ * that begins with them: ERR_INVALID otherwise. It stays as it is. ERR_LIMIT where its pool has no
+ * room for so many. */
+enum status branch_score(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
                          struct branch *b, size_t n, const struct branch_limit *limit,
                          struct error *err);
 
@@ -65,8 +79,8 @@ struct branch_writer {
 };
 
 /* Writes on behind every branch, all of them token by token together. */
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
-                        size_t n, const struct branch_writer *w, const struct branch_limit *limit,
-                        struct error *err);
+enum status branch_grow(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
+                        struct branch *b, size_t n, const struct branch_writer *w,
+                        const struct branch_limit *limit, struct error *err);
 
 #endif

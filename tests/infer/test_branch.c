@@ -39,6 +39,13 @@ static void open_world(struct world *w, bool read)
     assert_int_equal(session_generate(w->s, &req, &res, &err), OK);
 }
 
+static const struct branch_base *base_of(struct session *s)
+{
+    static struct branch_base base;
+    session_branch_base(s, &base);
+    return &base;
+}
+
 static void close_world(struct world *w)
 {
     session_destroy(w->s);
@@ -62,7 +69,7 @@ static void scores_are_those_of_the_text_alone(void **state)
             .at = i % 2 ? 40 : 20 + i, .tokens = tokens[i], .n = n, .logprobs = got[i]};
     }
     size_t held = kv_seq_len(w.s->seq);
-    assert_int_equal(branch_score(w.s, w.prompt, 40, b, 8, NULL, &err), OK);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, b, 8, NULL, &err), OK);
     assert_int_equal(kv_seq_len(w.s->seq), held);
     assert_int_equal(session_cached(w.s, w.prompt, 40), 39);
     for (size_t i = 0; i < 8; i++) {
@@ -105,7 +112,7 @@ static void what_is_shared_scores_the_same(void **state)
                                .others = others[i],
                                .other_logprobs = other[i]};
     }
-    assert_int_equal(branch_score(w.s, w.prompt, 40, b, N, NULL, &err), OK);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, b, N, NULL, &err), OK);
     for (size_t i = 0; i < N; i++) {
         int32_t text[90];
         double want[90];
@@ -150,7 +157,7 @@ static void grows_what_one_would_write(void **state)
     struct branch b[4] = {
         {.at = 40}, {.at = 40, .rank = 1}, {.at = 25, .tokens = behind, .n = 3}, {.at = 30}};
     struct branch_writer to = {.on_token = on_token, .ctx = &k, .max_tokens = 12};
-    assert_int_equal(branch_grow(w.s, w.prompt, 40, b, 4, &to, NULL, &err), OK);
+    assert_int_equal(branch_grow(base_of(w.s), w.prompt, 40, b, 4, &to, NULL, &err), OK);
     assert_int_equal(k.n[0], 12);
     assert_int_equal(k.n[2], 3);
     for (size_t i = 0; i < 4; i++) {
@@ -185,21 +192,21 @@ static void refuses_what_is_not_held(void **state)
     float out[4];
     int32_t bad = N_VOCAB, fine = 1;
     struct branch b = {.at = 40, .tokens = &bad, .n = 1, .logprobs = out};
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
     b.tokens = &fine;
     b.at = 0;
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
     b.at = 40;
     w.prompt[10] ^= 1;
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, NULL, &err), ERR_INVALID);
     w.prompt[10] ^= 1;
     volatile int cancel = 1;
     struct branch_limit limit = {.cancel = &cancel};
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, &limit, &err), ERR_CANCELLED);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, &limit, &err), ERR_CANCELLED);
     cancel = 0;
     limit.until = 1e-9;
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, &limit, &err), ERR_CANCELLED);
-    assert_int_equal(branch_score(w.s, w.prompt, 40, &b, 1, NULL, &err), OK);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, &limit, &err), ERR_CANCELLED);
+    assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, &b, 1, NULL, &err), OK);
     close_world(&w);
 }
 
