@@ -109,7 +109,6 @@ enum status choose_best(const struct choose_input *in, struct choose_result *out
     struct choose_list l = {.in = in, .out = out, .by_indent = fit_by_indent(h, in->file_name)};
     out->n = 0;
     out->best = NULL;
-    if (!h->below || in->fim->order == FIM_SPM) return OK;
     if (in->cut.keep - in->cut.skip > CHOOSE_TEXT) return OK;
     add_first(&l);
     enum status st = choose_grow(&l, err);

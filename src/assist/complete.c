@@ -1,5 +1,5 @@
 #include "assist/complete.h"
-#include "assist/choose.h"
+#include "assist/answer.h"
 #include "assist/complete_int.h"
 #include "assist/fit.h"
 #include "assist/technique.h"
@@ -212,12 +212,6 @@ static void on_prefill(void *ctx)
     if (s->req->on_prefill) s->req->on_prefill(s->req->ctx);
 }
 
-/* A run of bytes; borrowed. */
-struct span_text {
-    const char *data;
-    size_t len;
-};
-
 /* ---- the result --------------------------------------------------------------------------------
  */
 
@@ -299,74 +293,38 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
     res->decode_ms = gen->decode_ms;
 }
 
-/* Whether other answers are worth a look: not where this one fits and the model itself found the
- * way back into the text below, its next line included, or said after several lines that the hole
- * is full. */
-static bool in_doubt(const struct stream *s, struct span_text whole, struct trim_cut end,
-                     bool ended)
+/* Whether several answers may be compared. */
+static bool may_choose(const struct completer *c, const struct complete_request *req,
+                       const struct trim_hole *h)
 {
-    const char *text = whole.data + end.skip;
-    size_t len = end.keep - end.skip;
-    struct trim_cut look = s->patient ? trim_finish(&s->look, whole.data, whole.len, ended) : end;
-    bool met = (look.rule == TRIM_SUFFIX_LINE || look.rule == TRIM_SUFFIX_OVERLAP) &&
-               look.keep == end.keep;
-    if (!met && !(ended && memchr(text, '\n', len))) return true;
-    return !(s->req->without & TECHNIQUE_FIT) &&
-           fit_misfits(&s->hole, fit_by_indent(&s->hole, path_of(s->req)), text, len);
+    return req->effort == EFFORT_BEST && req->sample.temperature == 0 &&
+           answer_may_choose(h, &c->fim, req->without);
 }
 
-/* Whether several answers may be compared at all. */
-static bool may_choose(const struct complete_request *req, const struct trim_hole *h)
+/* What the answer is picked by. */
+static struct choose_input pick_input(struct stream *s, const struct complete_plan *plan,
+                                      const struct unix_text *u, const struct branch_base *base,
+                                      const struct branch_limit *limit)
 {
-    return req->effort == EFFORT_BEST && req->sample.temperature == 0 && h->mode != TRIM_RAW &&
-           h->below && !(req->without & TECHNIQUE_CHOOSE);
-}
-
-/* The answer that is taken instead of text[end.skip .. end.keep), if there is one. */
-static enum status choose(struct stream *s, const struct complete_plan *plan,
-                          const struct unix_text *u, struct span_text whole, struct trim_cut end,
-                          bool ended, struct choose_result *chosen, struct error *err)
-{
-    double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
-    struct branch_limit limit = {s->req->cancel, until};
-    struct branch_base base;
-    session_branch_base(s->c->session, &base);
-    struct choose_input in = {.tok = s->c->tokenizer,
-                              .fim = &s->c->fim,
-                              .base = &base,
-                              .prompt = plan->tokens.ids,
-                              .n_prompt = plan->tokens.len,
-                              .prefix_at = plan->anchor->prompt.prefix_at,
-                              .n_asked = plan->anchor->prompt.tokens.len,
-                              .begin = plan->begin,
-                              .n_begin = plan->n_begin,
-                              .hole = &s->hole,
-                              .typed = u->prefix + plan->anchor->point,
-                              .n_typed = u->prefix_len - plan->anchor->point,
-                              .file_name = path_of(s->req),
-                              .whole = whole.data,
-                              .n_whole = whole.len,
-                              .ended = ended,
-                              .cut = end,
-                              .without = s->req->without,
-                              .limit = &limit,
-                              .parse = &s->parse};
-    return choose_best(&in, chosen, err);
-}
-
-/* Cuts the answer, or takes more of it, so that the file parses. */
-static void fit_syntax(struct stream *s, struct span_text whole, struct trim_cut *end,
-                       struct complete_result *res)
-{
-    const char *text = whole.data + end->skip;
-    size_t len = end->keep - end->skip;
-    if (s->req->without & TECHNIQUE_SYNTAX) return;
-    size_t parses = parse_longest(&s->parse, text, len);
-    if (s->lines_more) parses = parse_extend(&s->parse, text, whole.len - end->skip, parses);
-    if (parses == len) return;
-    end->keep = end->skip + parses;
-    res->stopped_by = trim_rule_name(TRIM_SYNTAX);
-    res->finish = FINISH_STOP;
+    size_t given = s->given < s->text.len ? s->given : s->text.len;
+    return (struct choose_input){.tok = s->c->tokenizer,
+                                 .fim = &s->c->fim,
+                                 .base = base,
+                                 .prompt = plan->tokens.ids,
+                                 .n_prompt = plan->tokens.len,
+                                 .prefix_at = plan->anchor->prompt.prefix_at,
+                                 .n_asked = plan->anchor->prompt.tokens.len,
+                                 .begin = plan->begin,
+                                 .n_begin = plan->n_begin,
+                                 .hole = &s->hole,
+                                 .typed = u->prefix + plan->anchor->point,
+                                 .n_typed = u->prefix_len - plan->anchor->point,
+                                 .file_name = path_of(s->req),
+                                 .whole = s->text.len > given ? s->text.data + given : "",
+                                 .n_whole = s->text.len - given,
+                                 .without = s->req->without,
+                                 .limit = limit,
+                                 .parse = &s->parse};
 }
 
 /* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
@@ -374,29 +332,26 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
                           const struct unix_text *u, const struct generate_result *gen,
                           struct complete_result *res, struct error *err)
 {
-    size_t given = s->given < s->text.len ? s->given : s->text.len;
-    struct span_text whole = {s->text.len > given ? s->text.data + given : "", s->text.len - given};
-    bool ended = s->end_token || gen->finish == FINISH_STOP, at_once = ended && !s->near_end;
-    struct trim_cut end = trim_finish(&s->hole, whole.data, whole.len, at_once);
-    set_finish(res, s->full ? FINISH_LENGTH : gen->finish, at_once,
-               end.rule != TRIM_NONE ? end.rule : s->rule);
-    fit_syntax(s, whole, &end, res);
-    const char *text = whole.data + end.skip;
-    size_t len = end.keep - end.skip;
-    struct choose_result chosen = {.n = 0};
+    double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
+    struct branch_limit limit = {s->req->cancel, until};
+    struct branch_base base;
+    session_branch_base(s->c->session, &base);
+    struct choose_input in = pick_input(s, plan, u, &base, &limit);
+    in.ended = s->end_token || gen->finish == FINISH_STOP;
+    bool at_once = in.ended && !s->near_end;
     bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
-    if (may_choose(s->req, &s->hole) && in_time && in_doubt(s, whole, end, at_once)) {
-        enum status st = choose(s, plan, u, whole, end, ended, &chosen, err);
-        if (st) return st;
-    }
-    res->n_candidates = chosen.n;
-    if (chosen.best && (chosen.best->len != len || memcmp(chosen.best->text, text, len))) {
-        text = chosen.best->text;
-        len = chosen.best->len;
+    struct answer_pick pick;
+    enum status st = answer_pick(&in, at_once, s->lines_more > 0,
+                                 in_time && may_choose(s->c, s->req, &s->hole), &pick, err);
+    if (st) return st;
+    set_finish(res, s->full ? FINISH_LENGTH : gen->finish, at_once,
+               pick.rule != TRIM_NONE ? pick.rule : s->rule);
+    res->n_candidates = pick.chosen.n;
+    if (pick.chosen_other) {
         res->stopped_by = "chosen";
         res->finish = FINISH_STOP;
     }
-    return set_text(res, text, len, u->crlf, err);
+    return set_text(res, pick.text, pick.len, u->crlf, err);
 }
 
 enum status complete_run(struct completer *c, const struct complete_request *req,
@@ -412,7 +367,7 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
     trim_look_far(&s.hole, &s.look);
-    s.patient = may_choose(req, &s.hole) && !(req->without & TECHNIQUE_FAR);
+    s.patient = may_choose(c, req, &s.hole) && !(req->without & TECHNIQUE_FAR);
     parse_init(&s.parse, req->mode != TRIM_RAW ? path_of(req) : NULL, u.prefix, u.prefix_len,
                u.suffix, u.suffix_len);
     struct fim_input in = input_of(c, req, &u);
