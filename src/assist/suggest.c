@@ -256,8 +256,9 @@ static double rhythm(struct suggester *s, double now)
     return suggest_delay_ms(s->gaps, s->n_gaps);
 }
 
-/* Under the lock: what was asked before is not wanted any more. */
-static void supersede(struct suggester *s)
+/* Under the lock: what was asked before is not wanted any more, but for what is being computed
+ * where `follows`. */
+static void supersede(struct suggester *s, bool follows)
 {
     if (s->pending) {
         s->pending->next = s->dead;
@@ -267,11 +268,10 @@ static void supersede(struct suggester *s)
     }
     suggest_ask_free(s->ahead);
     s->ahead = NULL;
-    __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
+    if (!follows) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
 }
 
-/* Under the lock; the answer's text copied, or NULL. */
-static char *look_up(struct suggester *s, const struct ask *a, size_t *len, bool *ahead)
+char *suggest_look_up(struct suggester *s, const struct ask *a, size_t *len, bool *ahead)
 {
     struct answer_place at = suggest_place(a);
     struct answer found;
@@ -298,11 +298,13 @@ enum status suggester_ask(struct suggester *s, const struct suggest_request *req
     double delay = rhythm(s, a->asked);
     a->id = *id = ++s->last_id;
     s->stats.asked++;
-    supersede(s);
+    a->follows =
+        s->base && !__atomic_load_n(&s->cancel, __ATOMIC_RELAXED) && suggest_follows(s->base, a);
+    supersede(s, a->follows);
     suggest_ask_free(s->last);
     s->last = last;
     s->fresh = true;
-    char *text = look_up(s, a, &len, &ahead);
+    char *text = suggest_look_up(s, a, &len, &ahead);
     if (text) {
         if (ahead)
             s->stats.prefetched++;
@@ -333,10 +335,11 @@ bool suggester_cancel(struct suggester *s, uint64_t id)
     pthread_mutex_lock(&s->lock);
     bool alive = false;
     if (s->pending && s->pending->id == id) {
-        supersede(s);
+        supersede(s, false);
         alive = true;
     } else if (s->running && s->running->id == id) {
-        __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
+        s->running->cancelled = true;
+        if (!s->running->automatic) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
         alive = true;
     }
     pthread_cond_signal(&s->wake);
