@@ -10,24 +10,23 @@ bool answer_may_choose(const struct trim_hole *h, const struct fim_template *f, 
     return h->mode != TRIM_RAW && h->below && f->order != FIM_SPM && !(without & TECHNIQUE_CHOOSE);
 }
 
-/* Whether other answers are worth a look: not where this one fits and the model itself found the
- * way back into the text below, its next line included, or said after several lines that the hole
- * is full. */
-static bool in_doubt(const struct choose_input *in, struct trim_cut end, bool at_once)
+/* Whether the answer fits, and the model itself found the way back into the text below, its next
+ * line included, or said after several lines that the hole is full. */
+static bool has_met(const struct choose_input *in, bool at_once)
 {
-    const char *text = in->whole + end.skip;
-    size_t len = end.keep - end.skip;
-    struct trim_cut look = end;
+    const char *text = in->whole + in->cut.skip;
+    size_t len = in->cut.keep - in->cut.skip;
+    struct trim_cut look = in->cut;
     if (!(in->without & TECHNIQUE_FAR)) {
         struct trim_hole far;
         trim_look_far(in->hole, &far);
         look = trim_finish(&far, in->whole, in->n_whole, at_once);
     }
     bool met = (look.rule == TRIM_SUFFIX_LINE || look.rule == TRIM_SUFFIX_OVERLAP) &&
-               look.keep == end.keep;
-    if (!met && !(at_once && memchr(text, '\n', len))) return true;
-    return !(in->without & TECHNIQUE_FIT) &&
-           fit_misfits(in->hole, fit_by_indent(in->hole, in->file_name), text, len);
+               look.keep == in->cut.keep;
+    if (!met && !(at_once && memchr(text, '\n', len))) return false;
+    return (in->without & TECHNIQUE_FIT) ||
+           !fit_misfits(in->hole, fit_by_indent(in->hole, in->file_name), text, len);
 }
 
 /* Cuts the answer, or takes more of it, so that the file parses. */
@@ -54,9 +53,8 @@ enum status answer_pick(const struct choose_input *given, bool at_once, bool lin
     out->len = in.cut.keep - in.cut.skip;
     out->chosen_other = false;
     out->chosen.n = 0;
-    if (!compare || !answer_may_choose(in.hole, in.fim, in.without) ||
-        !in_doubt(&in, in.cut, at_once))
-        return OK;
+    if (!compare || !answer_may_choose(in.hole, in.fim, in.without)) return OK;
+    in.met = has_met(&in, at_once);
     enum status st = choose_best(&in, &out->chosen, err);
     const struct choice *best = out->chosen.best;
     if (st || !best) return st;

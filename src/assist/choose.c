@@ -8,6 +8,9 @@
 #include "assist/technique.h"
 #include "assist/trim_int.h"
 
+/* A token that is more likely than this leaves no doubt (ln). */
+#define SURE -0.4f
+
 enum {
     CUTS = 10, /* line ends of the first answer that are tried */
     RESTS = 6, /* places where the rest of the cursor's line comes again */
@@ -103,18 +106,40 @@ static bool better(const struct choice *a, const struct choice *b)
     return a->joint > b->joint;
 }
 
-enum status choose_best(const struct choose_input *in, struct choose_result *out, struct error *err)
+/* Every token of the first answer is likely. */
+static bool is_sure(const struct choose_list *l, const struct choose_doubt *d)
 {
-    const struct trim_hole *h = in->hole;
-    struct choose_list l = {.in = in, .out = out, .by_indent = fit_by_indent(h, in->file_name)};
-    out->n = 0;
-    out->best = NULL;
-    if (in->cut.keep - in->cut.skip > CHOOSE_TEXT) return OK;
-    add_first(&l);
-    enum status st = choose_grow(&l, err);
-    if (!st) st = choose_score(&l, err);
+    bool sure = d->n == d->own.len;
+    for (size_t i = d->typed ? d->typed - 1 : 0; i < d->n; i++)
+        sure = sure && d->logprobs[i] > SURE;
+    return sure && l->in->met;
+}
+
+static enum status look(struct choose_list *l, const struct choose_doubt *d, struct error *err)
+{
+    struct choose_result *out = l->out;
+    add_first(l);
+    enum status st = choose_grow(l, d, err);
+    if (!st) st = choose_score(l, err);
     if (st == ERR_CANCELLED || st == ERR_LIMIT) st = OK; /* judged by what is known */
     for (size_t i = 0; i < out->n && !st; i++)
         if (!out->best || better(&out->list[i], out->best)) out->best = &out->list[i];
+    return st;
+}
+
+enum status choose_best(const struct choose_input *in, struct choose_result *out, struct error *err)
+{
+    struct choose_list l = {
+        .in = in, .out = out, .by_indent = fit_by_indent(in->hole, in->file_name)};
+    struct choose_doubt d;
+    out->n = 0;
+    out->best = NULL;
+    if (in->cut.keep - in->cut.skip > CHOOSE_TEXT) return OK;
+    enum status st = choose_doubt_init(&l, &d, err);
+    if (st == ERR_CANCELLED || st == ERR_LIMIT)
+        st = OK; /* no time: the first answer stays */
+    else if (!st && !is_sure(&l, &d))
+        st = look(&l, &d, err);
+    choose_doubt_fini(&d);
     return st;
 }

@@ -42,7 +42,8 @@ struct choose_input {
     const char *file_name;
     const char *whole; /* the first answer as it was generated, from the cursor on */
     size_t n_whole;
-    bool ended;          /* the model said that the hole is full */
+    bool met;   /* the text below came again: others are looked at only if it is unlikely */
+    bool ended; /* the model said that the hole is full */
     struct trim_cut cut; /* what of it the rules left */
     unsigned without;    /* techniques */
     const struct branch_limit *limit;

@@ -7,12 +7,11 @@
 #include "base/buf.h"
 
 enum {
-    RANKS = 2, /* other first tokens with the suffix in sight: the second and third */
+    RANKS = 1, /* other first tokens with the suffix in sight: the second one */
     PLAIN = 3, /* first tokens without it */
     INNER = 2, /* places inside the first answer */
     MOST = RANKS + PLAIN + INNER,
-    LINE_TOKENS = 48,  /* of an answer that is written here */
-    FIRST_TOKENS = 64, /* of the first answer, where places are looked for */
+    LINE_TOKENS = 48, /* of an answer that is written here */
 };
 
 /* Tokens that are less likely than this are not tried (ln). */
@@ -151,37 +150,17 @@ static enum status add_fork(struct bush *g, const struct token_list *own, size_t
     return OK;
 }
 
-/* Answers that leave the first one's first line where the model was in doubt. */
-static enum status add_inner(struct bush *g, struct error *err)
+/* Answers that leave the first one where the model was in doubt. */
+static enum status add_inner(struct bush *g, const struct choose_doubt *d)
 {
-    const struct choose_input *in = g->l->in;
-    struct span first = span_of(in->whole + in->cut.skip, in->cut.keep - in->cut.skip);
-    size_t line = span_line(first, 0).len, typed = in->n_prompt - in->n_asked;
-    struct token_list own = {0};
-    struct buf text;
-    float lp[FIRST_TOKENS], other_lp[FIRST_TOKENS];
-    int32_t other[FIRST_TOKENS];
-    bool tried[FIRST_TOKENS] = {0};
-    buf_init(&text, 1 << 20);
-    enum status st = buf_append(&text, in->typed, in->n_typed);
-    if (!st) st = buf_append(&text, first.data, line);
-    if (!st) st = choose_encode(g->l, text.data, text.len, &own, err);
-    size_t n = own.len < FIRST_TOKENS ? own.len : FIRST_TOKENS;
-    struct branch b = {.at = in->n_asked,
-                       .tokens = own.ids,
-                       .n = n,
-                       .logprobs = lp,
-                       .others = other,
-                       .other_logprobs = other_lp};
-    if (!st && n) st = branch_score(in->base, in->prompt, in->n_prompt, &b, 1, in->limit, err);
+    bool tried[DOUBT_TOKENS] = {0};
+    enum status st = OK;
     for (int i = 0; i < INNER && !st; i++) {
-        size_t at = find_doubt(other_lp, typed + 1, n, tried);
-        if (at >= n) break;
+        size_t at = find_doubt(d->other_logprobs, d->typed, d->n, tried);
+        if (at >= d->n) break;
         tried[at] = true;
-        st = add_fork(g, &own, at, other[at]);
+        st = add_fork(g, &d->own, at, d->others[at]);
     }
-    token_list_fini(&own);
-    buf_fini(&text);
     return st;
 }
 
@@ -202,13 +181,40 @@ static void harvest(struct choose_list *l, const struct shoot *s)
     if (line < kept.len) choose_add(l, kept.data, line);
 }
 
+enum status choose_doubt_init(const struct choose_list *l, struct choose_doubt *d,
+                              struct error *err)
+{
+    const struct choose_input *in = l->in;
+    struct buf text;
+    *d = (struct choose_doubt){.typed = in->n_prompt - in->n_asked + 1};
+    buf_init(&text, 1 << 20);
+    enum status st = buf_append(&text, in->typed, in->n_typed);
+    if (!st) st = buf_append(&text, in->whole + in->cut.skip, in->cut.keep - in->cut.skip);
+    if (!st) st = choose_encode(l, text.data, text.len, &d->own, err);
+    buf_fini(&text);
+    d->n = d->own.len < DOUBT_TOKENS ? d->own.len : DOUBT_TOKENS;
+    struct branch b = {.at = in->n_asked,
+                       .tokens = d->own.ids,
+                       .n = d->n,
+                       .logprobs = d->logprobs,
+                       .others = d->others,
+                       .other_logprobs = d->other_logprobs};
+    if (st || !d->n) return st;
+    return branch_score(in->base, in->prompt, in->n_prompt, &b, 1, in->limit, err);
+}
+
+void choose_doubt_fini(struct choose_doubt *d)
+{
+    token_list_fini(&d->own);
+}
+
 enum status choose_encode(const struct choose_list *l, const char *text, size_t len,
                           struct token_list *out, struct error *err)
 {
     return len ? fim_encode(l->in->fim, l->in->tok, text, len, out, err) : OK;
 }
 
-enum status choose_grow(struct choose_list *l, struct error *err)
+enum status choose_grow(struct choose_list *l, const struct choose_doubt *d, struct error *err)
 {
     const struct choose_input *in = l->in;
     struct bush g = {.l = l};
@@ -217,7 +223,7 @@ enum status choose_grow(struct choose_list *l, struct error *err)
     enum status st = OK;
     if (!(in->without & TECHNIQUE_RANKS)) st = add_ranks(&g, true, blanks, n_blanks, err);
     if (!st && !(in->without & TECHNIQUE_PLAIN)) st = add_ranks(&g, false, blanks, n_blanks, err);
-    if (!st && !(in->without & TECHNIQUE_INNER)) st = add_inner(&g, err);
+    if (!st && !(in->without & TECHNIQUE_INNER)) st = add_inner(&g, d);
     struct branch_writer w = {.on_token = on_token,
                               .ctx = &g,
                               .stop = in->fim->stop,

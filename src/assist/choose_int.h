@@ -17,8 +17,21 @@ void choose_add(struct choose_list *l, const char *text, size_t len);
 enum status choose_encode(const struct choose_list *l, const char *text, size_t len,
                           struct token_list *out, struct error *err);
 
+/* How likely the first answer's tokens are, and what else each could have been. */
+enum { DOUBT_TOKENS = 96 };
+struct choose_doubt {
+    struct token_list own; /* what is typed, and the answer */
+    size_t n;              /* of them looked at */
+    size_t typed;          /* of them before the answer's second token, about */
+    float logprobs[DOUBT_TOKENS], other_logprobs[DOUBT_TOKENS];
+    int32_t others[DOUBT_TOKENS];
+};
+enum status choose_doubt_init(const struct choose_list *l, struct choose_doubt *d,
+                              struct error *err);
+void choose_doubt_fini(struct choose_doubt *d);
+
 /* Other answers than the first one: written by the model, cut by the rules. */
-enum status choose_grow(struct choose_list *l, struct error *err);
+enum status choose_grow(struct choose_list *l, const struct choose_doubt *d, struct error *err);
 
 /* Scores the answers that nothing speaks against; all of them where something speaks against each
  * one. */
