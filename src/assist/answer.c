@@ -7,7 +7,8 @@
 
 bool answer_may_choose(const struct trim_hole *h, const struct fim_template *f, unsigned without)
 {
-    return h->mode != TRIM_RAW && h->below && f->order != FIM_SPM && !(without & TECHNIQUE_CHOOSE);
+    bool behind = h->below || !h->rest_blank;
+    return h->mode != TRIM_RAW && behind && f->order != FIM_SPM && !(without & TECHNIQUE_CHOOSE);
 }
 
 /* Whether the answer fits, and the model itself found the way back into the text below, its next

@@ -45,14 +45,14 @@ static void add_lines(struct choose_list *l, struct span text)
     }
 }
 
-/* Before each place where the rest of the cursor's line stands, be it inside a word: the cursor may
- * stand there, too. */
-static void add_rests(struct choose_list *l, struct span text)
+/* Be it inside a word: the cursor may stand there, too. */
+void choose_add_rests(struct choose_list *l, const char *data, size_t len, int max)
 {
+    struct span text = span_of(data, len);
     const struct trim_hole *h = l->in->hole;
     struct span all = span_rstrip(span_of(h->rest, h->rest_len)), rest = span_strip(all);
     int found = 0;
-    for (size_t at = 0; at + rest.len <= text.len && found < RESTS; at++) {
+    for (size_t at = 0; at + rest.len <= text.len && found < max; at++) {
         if (!span_eq(span_of(text.data + at, rest.len), rest)) continue;
         size_t end = at, blanks = all.len - rest.len;
         while (end && blanks && text.data[end - 1] == all.data[blanks - 1]) {
@@ -84,7 +84,7 @@ static void add_first(struct choose_list *l)
         add_lines(l, all);
     } else {
         /* What comes behind the far cut holds the rest itself. */
-        add_rests(l, span_of(all.data, in->n_whole - (size_t)(all.data - in->whole)));
+        choose_add_rests(l, all.data, in->n_whole - (size_t)(all.data - in->whole), RESTS);
         add_lines(l, kept);
     }
 }

@@ -11,6 +11,7 @@ enum {
     PLAIN = 3, /* first tokens without it */
     INNER = 2, /* places inside the first answer */
     MOST = RANKS + PLAIN + INNER,
+    RESTS = 2,        /* places in each where the rest of the cursor's line comes again */
     LINE_TOKENS = 48, /* of an answer that is written here */
 };
 
@@ -174,6 +175,8 @@ static void harvest(struct choose_list *l, const struct shoot *s)
     struct trim_cut c = trim_finish(l->in->hole, text, s->text.len - s->skip, s->ended);
     if (c.keep <= c.skip) return;
     struct span kept = span_of(text + c.skip, c.keep - c.skip);
+    if (!l->in->hole->rest_blank)
+        choose_add_rests(l, kept.data, s->text.len - s->skip - c.skip, RESTS);
     size_t at = 0;
     while (at < kept.len && kept.data[at] == '\n') at++;
     choose_add(l, kept.data, kept.len);

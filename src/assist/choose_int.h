@@ -13,6 +13,9 @@ struct choose_list {
 /* Adds a text without the blanks at its end, unless it is there or there is no room. */
 void choose_add(struct choose_list *l, const char *text, size_t len);
 
+/* Adds the text up to each place where the rest of the cursor's line stands, at most `max`. */
+void choose_add_rests(struct choose_list *l, const char *text, size_t len, int max);
+
 /* The ids of text as it stands behind the cursor's line. */
 enum status choose_encode(const struct choose_list *l, const char *text, size_t len,
                           struct token_list *out, struct error *err);

@@ -71,7 +71,7 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
 /* The same hole for a longer look: rules that end a text where a hole usually ends (the line, the
  * statement, the block) let it go on until the text behind the hole came again, with the next line
  * of it too where there is one, or until it clearly lies outside, or for TRIM_FAR_LINES. For holes
- * with text below; for others it is a copy. */
+ * with text behind them; for others it is a copy. */
 enum { TRIM_FAR_LINES = 12 };
 void trim_look_far(const struct trim_hole *h, struct trim_hole *out);
 

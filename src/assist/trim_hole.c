@@ -169,7 +169,7 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
 void trim_look_far(const struct trim_hole *h, struct trim_hole *out)
 {
     *out = *h;
-    out->far = h->below != NULL && h->mode != TRIM_RAW;
+    out->far = (h->below || !h->rest_blank) && h->mode != TRIM_RAW;
     if (!out->far) return;
     if (!h->rest_blank) {
         out->next = h->below;
