@@ -58,6 +58,7 @@ static void fini(struct suggester *s)
     free(s->items_path);
     answers_destroy(s->answers);
     ring_destroy(s->ring);
+    outline_destroy(s->outline);
     if (s->backend.destroy) s->backend.destroy(s->backend.ctx);
     free(s->repository);
     free(s);
@@ -78,6 +79,7 @@ enum status suggester_create(const struct suggest_options *opt,
     set_defaults(&s->opt);
     enum status st = answers_create(s->opt.cache_entries, &s->answers, err);
     if (!st) st = ring_create(&s->opt.ring, &s->ring, err);
+    if (!st) st = outline_create(&s->outline, err);
     if (!st && opt->repository) {
         s->repository = strdup(opt->repository);
         if (!s->repository) st = error_set(err, ERR_NOMEM, "no memory for a name");
@@ -354,7 +356,10 @@ void suggester_note(struct suggester *s, enum ring_event event, const char *path
                     size_t len, size_t line)
 {
     if (!may_use(s, path) || trim_utf8_prefix(text, len) != len) return;
+    bool whole = path && (event == RING_OPENED || event == RING_SAVED);
+    struct outline_file *file = whole ? outline_read(path, text, len) : NULL;
     pthread_mutex_lock(&s->lock);
+    if (whole) outline_put(s->outline, path, file);
     ring_note(s->ring, event, path, text, len, line);
     s->fresh = true;
     pthread_cond_signal(&s->wake);
@@ -365,6 +370,7 @@ void suggester_forget(struct suggester *s, const char *path)
 {
     pthread_mutex_lock(&s->lock);
     ring_forget(s->ring, path);
+    if (path) outline_put(s->outline, path, NULL);
     s->fresh = true;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);

@@ -124,7 +124,9 @@ bool suggester_cancel(struct suggester *s, uint64_t id);
 
 /* Text that was opened, edited, saved or yanked: a candidate for the context of later requests.
  * `line`: the one around which a chunk is cut (0 = the first). Files that are not allowed are
- * passed over. Takes the text's chunk, not the text. */
+ * passed over. Takes the text's chunk, not the text; of one that was opened or saved the whole
+ * text's definitions, too, whose signatures go into the prompt where they are named near the
+ * cursor. */
 void suggester_note(struct suggester *s, enum ring_event event, const char *path, const char *text,
                     size_t len, size_t line);
 /* Forgets what came from a file: it was closed without need, deleted, or is not allowed any more.

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "assist/answers.h"
+#include "assist/outline.h"
 #include "assist/suggest.h"
 
 enum { SUGGEST_GAPS = 16, SUGGEST_ITEMS = 64 };
@@ -50,6 +51,7 @@ struct suggester {
     size_t n_gaps;
     struct answers *answers;
     struct ring *ring;
+    struct outline *outline;
     struct suggest_stats stats;
     /* The thread's own: the context as the prompts have it now. */
     struct context_item items[SUGGEST_ITEMS];

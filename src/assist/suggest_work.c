@@ -8,7 +8,10 @@
 #include "assist/suggest_int.h"
 #include "base/clock.h"
 
-enum { WINDOW = 4096 }; /* bytes on each side of the cursor that context must not repeat */
+enum {
+    WINDOW = 4096, /* bytes on each side of the cursor that context must not repeat */
+    NEAR = 1024,   /* and in which what other files define may be named */
+};
 
 /* ---- context -----------------------------------------------------------------------------------
  */
@@ -29,14 +32,18 @@ static bool same_path(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Under the lock. Takes the ring's chunks over as the context of the prompts to come. Done when
- * idle, or when another file is completed: in between the prompt's beginning stays as it is. */
+/* Under the lock. Takes the ring's chunks, and the signatures of what other open files define, over
+ * as the context of the prompts to come. Done when idle, or when another file is completed: in
+ * between the prompt's beginning stays as it is. */
 static void take_items(struct suggester *s, const struct ask *a)
 {
     struct context_item found[SUGGEST_ITEMS];
     size_t from = a->offset > WINDOW ? a->offset - WINDOW : 0;
     size_t to = a->len - a->offset > WINDOW ? a->offset + WINDOW : a->len;
-    size_t n = ring_items(s->ring, a->path, a->text + from, to - from, found, SUGGEST_ITEMS);
+    size_t n = ring_items(s->ring, a->path, a->text + from, to - from, found,
+                          SUGGEST_ITEMS - OUTLINE_ITEMS);
+    n += outline_items(s->outline, a->path, a->text, a->len, a->offset, NEAR, found + n,
+                       OUTLINE_ITEMS);
     drop_items(s);
     s->items_path = a->path ? strdup(a->path) : NULL;
     for (size_t i = 0; i < n; i++) {
