@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "assist/anchor.h"
-#include "assist/answer.h"
 #include "assist/fit.h"
 #include "assist/parse.h"
+#include "assist/pick.h"
 #include "assist/trim.h"
 #include "base/clock.h"
 
@@ -102,7 +102,7 @@ static bool compares(const struct job *j, const struct fill *f, const struct fil
 {
     return !f->fast && j->n == 1 && j->n_parts == 1 && j->q.sample.temperature == 0 &&
            !j->q.logprobs && !j->grammar && !j->n_stops && !j->bias &&
-           answer_may_choose(&h->hole, &j->m->fim, 0);
+           pick_may_choose(&h->hole, &j->m->fim, 0);
 }
 
 /* The hole's text outlives the request's, which goes when this returns. */
@@ -230,8 +230,8 @@ static enum status end_with(struct job *j, struct job_choice *ch, bool ended,
                               .ended = ended,
                               .limit = &limit,
                               .parse = &p};
-    struct answer_pick pick;
-    enum status st = answer_pick(&in, ended && !ch->near_end, false, base != NULL, &pick, err);
+    struct pick pick;
+    enum status st = pick_answer(&in, ended && !ch->near_end, false, base != NULL, &pick, err);
     parse_fini(&p);
     if (!st) st = give(j, ch, pick.text, pick.len);
     ch->filled.len = 0; /* given once */

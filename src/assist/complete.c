@@ -1,7 +1,7 @@
 #include "assist/complete.h"
-#include "assist/answer.h"
 #include "assist/complete_int.h"
 #include "assist/fit.h"
+#include "assist/pick.h"
 #include "assist/technique.h"
 
 #include <stdlib.h>
@@ -298,7 +298,7 @@ static bool may_choose(const struct completer *c, const struct complete_request 
                        const struct trim_hole *h)
 {
     return req->effort == EFFORT_BEST && req->sample.temperature == 0 &&
-           answer_may_choose(h, &c->fim, req->without);
+           pick_may_choose(h, &c->fim, req->without);
 }
 
 /* What the answer is picked by. */
@@ -340,8 +340,8 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
     in.ended = s->end_token || gen->finish == FINISH_STOP;
     bool at_once = in.ended && !s->near_end;
     bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
-    struct answer_pick pick;
-    enum status st = answer_pick(&in, at_once, s->lines_more > 0,
+    struct pick pick;
+    enum status st = pick_answer(&in, at_once, s->lines_more > 0,
                                  in_time && may_choose(s->c, s->req, &s->hole), &pick, err);
     if (st) return st;
     set_finish(res, s->full ? FINISH_LENGTH : gen->finish, at_once,

@@ -1,11 +1,11 @@
-#include "assist/answer.h"
+#include "assist/pick.h"
 
 #include <string.h>
 
 #include "assist/fit.h"
 #include "assist/technique.h"
 
-bool answer_may_choose(const struct trim_hole *h, const struct fim_template *f, unsigned without)
+bool pick_may_choose(const struct trim_hole *h, const struct fim_template *f, unsigned without)
 {
     bool behind = h->below || !h->rest_blank;
     return h->mode != TRIM_RAW && behind && f->order != FIM_SPM && !(without & TECHNIQUE_CHOOSE);
@@ -43,8 +43,8 @@ static void fit_syntax(const struct choose_input *in, bool lines_more, struct tr
     end->rule = TRIM_SYNTAX;
 }
 
-enum status answer_pick(const struct choose_input *given, bool at_once, bool lines_more,
-                        bool compare, struct answer_pick *out, struct error *err)
+enum status pick_answer(const struct choose_input *given, bool at_once, bool lines_more,
+                        bool compare, struct pick *out, struct error *err)
 {
     struct choose_input in = *given;
     in.cut = trim_finish(in.hole, in.whole, in.n_whole, at_once);
@@ -54,7 +54,7 @@ enum status answer_pick(const struct choose_input *given, bool at_once, bool lin
     out->len = in.cut.keep - in.cut.skip;
     out->chosen_other = false;
     out->chosen.n = 0;
-    if (!compare || !answer_may_choose(in.hole, in.fim, in.without)) return OK;
+    if (!compare || !pick_may_choose(in.hole, in.fim, in.without)) return OK;
     in.met = has_met(&in, at_once);
     enum status st = choose_best(&in, &out->chosen, err);
     const struct choice *best = out->chosen.best;
