@@ -12,7 +12,7 @@ enum {
     INNER = 2, /* places inside the first answer */
     MOST = RANKS + PLAIN + INNER,
     RESTS = 2,        /* places in each where the rest of the cursor's line comes again */
-    LINE_TOKENS = 48, /* of an answer that is written here */
+    LINE_TOKENS = 32, /* of an answer that is written here */
 };
 
 /* Tokens that are less likely than this are not tried (ln). */

@@ -271,7 +271,7 @@ static int32_t draw(struct work *w, size_t i, const float *logits, double sum,
     int32_t token = nth_best(logits, w->base->n_vocab, b->n_grown == 0 ? b->rank : 0);
     w->over[i] = true;
     if (token == TOKEN_NONE) return TOKEN_NONE;
-    b->logprob += (double)logits[token] - sum;
+    if (to->logprob) b->logprob += (double)logits[token] - sum;
     if (is_stop(w->base, to, token)) {
         b->ended = true;
         return TOKEN_NONE;
@@ -283,9 +283,9 @@ static int32_t draw(struct work *w, size_t i, const float *logits, double sum,
     return w->over[i] ? TOKEN_NONE : token;
 }
 
-static double mask(struct work *w, size_t i, float *logits)
+static double mask(struct work *w, size_t i, float *logits, bool logprob)
 {
-    double sum = log_sum(logits, w->base->n_vocab);
+    double sum = logprob ? log_sum(logits, w->base->n_vocab) : 0;
     forced_mask(&w->forced[i], logits, w->base->n_vocab);
     return sum;
 }
@@ -316,7 +316,7 @@ static enum status begin(struct work *w, const int32_t *prompt, const struct bra
                 rows[k] = (struct forward_row){
                     .seq = w->seq[i], .token = token_at(b, prompt, k), .logits = k == b->n};
             st = pass(w, rows, b->n + 1, err);
-            if (st == OK) sum = mask(w, i, w->logits);
+            if (st == OK) sum = mask(w, i, w->logits, to->logprob);
         }
         if (st) return st;
         next[i] = draw(w, i, w->logits, sum, to);
@@ -352,7 +352,7 @@ enum status branch_grow(const struct branch_base *base, const int32_t *prompt, s
         st = pass(&w, rows, n_rows, err);
         for (size_t r = 0; r < n_rows && st == OK; r++) {
             float *l = w.logits + r * base->n_vocab;
-            double sum = mask(&w, which[r], l);
+            double sum = mask(&w, which[r], l, to->logprob);
             next[which[r]] = draw(&w, which[r], l, sum, to);
         }
     }

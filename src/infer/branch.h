@@ -43,7 +43,8 @@ struct branch {
     size_t n_begin;
     size_t rank;
     /* Out. branch_score: [n], natural logarithms of the tokens' probabilities; the caller's.
-     * branch_grow: the sum over what it wrote, the end token included, and whether it came to one.
+     * branch_grow: the sum over what it wrote, the end token included (where the writer asks for
+     * it), and whether it came to one.
      */
     float *logprobs;
     /* branch_score: [n] or NULL: the most likely token besides the given one, and its logarithm.
@@ -76,6 +77,7 @@ struct branch_writer {
     const int32_t *stop; /* end a branch, besides the model's own end tokens */
     size_t n_stop;
     size_t max_tokens; /* of each branch */
+    bool logprob;      /* each branch's is wanted; costs a look at the whole vocabulary a token */
 };
 
 /* Writes on behind every branch, all of them token by token together. */

@@ -156,7 +156,7 @@ static void grows_what_one_would_write(void **state)
     static const int32_t behind[] = {11, 12, 13};
     struct branch b[4] = {
         {.at = 40}, {.at = 40, .rank = 1}, {.at = 25, .tokens = behind, .n = 3}, {.at = 30}};
-    struct branch_writer to = {.on_token = on_token, .ctx = &k, .max_tokens = 12};
+    struct branch_writer to = {.on_token = on_token, .ctx = &k, .max_tokens = 12, .logprob = true};
     assert_int_equal(branch_grow(base_of(w.s), w.prompt, 40, b, 4, &to, NULL, &err), OK);
     assert_int_equal(k.n[0], 12);
     assert_int_equal(k.n[2], 3);
