@@ -21,6 +21,7 @@ void choose_add(struct choose_list *l, const char *text, size_t len)
     struct choose_result *out = l->out;
     while (l->in->hole->rest_blank && len && strchr(" \t\n", text[len - 1])) len--;
     if (len > CHOOSE_TEXT || out->n == CHOOSE_MAX) return;
+    if (l->in->hole->one_line && memchr(text, '\n', len)) return;
     for (size_t i = 0; i < out->n; i++)
         if (span_eq(span_of(out->list[i].text, out->list[i].len), span_of(text, len))) return;
     struct choice *c = &out->list[out->n++];

@@ -163,13 +163,14 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
     if (mode != TRIM_AUTO) {
         h->mode = mode;
         h->one_statement = false;
+        h->one_line = mode == TRIM_SINGLE;
     }
 }
 
 void trim_look_far(const struct trim_hole *h, struct trim_hole *out)
 {
     *out = *h;
-    out->far = (h->below || !h->rest_blank) && h->mode != TRIM_RAW;
+    out->far = (h->below || !h->rest_blank) && h->mode != TRIM_RAW && !h->one_line;
     if (!out->far) return;
     if (!h->rest_blank) {
         out->next = h->below;
