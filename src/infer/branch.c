@@ -159,10 +159,20 @@ static void find_shared(const struct work *w, struct sharing *x)
     for (size_t at = 0; at < w->n; at++) find_parent(w, x, at);
 }
 
+static void note_ends(struct branch *b, size_t k, const float *logits, size_t n_vocab, double all)
+{
+    double sum = 0;
+    for (size_t i = 0; i < b->n_ends; i++)
+        if (b->ends[i] >= 0 && (size_t)b->ends[i] < n_vocab)
+            sum += exp((double)logits[b->ends[i]] - all);
+    b->end_logprobs[k] = (float)log(sum);
+}
+
 static void note(struct branch *b, size_t k, const float *logits, size_t n_vocab, double all)
 {
     b->logprobs[k] = (float)((double)logits[b->tokens[k]] - all);
     if (b->others) note_other(b, k, logits, n_vocab, all);
+    if (b->end_logprobs) note_ends(b, k, logits, n_vocab, all);
 }
 
 /* Row k of branch i was evaluated: its own token, and the first one of every branch that leaves
@@ -189,6 +199,7 @@ static enum status inherit(struct work *w, const struct sharing *x, size_t i, st
             b->others[k] = from->others[k];
             b->other_logprobs[k] = from->other_logprobs[k];
         }
+        if (b->end_logprobs && from->end_logprobs) b->end_logprobs[k] = from->end_logprobs[k];
     }
     kv_seq_destroy(w->seq[i]);
     w->seq[i] = NULL;

@@ -51,6 +51,11 @@ struct branch {
      */
     int32_t *others;
     float *other_logprobs;
+    /* branch_score: [n] or NULL: before each token, the logarithm of the probability that one of
+     * the tokens `ends` (borrowed) comes there instead. */
+    float *end_logprobs;
+    const int32_t *ends;
+    size_t n_ends;
     double logprob;
     bool ended;
     size_t n_grown;

@@ -155,6 +155,7 @@ enum status branch_score(const struct branch_base *base, const int32_t *prompt, 
         text[b[i].n] = 0;
         float each = s->likes && strstr(text, s->likes) ? -0.01f : -1;
         for (size_t k = 0; k < b[i].n; k++) b[i].logprobs[k] = each;
+        for (size_t k = 0; b[i].end_logprobs && k < b[i].n; k++) b[i].end_logprobs[k] = -20;
     }
     return OK;
 }

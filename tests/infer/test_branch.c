@@ -101,7 +101,8 @@ static void what_is_shared_scores_the_same(void **state)
                         same[N] = {3, 20, 20, 1, 5, 20, 7, 6, 0};
     struct branch b[N];
     int32_t tokens[N][40], others[N][40];
-    float got[N][40], other[N][40];
+    float got[N][40], other[N][40], end[N][40];
+    static const int32_t ends[] = {3, 10};
     for (size_t i = 0; i < N; i++) {
         for (size_t k = 0; k < len[i]; k++)
             tokens[i][k] = (int32_t)((k < same[i] ? k * 7 + 3 : k * 11 + (i & 6)) % N_VOCAB);
@@ -110,7 +111,10 @@ static void what_is_shared_scores_the_same(void **state)
                                .n = len[i],
                                .logprobs = got[i],
                                .others = others[i],
-                               .other_logprobs = other[i]};
+                               .other_logprobs = other[i],
+                               .end_logprobs = end[i],
+                               .ends = ends,
+                               .n_ends = 2};
     }
     assert_int_equal(branch_score(base_of(w.s), w.prompt, 40, b, N, NULL, &err), OK);
     for (size_t i = 0; i < N; i++) {
@@ -125,7 +129,10 @@ static void what_is_shared_scores_the_same(void **state)
                          want[b[i].at + k]);
             assert_int_not_equal(others[i][k], tokens[i][k]);
             assert_true(other[i][k] <= 0);
+            assert_true(end[i][k] < 0);
         }
+        /* The first token of most is 3, one of the ends. */
+        if (b[i].n && tokens[i][0] == 3) assert_true(end[i][0] > got[i][0]);
         for (size_t k = 0; k < b[i].n && b[i].at == 40 && k < same[i]; k++)
             assert_int_equal(others[i][k], others[1][k]);
     }
