@@ -6,8 +6,9 @@
 #include "base/buf.h"
 
 enum {
-    FOLLOWING = 96, /* bytes of the text behind the hole that are scored, to their line's end */
-    FOLLOWING_LINES = 2,
+    FOLLOWING = 160, /* bytes of the text behind the hole that are scored, to their line's end */
+    FOLLOWING_LINES = 4,
+    MOST = 256,
 };
 
 /* The text behind the hole that answers are judged by: its first lines. */
@@ -20,7 +21,7 @@ static struct span following(const struct trim_hole *h)
         lines += !span_blank(line);
         at += line.len + (at + line.len < s.len);
     }
-    if (at > 2 * FOLLOWING) at = trim_utf8_prefix(s.data, 2 * FOLLOWING);
+    if (at > MOST) at = trim_utf8_prefix(s.data, MOST);
     return span_of(s.data, at);
 }
 

@@ -173,7 +173,8 @@ struct lines {
     size_t n; /* with text */
 };
 
-static struct lines lines_of(const struct trim_hole *h, struct span text)
+/* Lines of code: where indentation makes the blocks, comments are none. */
+static struct lines lines_of(const struct trim_hole *h, bool by_indent, struct span text)
 {
     struct lines l = {.n = 0};
     for (size_t at = 0; at < text.len;) {
@@ -182,7 +183,7 @@ static struct lines lines_of(const struct trim_hole *h, struct span text)
         if (at == 0 && h->line_blank) indent += line_indent(span_of(h->line, h->line_len));
         if (at == 0 && !h->line_blank) indent = line_indent(span_of(h->line, h->line_len));
         at += line.len + 1;
-        if (span_blank(line)) continue;
+        if (span_blank(by_indent && h->line_blank ? code_of(line) : line)) continue;
         if (l.n++ == 0) {
             l.first = line;
             l.first_indent = indent;
@@ -225,7 +226,7 @@ static unsigned judge_blocks(const struct trim_hole *h, const struct lines *l, s
 unsigned fit_misfits(const struct trim_hole *h, bool by_indent, const char *data, size_t len)
 {
     struct span text = span_of(data, len);
-    struct lines l = lines_of(h, text);
+    struct lines l = lines_of(h, by_indent, text);
     if (!l.n) return h->rest_blank ? FIT_EMPTY : 0;
     unsigned m = by_indent ? judge_blocks(h, &l, text) : 0;
     struct span below = span_strip(below_of(h)), above = span_strip(above_of(h));

@@ -14,7 +14,7 @@ struct kv_seq;
 
 enum {
     BRANCH_MAX = 48,     /* in one call */
-    BRANCH_TOKENS = 192, /* of one branch, what it is given and what it writes */
+    BRANCH_TOKENS = 256, /* of one branch, what it is given and what it writes */
     BRANCH_MAX_RANK = 16,
 };
 

@@ -28,6 +28,8 @@ static void finds_what_cannot_stand_there(void **state)
         {"def f(a):\n", "\n    return a\n", "    a += 1", 0},
         {"def f(a):\n", "\n    return a\n", "  \n", FIT_EMPTY},
         {"def f(a):\n", "\n    return a\n", "a += 1", FIT_INDENT | FIT_BODY},
+        {"def f(a):\n    b = 1\n", "\n    return a\n", "    # why", FIT_EMPTY},
+        {"def f(a):\n    b = 1\n", "\n        return a\n", "    if a:\n        # why", 0},
         {"def f(a):\n    b = 1\n", "\n    return a\n", "        a += 1", FIT_INDENT},
         {"def f(a):\n    b = 1\n", "\n    return a\n", "    if a:", FIT_BODY},
         {"def f(a):\n    b = 1\n", "\n        a = 2\n", "    if a:  # why", 0},
