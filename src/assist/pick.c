@@ -12,7 +12,7 @@ bool pick_may_choose(const struct trim_hole *h, const struct fim_template *f, un
 }
 
 /* Whether the answer fits, and the model itself found the way back into the text below, its next
- * line included, or said after several lines that the hole is full. */
+ * line included, or said that the hole is full. */
 static bool has_met(const struct choose_input *in, bool at_once)
 {
     const char *text = in->whole + in->cut.skip;
@@ -25,7 +25,9 @@ static bool has_met(const struct choose_input *in, bool at_once)
     }
     bool met = (look.rule == TRIM_SUFFIX_LINE || look.rule == TRIM_SUFFIX_OVERLAP) &&
                look.keep == in->cut.keep;
-    if (!met && !(at_once && memchr(text, '\n', len))) return false;
+    if (!met && !at_once) return false;
+    size_t errors = in->without & TECHNIQUE_SYNTAX ? SIZE_MAX : parse_errors(in->parse, text, len);
+    if (errors != SIZE_MAX && errors > in->parse->errors) return false;
     return (in->without & TECHNIQUE_FIT) ||
            !fit_misfits(in->hole, fit_by_indent(in->hole, in->file_name), text, len);
 }
