@@ -337,8 +337,9 @@ static void post_generate(struct call *c)
     read_string(&rd, "suffix", &g.suffix, &g.n_suffix);
     read_string(&rd, "system", &g.system, &g.n_system);
     read_bool(&rd, "raw", &g.raw);
-    bool trim = true;
-    read_bool(&rd, "trim", &trim);
+    struct fill f = {
+        .prefix = g.prompt, .suffix = g.suffix, .prefix_len = g.n_prompt, .suffix_len = g.n_suffix};
+    fill_read(&f, &rd);
     const json_t *images = read_array(&rd, "images", 64);
     if (json_array_size(images)) read_fail(&rd, "images are not understood here");
     const char *template = "";
@@ -350,7 +351,6 @@ static void post_generate(struct call *c)
         return;
     }
     if (!rd.err.code && g.n_suffix) {
-        struct fill f = {g.prompt, g.suffix, g.n_prompt, g.n_suffix, NULL, NULL, NULL, 0, !trim};
         if (job_add_fill(j, &f))
             job_start(j);
         else

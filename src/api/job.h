@@ -52,6 +52,7 @@ struct job_choice {
     struct chat_parser *parser;
     struct buf filled; /* of a hole: what the model wrote so far */
     bool full;         /* a rule ended it */
+    size_t near_end;   /* bytes of `filled` when a hole's own rules had ended it; 0 = not yet */
     bool led;          /* the job's lead went in */
     struct job *job;
     size_t given_tokens; /* of `tokens`, those that pieces had */

@@ -54,9 +54,7 @@ static void read_texts(struct infill *f, struct reader *rd)
     read_string(rd, "prompt", &typed, &n_typed);
     read_string(rd, "filename", &f->fill.file, NULL);
     read_string(rd, "repo_name", &f->fill.repo, NULL);
-    bool trim = true;
-    read_bool(rd, "trim", &trim);
-    f->fill.raw = !trim;
+    fill_read(&f->fill, rd);
     if (buf_append(&f->prefix, prefix, n_prefix) != OK ||
         buf_append(&f->prefix, typed, n_typed) != OK)
         read_fail(rd, "no memory for the prefix");

@@ -7,6 +7,7 @@
 
 #include "assist/complete.h"
 #include "assist/cursor.h"
+#include "assist/technique.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
@@ -20,7 +21,7 @@
 enum { MAX_FILE_BYTES = 64 << 20 };
 
 struct complete_options {
-    const char *at, *model, *kv_type;
+    const char *at, *model, *kv_type, *without;
     int64_t max_tokens, ctx, threads, top_k, seed;
     double deadline, temperature, top_p, min_p;
     bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions,
@@ -45,6 +46,10 @@ static const struct option options[] = {
      offsetof(struct complete_options, multiline)},
     {"raw", 0, OPTION_FLAG, NULL, "Keep all that the model says up to its end token",
      offsetof(struct complete_options, raw)},
+    {"without", 0, OPTION_STRING, "LIST",
+     "Leave techniques out, with commas between, to measure what each one adds: blanks, heal, "
+     "syntax, fit, choose, far, ranks, plain, inner",
+     offsetof(struct complete_options, without)},
     {"show", 0, OPTION_FLAG, NULL, "Print the lines around the cursor with the completion in them",
      offsetof(struct complete_options, show)},
     {"json", 0, OPTION_FLAG, NULL,
@@ -214,7 +219,11 @@ static struct complete_request request_of(const struct complete_options *o)
     sample.top_p = (float)o->top_p;
     sample.min_p = (float)o->min_p;
     sample.seed = (uint64_t)o->seed;
-    return (struct complete_request){.max_tokens = (size_t)o->max_tokens,
+    unsigned without = 0;
+    struct error err;
+    if (o->without) (void)technique_parse(o->without, &without, &err); /* check_options did */
+    return (struct complete_request){.without = without,
+                                     .max_tokens = (size_t)o->max_tokens,
                                      .deadline_ms = o->deadline,
                                      .sample = sample,
                                      .mode = mode_of(o),
@@ -334,6 +343,10 @@ static int check_options(const struct complete_options *o, int argc)
     if (o->single_line + o->multiline + o->raw > 1)
         return cli_usage_error(&cmd_complete,
                                "--single-line, --multiline and --raw exclude each other");
+    unsigned without = 0;
+    struct error err;
+    if (o->without && technique_parse(o->without, &without, &err))
+        return cli_usage_error(&cmd_complete, "%s", err.msg);
     return EXIT_OK;
 }
 
