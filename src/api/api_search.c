@@ -77,7 +77,7 @@ static float *vector_of(struct call *c, struct index *ix, const char *text, size
     struct loaded_model *m;
     struct embeddings v = {0};
     float *out = NULL;
-    if (index_info(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
+    if (index_info_brief(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
     if (served_acquire_local(c->api->served, info.model, &m, &err) != OK) {
         snprintf(note, 256, "by words alone: the index's embedding model cannot be loaded");
         return NULL;

@@ -392,7 +392,9 @@ static enum status collect(struct writer *w)
     if (loose > MANY && loose > all / 2) {
         loose = 0;
         st = db_exec(w->db,
-                     "CREATE TEMP TABLE loose AS SELECT id FROM chunks WHERE id NOT IN (SELECT chunk FROM places);"
+                     "CREATE TEMP TABLE loose AS SELECT id FROM chunks WHERE id NOT IN (SELECT chunk FROM places)"
+                     /* Those of a store elsewhere stay until it was told (store_marks.h). */
+                     " AND id NOT IN (SELECT chunk FROM vectors WHERE length(q) = 0);"
                      "INSERT INTO fts(fts, rowid, name, text) SELECT 'delete', c.id, c.name || ' ' || c.scope,"
                      " CAST(c.text AS TEXT) FROM chunks c JOIN loose USING (id);"
                      "DELETE FROM vectors WHERE chunk IN (SELECT id FROM loose);"
