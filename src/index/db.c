@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "index/tidy.h"
 #include "index/words.h"
 
 /* `places` is what joins files to chunks; a chunk without a place is kept for a while, because branches
@@ -123,6 +124,19 @@ void db_close(struct db *d)
     *d = (struct db){.lock = -1};
 }
 
+void db_close_soon(struct db *d)
+{
+    enum { SHORT_LOG = 4 << 20 };
+    char log[sizeof d->name + 4];
+    struct stat st;
+    snprintf(log, sizeof log, "%s-wal", d->name);
+    char *p = d->sql ? path_in(d, log) : NULL;
+    if (p && stat(p, &st) == 0 && st.st_size < SHORT_LOG)
+        sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    free(p);
+    db_close(d);
+}
+
 /* The name in `current`; ERR_NOT_FOUND without one, ERR_INTEGRITY for something else. */
 static enum status read_current(struct db *d, struct error *err)
 {
@@ -148,6 +162,13 @@ static enum status read_current(struct db *d, struct error *err)
     if (st == ERR_INTEGRITY)
         return error_set(err, st, "the index in %s is damaged; `hearth index` rebuilds it", d->folder);
     return st;
+}
+
+enum status db_is_there(const char *folder, struct error *err)
+{
+    struct db d = {.folder = (char *)folder, .lock = -1};
+    enum status st = read_current(&d, err);
+    return st == ERR_INTEGRITY ? OK : st;
 }
 
 /* A cut-off file shows here and not as pages that are missing. While a log is being copied into the file
@@ -278,6 +299,7 @@ static enum status make_generation(struct db *d, struct error *err)
         if (st == OK) st = tune_writer(d, err);
         if (st == OK) st = db_exec(d, "BEGIN IMMEDIATE", err);
         if (st == OK) st = db_exec(d, schema, err);
+        if (st == OK) st = db_exec(d, TIDY_CONFIG, err);
         if (st == OK) st = db_exec(d, "INSERT INTO meta VALUES('root', 1)", err);
         if (st == OK) st = db_exec(d, text, err);
         if (st == OK) st = db_exec(d, "COMMIT; PRAGMA wal_checkpoint(PASSIVE)", err);

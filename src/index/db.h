@@ -28,6 +28,8 @@ struct db {
     char before[32]; /* of the one that readers have until db_publish; "" where it is published */
 };
 
+/* ERR_NOT_FOUND where no index was ever made. */
+enum status db_is_there(const char *folder, struct error *err);
 /* For reading. ERR_NOT_FOUND, ERR_INTEGRITY. */
 enum status db_open_reader(const char *folder, struct db *out, struct error *err);
 /* For writing, made new where missing, damaged, old, or where `fresh`; *rebuilt tells that there was one.
@@ -39,6 +41,8 @@ enum status db_renew(struct db *d, struct error *err);
 /* Lets readers see a generation that they do not yet. */
 enum status db_publish(struct db *d, struct error *err);
 void db_close(struct db *d);
+/* The same, but leaves a short log as it is, for the next one to copy: copying waits for the disk. */
+void db_close_soon(struct db *d);
 
 /* The status that an SQLite code means, with a message; a reader that meets damage marks the index. */
 enum status db_fail(const struct db *d, const char *what, struct error *err);

@@ -69,6 +69,11 @@ enum status index_update(const char *root, const struct index_update_options *op
 enum status index_update_paths(const char *root, const struct index_update_options *opt, const char *const *paths,
                                size_t n, struct index_counts *counts, struct error *err);
 
+/* Merges for `seconds` what many small updates left behind; *done: nothing is left. For idle moments: index_watch
+ * does it. The same rules as for index_update. */
+enum status index_tidy(const char *root, const struct index_update_options *opt, double seconds, bool *done,
+                       struct error *err);
+
 /* A text that wants a vector; not NUL-terminated. */
 struct index_text {
     const char *data;
