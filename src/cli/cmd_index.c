@@ -31,7 +31,7 @@ static const struct option options[] = {
      offsetof(struct index_cli_options, background), 0, 0},
     {"max-size", 0, OPTION_INT, "KIB", "Leave larger files out (default 1024)",
      offsetof(struct index_cli_options, max_kib), 1, 65536},
-    {"threads", 't', OPTION_INT, "N", "Threads that read and parse (default 2)",
+    {"threads", 't', OPTION_INT, "N", "Threads that read and parse (default: one a core, 2 to 6)",
      offsetof(struct index_cli_options, threads), 1, 64},
     {0},
 };

@@ -10,6 +10,8 @@ struct vector_store;
 
 #define CLI_STORE_HELP "Vectors are on this server: qdrant://HOST:PORT/COLLECTION, chroma://... (default: $HEARTH_STORE)"
 
+/* The address that `option` gives, else the environment; NULL where neither does. */
+const char *cli_store_address(const char *option);
 /* Opens the store that `option` names, else $HEARTH_STORE; *out NULL where neither does. Its key is
  * $HEARTH_STORE_KEY. In a search (`brief`) a server has seconds to answer, else minutes. Connects to nothing
  * yet. */

@@ -30,7 +30,7 @@ enum index_stage { INDEX_STAGE_LOOKING, INDEX_STAGE_READING, INDEX_STAGE_EMBEDDI
 
 struct index_update_options {
     const char *cache;       /* where indexes live */
-    int threads;             /* that read and parse, beside the one that writes; 0 = 2 */
+    int threads;             /* that read and parse, beside the one that writes; 0 = one a core, 2 to 6 */
     uint64_t max_file_bytes; /* larger files are left out; 0 = 1 MiB */
     bool no_ignore;          /* read no .gitignore, .hearthignore, .git/info/exclude */
     bool background;         /* its threads run when nothing else wants the processor */

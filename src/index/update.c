@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/sha256.h"
 #include "index/index.h"
 #include "index/known.h"
@@ -25,6 +26,7 @@ enum {
     QUEUE_BYTES = 64 << 20,
     BULK_FILES = 300,            /* from so many on, the full text is merged once at the end */
     MAX_THREADS = 64,
+    MOST_UNASKED = 6,            /* threads; one writer takes in what about so many read */
 };
 
 struct update {
@@ -240,7 +242,9 @@ static void report(struct update *u, enum index_stage stage)
 static enum status run_threads(struct update *u)
 {
     pthread_t threads[MAX_THREADS + 1];
-    int wanted = u->opt->threads > 0 ? u->opt->threads : 2, n = 0;
+    int wanted = u->opt->threads > 0 ? u->opt->threads : machine_physical_cores(), n = 0;
+    if (u->opt->threads <= 0 && wanted < 2) wanted = 2;
+    if (u->opt->threads <= 0 && wanted > MOST_UNASKED) wanted = MOST_UNASKED;
     if (wanted > MAX_THREADS) wanted = MAX_THREADS;
     if ((size_t)wanted > u->n_work) wanted = (int)u->n_work;
     u->workers = wanted;
