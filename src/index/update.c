@@ -211,7 +211,10 @@ static enum status write_all(struct update *u, struct writer *w, struct error *e
     if (st == OK && stopped) st = writer_commit(w);
     if (st == OK && !stopped) st = writer_finish(w);
     if (st == OK && !stopped && bulk) st = writer_bulk(w, false);
-    if (st == OK && !stopped && (bulk || u->whole)) st = writer_tidy(w, bulk, u->opt->cancel);
+    if (st == OK && !stopped && (bulk || u->whole)) {
+        st = writer_tidy(w, bulk, u->opt->cancel);
+        if (st == ERR_IO) st = OK; /* a full disk: all is kept, and merged another time */
+    }
     writer_fini(w);
     return st;
 }
