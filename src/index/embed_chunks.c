@@ -38,12 +38,15 @@ static enum status set_model(struct db *db, const struct index_embedder *e, cons
     if (rc != SQLITE_ROW && rc != SQLITE_DONE) status = db_fail(db, "reading the index", err);
     sqlite3_finalize(st);
     if (status || rc == SQLITE_ROW) return status;
-    char *text = sqlite3_mprintf("BEGIN IMMEDIATE; DELETE FROM vectors; DELETE FROM vectors_exact;"
+    /* Where only the store changes, the vectors at hand move there (take_exact). */
+    char *text = sqlite3_mprintf("BEGIN IMMEDIATE; DELETE FROM vectors; DELETE FROM vectors_exact WHERE NOT EXISTS"
+                                 " (SELECT 1 FROM meta m JOIN meta d WHERE m.key = 'model' AND m.value = %Q"
+                                 " AND d.key = 'dim' AND d.value = %lld);"
                                  "INSERT OR REPLACE INTO meta VALUES('model', %Q);"
                                  "INSERT OR REPLACE INTO meta VALUES('store', %Q);"
                                  "INSERT OR REPLACE INTO meta VALUES('dim', %lld);"
                                  "INSERT OR REPLACE INTO meta VALUES('epoch', abs(random()) | 1); COMMIT",
-                                 e->model, store, (long long)e->dim);
+                                 e->model, (long long)e->dim, e->model, store, (long long)e->dim);
     status = text ? db_exec(db, text, err) : error_set(err, ERR_NOMEM, "out of memory");
     sqlite3_free(text);
     return status;
@@ -107,15 +110,46 @@ static enum status skip_known(struct batch *b, struct db *db, struct vector_stor
     return n_known ? store_marks_set(db, known, n_known, true, err) : OK;
 }
 
-static enum status embed_batch(struct batch *b, struct db *db, const struct index_embedder *e,
-                               struct vector_store *store, struct error *err)
+/* Brings those to the front whose float vectors the database has (the index held them before), and copies these;
+ * *n: how many. */
+static enum status take_exact(struct batch *b, struct db *db, size_t dim, size_t *n, struct error *err)
 {
+    sqlite3_stmt *q;
+    enum status st = db_prepare(db, "SELECT f FROM vectors_exact WHERE chunk = ?1", &q, err);
+    *n = 0;
+    for (size_t i = 0; i < b->n && st == OK; i++) {
+        sqlite3_bind_int64(q, 1, b->items[i].chunk);
+        int rc = sqlite3_step(q);
+        if (rc == SQLITE_ROW && (size_t)sqlite3_column_bytes(q, 0) == dim * sizeof *b->out) {
+            struct vector_item item = b->items[i];
+            struct index_text text = b->texts[i];
+            memcpy(b->out + *n * dim, sqlite3_column_blob(q, 0), dim * sizeof *b->out);
+            b->items[i] = b->items[*n];
+            b->texts[i] = b->texts[*n];
+            b->items[*n] = item;
+            b->texts[(*n)++] = text;
+        } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+            st = db_fail(db, "reading vectors", err);
+        }
+        sqlite3_reset(q);
+    }
+    sqlite3_finalize(q);
+    return st;
+}
+
+/* *made: how many the model had to make. */
+static enum status embed_batch(struct batch *b, struct db *db, const struct index_embedder *e,
+                               struct vector_store *store, uint64_t *made, struct error *err)
+{
+    size_t old = 0;
     enum status st = store->has ? skip_known(b, db, store, err) : OK;
+    if (st == OK) st = take_exact(b, db, e->dim, &old, err);
     if (st || b->n == 0) return st;
-    st = e->embed(e->ctx, b->texts, b->n, b->out, err);
-    for (size_t i = 0; i < b->n && st == OK; i++) normalize(b->out + i * e->dim, e->dim);
+    if (b->n > old) st = e->embed(e->ctx, b->texts + old, b->n - old, b->out + old * e->dim, err);
+    for (size_t i = old; i < b->n && st == OK; i++) normalize(b->out + i * e->dim, e->dim);
     if (st == OK) st = store->put(store, b->items, b->out, b->n, err);
     if (st == OK && store->elsewhere) st = store_marks_set(db, b->items, b->n, true, err);
+    if (st == OK) *made += b->n - old;
     return st;
 }
 
@@ -137,8 +171,7 @@ static enum status embed_all(struct db *db, const struct index_update_options *o
         if (st || b->n == 0) break;
         after = b->items[b->n - 1].chunk;
         seen += (int64_t)b->n;
-        st = embed_batch(b, db, e, store, err);
-        if (st == OK) *done += b->n;
+        st = embed_batch(b, db, e, store, done, err);
     }
     sqlite3_finalize(read);
     return st;

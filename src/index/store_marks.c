@@ -7,17 +7,19 @@
 enum status store_marks_set(const struct db *db, const struct vector_item *items, size_t n, bool there,
                             struct error *err)
 {
-    sqlite3_stmt *q;
+    sqlite3_stmt *q[2] = {NULL, NULL};
     enum status st = db_prepare(db, there ? "INSERT OR REPLACE INTO vectors(chunk, q) VALUES(?1, x'')"
-                                          : "DELETE FROM vectors WHERE chunk = ?1", &q, err);
-    if (st) return st;
-    st = db_exec(db, "BEGIN IMMEDIATE", err);
-    for (size_t i = 0; i < n && st == OK; i++) {
-        sqlite3_bind_int64(q, 1, items[i].chunk);
-        if (sqlite3_step(q) != SQLITE_DONE) st = db_fail(db, "writing marks", err);
-        sqlite3_reset(q);
+                                          : "DELETE FROM vectors WHERE chunk = ?1", &q[0], err);
+    /* What the index held itself before it is at the store now. */
+    if (st == OK) st = db_prepare(db, "DELETE FROM vectors_exact WHERE chunk = ?1", &q[1], err);
+    if (st == OK) st = db_exec(db, "BEGIN IMMEDIATE", err);
+    for (size_t i = 0; i < 2 * n && st == OK; i++) {
+        sqlite3_bind_int64(q[i % 2], 1, items[i / 2].chunk);
+        if (sqlite3_step(q[i % 2]) != SQLITE_DONE) st = db_fail(db, "writing marks", err);
+        sqlite3_reset(q[i % 2]);
     }
-    sqlite3_finalize(q);
+    sqlite3_finalize(q[0]);
+    sqlite3_finalize(q[1]);
     if (st == OK) return db_exec(db, "COMMIT", err);
     sqlite3_exec(db->sql, "ROLLBACK", NULL, NULL, NULL);
     return st;

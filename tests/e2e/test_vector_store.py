@@ -54,12 +54,14 @@ def scores(answer):
 def test_finds_the_same_as_the_index_itself(hearth, tree, tmp_path):
     with Qdrant(key=KEY) as q:
         env = {"HEARTH_STORE_KEY": KEY}
-        assert lines(index(hearth, tree, "--embed-model", MODEL))[1]["embedded"] >= 32
+        n = lines(index(hearth, tree, "--embed-model", MODEL))[1]["embedded"]
+        assert n >= 32
         queries = ("does the 7th thing", "parse a request", "main")
         local = [search(hearth, tree, text) for text in queries]
         assert not q.requests  # nobody asked for a connection
         made = lines(index(hearth, tree, "--embed-model", MODEL, "--store", q.url(), env=env))
-        assert made[1]["embedded"] == len(q.points())
+        # They move there, and none is made once more.
+        assert made[1] == {"embedded": 0} and len(q.points()) == n
         for text, here in zip(queries, local):
             there = search(hearth, tree, text, "--store", q.url(), env=env)
             assert "note" not in there and scores(there) == scores(here)
@@ -220,13 +222,12 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-def test_no_answer_harms_a_search(hearth, tree, name):
-    answer = HOSTILE[name]
+def test_no_answer_harms_a_search(hearth, tree):
     state = {}
 
     def trouble(method, path, n):
-        if not state.get("on") or not path.endswith("/query"):
+        answer = state.get("answer")
+        if answer is None or not path.endswith("/query"):
             return None
         if answer == "drop":
             return answer
@@ -234,13 +235,13 @@ def test_no_answer_harms_a_search(hearth, tree, name):
 
     with Qdrant(trouble=trouble) as q:
         lines(index(hearth, tree, "--embed-model", MODEL, "--store", q.url()))
-        state["on"] = True
-        began = time.monotonic()
-        done = hearth("search", "--json", "-C", tree, "parse a request", "--store", q.url(), timeout=60)
-        assert done.returncode == 0, done.stderr
-        found = json.loads(done.stdout)
-        assert found["hits"][0]["path"] == "src/net.py" and "by words alone" in found["note"]
-        assert time.monotonic() - began < 20
+        for name, state["answer"] in HOSTILE.items():
+            began = time.monotonic()
+            done = hearth("search", "--json", "-C", tree, "parse a request", "--store", q.url(), timeout=60)
+            assert done.returncode == 0, (name, done.stderr)
+            found = json.loads(done.stdout)
+            assert found["hits"][0]["path"] == "src/net.py" and "by words alone" in found.get("note", ""), name
+            assert time.monotonic() - began < 20, name
 
 
 @pytest.mark.parametrize("name", ["nothing", "no json", "deep", "a number", "endless", "no points", "500", "302", "ids"])
@@ -364,7 +365,7 @@ def test_chroma_finds_the_same(hearth, tree, chroma):
     n = lines(index(hearth, tree, "--embed-model", MODEL))[1]["embedded"]
     queries = ("does the 7th thing", "parse a request", "main")
     local = [search(hearth, tree, text) for text in queries]
-    assert lines(index(hearth, tree, "--embed-model", MODEL, *store))[1]["embedded"] == n
+    assert lines(index(hearth, tree, "--embed-model", MODEL, *store))[1]["embedded"] == 0
     here = ask_chroma(chroma, "/project-a")
     assert here["dimension"] == 32 and here["configuration_json"]["hnsw"]["space"] == "cosine"
     assert ask_chroma(chroma, f"/{here['id']}/count") == n
