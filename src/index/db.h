@@ -36,6 +36,8 @@ enum status db_open_reader(const char *folder, struct db *out, struct error *err
  * In place of a sound one the new generation is seen by readers from db_publish on. ERR_BUSY while another
  * writer holds it. */
 enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool *rebuilt, struct error *err);
+/* The same for what is there and sound: ERR_NOT_FOUND, ERR_INTEGRITY; nothing is made. */
+enum status db_open_sound(const char *folder, struct db *out, struct error *err);
 /* A new, empty generation in place of a damaged one; the lock stays held. */
 enum status db_renew(struct db *d, struct error *err);
 /* Lets readers see a generation that they do not yet. */

@@ -191,7 +191,6 @@ enum status index_embed(const char *root, const struct index_update_options *opt
                         uint64_t *done, struct error *err)
 {
     uint64_t mine = 0;
-    bool rebuilt;
     if (e->dim == 0 || e->dim % 32 || e->dim > VECTORS_MAX_DIM)
         return error_set(err, ERR_UNSUPPORTED, "vectors of %zu numbers cannot be indexed; a multiple of 32 up to %d can",
                          e->dim, VECTORS_MAX_DIM);
@@ -205,7 +204,7 @@ enum status index_embed(const char *root, const struct index_update_options *opt
                       .out = malloc(most * e->dim * sizeof *b.out), .there = malloc(most * sizeof *b.there)};
     buf_init(&b.bytes, MAX_BATCH_BYTES);
     enum status st = b.items && b.texts && b.out && b.there ? OK : error_set(err, ERR_NOMEM, "out of memory");
-    if (st == OK) st = db_open_writer(folder, false, &db, &rebuilt, err);
+    if (st == OK) st = db_open_sound(folder, &db, err);
     if (st == OK) {
         store_local_init(&local, &db, NULL, NULL);
         struct vector_store *store = e->store ? e->store : &local.base;

@@ -70,7 +70,7 @@ enum status index_update_paths(const char *root, const struct index_update_optio
                                size_t n, struct index_counts *counts, struct error *err);
 
 /* Merges for `seconds` what many small updates left behind; *done: nothing is left. For idle moments: index_watch
- * does it. The same rules as for index_update. */
+ * does it. The same rules as for index_embed. */
 enum status index_tidy(const char *root, const struct index_update_options *opt, double seconds, bool *done,
                        struct error *err);
 
@@ -93,7 +93,8 @@ struct index_embedder {
     bool trust_store; /* takes for granted that the store still has what it was given: after a save */
 };
 /* Gives every chunk a vector that has none, and takes those of gone chunks out of a store elsewhere. *done
- * (may be NULL): how many were made. The same rules as for index_update; ERR_NETWORK where the store fails
+ * (may be NULL): how many were made. The same rules as for index_update, but there has to be a sound index
+ * (ERR_NOT_FOUND, ERR_INTEGRITY); ERR_NETWORK where the store fails
  * (what it has by then is known, and the next call goes on). */
 enum status index_embed(const char *root, const struct index_update_options *opt,
                         const struct index_embedder *embedder, uint64_t *done, struct error *err);

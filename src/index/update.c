@@ -465,11 +465,10 @@ enum status index_tidy(const char *root, const struct index_update_options *opt,
                        struct error *err)
 {
     struct db db;
-    bool rebuilt;
     *done = true;
     char *folder = index_folder(opt->cache, root);
     if (!folder) return error_set(err, ERR_NOT_FOUND, "cannot open the folder %s", root);
-    enum status st = db_open_writer(folder, false, &db, &rebuilt, err);
+    enum status st = db_open_sound(folder, &db, err);
     free(folder);
     if (st) return st;
     st = tidy_merge(&db, false, seconds, opt->cancel, done, err);

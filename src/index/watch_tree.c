@@ -127,13 +127,18 @@ static enum status bring_up(struct watch *w, bool whole, void (*updated)(void *c
     return st;
 }
 
-/* A moment's merging; whether more is left. What fails here fails, and is told, in the next update. */
+/* A moment's merging; whether more is left. A damaged index is for a whole update to make anew; what else fails
+ * here fails, and is told, in the next update. */
 static bool tidy(struct watch *w)
 {
     bool done = true;
     struct error ignored = {0};
     if (w->opt->busy && w->opt->busy(w->opt->ctx)) return true;
     enum status st = index_tidy(w->root, w->opt, tidy_seconds, &done, &ignored);
+    if (st == ERR_INTEGRITY || st == ERR_NOT_FOUND) {
+        w->whole = true;
+        w->first = w->last = clock_now();
+    }
     return st == ERR_BUSY || (st == OK && !done);
 }
 

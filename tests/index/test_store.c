@@ -563,6 +563,28 @@ static void test_damage(void **state)
     buf_fini(&got);
 }
 
+/* Only an update makes an index anew: others would leave an empty one behind. */
+static void test_others_make_no_index(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    bool done;
+    struct index_embedder e = {.model = "toy", .dim = 32, .batch = 16, .embed = toy_embed};
+    put_numbered(1, 1);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), ERR_NOT_FOUND);
+    assert_int_equal(index_embed(root, &opt, &e, NULL, &err), ERR_NOT_FOUND);
+    update();
+    assert_int_equal(update_and_embed(), OK);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), OK);
+    char *path = generation();
+    assert_int_equal(truncate(path, 10), 0);
+    free(path);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), ERR_INTEGRITY);
+    assert_int_equal(index_embed(root, &opt, &e, NULL, &err), ERR_INTEGRITY);
+    assert_true(update().rebuilt);
+    assert_as_new();
+}
+
 static void test_full_disk(void **state)
 {
     (void)state;
@@ -733,6 +755,7 @@ int main(int argc, char **argv)
         TEST(test_disk_full_at_any_write),
         TEST(test_many_saves),
         TEST(test_damage),
+        TEST(test_others_make_no_index),
         TEST(test_full_disk),
         TEST(test_fifty_readers_and_a_writer),
         TEST(test_one_writer),
