@@ -114,7 +114,7 @@ static enum status embed(struct shown *s, struct error *err)
     if (st) return st;
     s->maker.embedder.trust_store = true; /* looked through once is enough while we watch */
     if (s->json) return cli_print_json(json_pack("{s:I}", "embedded", (json_int_t)done), 0, err);
-    printf("%llu new vectors\n", (unsigned long long)done);
+    if (done || !s->o->watch) printf("%llu new vectors\n", (unsigned long long)done);
     fflush(stdout);
     return OK;
 }
@@ -134,8 +134,9 @@ static struct index_info info_of(const struct shown *s)
 /* Vectors for what is new, by the model that made the others; it may be gone. */
 static enum status embed_remembered(struct shown *s, struct error *err)
 {
-    struct index_info info = info_of(s);
     struct maker *m = &s->maker;
+    if (m->open) return embed(s, err); /* while watching: known by now */
+    struct index_info info = info_of(s);
     enum status st = OK;
     bool elsewhere = *info.store && !m->store;
     if (!*info.model) {
@@ -151,7 +152,7 @@ static enum status embed_remembered(struct shown *s, struct error *err)
         st = error_set(err, ERR_INVALID, "the vectors are in %.300s; name it by --store or HEARTH_STORE", info.store);
     else if (elsewhere || (!m->store && info.vectors >= info.chunks))
         return OK;
-    if (st == OK && !m->open) st = maker_open(s, info.model, err);
+    if (st == OK) st = maker_open(s, info.model, err);
     if (st == OK) st = embed(s, err);
     if (st != OK && st != ERR_CANCELLED && !s->o->store) {
         fprintf(stderr, "hearth: what is new is found by words alone until it has vectors: %s\n", err->msg);
