@@ -8,7 +8,7 @@
 
 #include "base/status.h"
 
-enum { REST_MAX_ANSWER = 8 << 20 }; /* bytes; what Hearth asks for stays far below */
+enum { REST_MAX_ANSWER = 2 << 20 }; /* bytes; what Hearth asks for stays far below */
 
 struct rest;
 
