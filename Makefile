@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check clients bench install fuzz sanitize soak vscode clean help
+.PHONY: all setup demo check clients bench install fuzz sanitize soak stores vscode clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -48,6 +48,10 @@ sanitize:         ## only the C tests, under AddressSanitizer and ThreadSanitize
 
 soak:             ## the server's long tests: mutated requests, crowds, kills (an hour)
 	@python3 tools/soak.py
+
+# Chroma is installed under build-check, Qdrant's description of its API is fetched there; what cannot be had is skipped.
+stores: all       ## test the vector stores against a real Chroma server and Qdrant's description of its API
+	@tools/stores.sh
 
 vscode:           ## build, test and pack the VS Code extension (needs Node 20 and npm)
 	@cd editors/vscode && npm ci && npm run build && npm test && npm run package

@@ -12,13 +12,16 @@
 #include "index/answer_json.h"
 #include "index/index.h"
 #include "infer/embed.h"
+#include "remote/stores.h"
 
 enum { MAX_QUERY = 16384, MAX_FIELD = 8192 };
+static const double store_seconds = 3; /* then the answer is by words */
 
 struct search_project {
     const char *root, *name; /* borrowed; name: the folder's last part */
     pthread_mutex_t lock;    /* of ix: an open index belongs to one thread at a time */
     struct index *ix;        /* owned; NULL until it is asked for and there is one */
+    struct vector_store *store; /* owned; NULL: the index holds its vectors */
 };
 
 struct search_projects {
@@ -42,6 +45,12 @@ struct search_projects *search_projects_create(const struct api_options *opt, st
         const char *root = opt->projects[p->n], *slash = strrchr(root, '/');
         p->list[p->n] = (struct search_project){.root = root, .name = slash && slash[1] ? slash + 1 : root};
         pthread_mutex_init(&p->list[p->n].lock, NULL);
+        struct store_options o = {.key = opt->store_key, .seconds = store_seconds, .tries = 1};
+        if (opt->vector_store && stores_open(opt->vector_store, &o, &p->list[p->n].store, err)) {
+            p->n++;
+            search_projects_destroy(p);
+            return NULL;
+        }
     }
     return p;
 }
@@ -51,6 +60,7 @@ void search_projects_destroy(struct search_projects *p)
     if (!p) return;
     for (size_t i = 0; i < p->n; i++) {
         index_close(p->list[i].ix);
+        if (p->list[i].store) p->list[i].store->close(p->list[i].store);
         pthread_mutex_destroy(&p->list[i].lock);
     }
     free(p->list);
@@ -77,7 +87,7 @@ static float *vector_of(struct call *c, struct index *ix, const char *text, size
     struct loaded_model *m;
     struct embeddings v = {0};
     float *out = NULL;
-    if (index_info(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
+    if (index_info_brief(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
     if (served_acquire_local(c->api->served, info.model, &m, &err) != OK) {
         snprintf(note, 256, "by words alone: the index's embedding model cannot be loaded");
         return NULL;
@@ -148,6 +158,7 @@ static void search(struct call *c, const json_t *body)
     enum status st = p->ix ? OK : index_open(p->root, c->api->projects->cache, &p->ix, &rd.err);
     float *v = st == OK && !words && !q.literal ? vector_of(c, p->ix, q.text, &q.dim, note) : NULL;
     q.vector = v;
+    q.store = v ? p->store : NULL;
     if (st == OK) st = index_search(p->ix, &q, &hits, &rd.err);
     if (st == ERR_INTEGRITY) { /* the next update makes a new one */
         index_close(p->ix);

@@ -18,6 +18,11 @@ double clock_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+double clock_thread(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 double clock_since_process_start(void)
 {
     /* proc(5): field 22 of /proc/self/stat, counted after the last ')' since the name may hold
