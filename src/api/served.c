@@ -14,6 +14,7 @@
 #include "infer/scheduler.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "store/trusted.h"
 #include "text/chat.h"
 
 enum { DEFAULT_CTX = 16384 };
@@ -153,23 +154,17 @@ static enum status resolve_installed(struct served *p, const char *typed, char n
     if (len >= sizeof plain) return error_set(err, ERR_NOT_FOUND, "there is no model of that name");
     memcpy(plain, typed, len + 1);
     if (len > 7 && strcmp(plain + len - 7, ":latest") == 0) plain[len - 7] = 0;
-    struct store_model m;
+    struct store_model m = {0};
     pthread_mutex_lock(&p->store_lock);
     enum status st = store_resolve(p->opt->store, plain, full, err);
-    if (st == OK) st = store_find(p->opt->store, full, &m, err);
+    if (st == OK)
+        st = path ? store_load_path(p->opt->store, full, NULL, path, err) : store_find(p->opt->store, full, &m, err);
     pthread_mutex_unlock(&p->store_lock);
     if (st == ERR_NOT_FOUND || st == ERR_INVALID)
         return error_set(err, ERR_NOT_FOUND,
                          "model '%.100s' is not installed; run: hearth pull %.100s", typed, plain);
     if (st != OK) return st;
     snprintf(name, 160, "%s", full);
-    if (path && m.problem) {
-        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem,
-                       name);
-    } else if (path) {
-        *path = m.path;
-        m.path = NULL;
-    }
     store_model_fini(&m);
     return st;
 }
@@ -215,7 +210,8 @@ static enum status acquire(struct served *p, const char *typed, bool local, stru
     enum status st = OK;
     if (local && is_path(typed)) {
         snprintf(name, sizeof name, "%.159s", base_name(typed));
-        if (!(path = strdup(typed))) st = error_set(err, ERR_NOMEM, "out of memory");
+        st = store_load_file(p->opt->store, typed, NULL, err);
+        if (st == OK && !(path = strdup(typed))) st = error_set(err, ERR_NOMEM, "out of memory");
     } else {
         st = resolve(p, typed, name, &path, err);
     }

@@ -11,10 +11,11 @@
 #include "base/file.h"
 #include "store/chain_file.h"
 #include "store/store_int.h"
+#include "store/trusted_int.h"
 
 enum { MAX_MANIFEST_BYTES = 1 << 20, MAX_INSTALLED = 100000 };
 
-static enum status write_json(const char *path, const json_t *json, struct error *err)
+enum status store_json_write(const char *path, const json_t *json, struct error *err)
 {
     char *text = json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     if (!text) return error_set(err, ERR_NOMEM, "out of memory");
@@ -67,7 +68,7 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
         json_decref(json);
         json = NULL;
     }
-    st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
+    st = json ? store_json_write(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
     return st;
@@ -314,6 +315,7 @@ enum status blob_release(const struct store *s, const char *digest, bool own_loc
         if (unlink(path) == 0) {
             *freed = size;
             chain_remove(s, digest);
+            trust_forget(s, digest);
         } else if (errno != ENOENT)
             st = error_set(err, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
     }
@@ -398,7 +400,7 @@ enum status pin_write(const struct store *s, const char *name, const char *diges
     now_text(when);
     json_t *json =
         json_pack("{s:s, s:s, s:s}", "sha256", digest, "source", source, "pinned_at", when);
-    st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
+    st = json ? store_json_write(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
     return st;
