@@ -17,8 +17,8 @@ enum { MAX_PASSWORD = 1024 };
 bool signing_is_path(const char *arg)
 {
     size_t len = strlen(arg);
-    return strchr(arg, '/') || strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0 || file_exists(arg) ||
-           (len > 5 && strcmp(arg + len - 5, ".gguf") == 0);
+    return strchr(arg, '/') || strcmp(arg, ".") == 0 || strcmp(arg, "..") == 0 ||
+           file_exists(arg) || (len > 5 && strcmp(arg + len - 5, ".gguf") == 0);
 }
 
 static enum status read_key_file(const char *path, struct buf *text, struct error *err)
@@ -29,7 +29,8 @@ static enum status read_key_file(const char *path, struct buf *text, struct erro
     return st;
 }
 
-enum status signing_public_key(const struct policy *p, const char *named, struct trust_key *out, struct error *err)
+enum status signing_public_key(const struct policy *p, const char *named, struct trust_key *out,
+                               struct error *err)
 {
     const struct policy_key *k = policy_key_find(p, named);
     struct buf text;
@@ -45,7 +46,9 @@ enum status signing_public_key(const struct policy *p, const char *named, struct
         /* "RW" is how every minisign key begins, since "Ed" is what it says first. */
         if (strncmp(named, "RW", 2) == 0 && strlen(named) == 56)
             return trust_key_parse_public(named, strlen(named), "the key given", out, err);
-        return error_set(err, ERR_NOT_FOUND, "there is neither a key file nor a key of the policy called '%.200s'", named);
+        return error_set(err, ERR_NOT_FOUND,
+                         "there is neither a key file nor a key of the policy called '%.200s'",
+                         named);
     }
     enum status st = read_key_file(named, &text, err);
     if (st == OK) st = trust_key_parse_public(text.data, text.len, named, out, err);
@@ -60,8 +63,11 @@ static enum status ask_password(const char *path, char dst[MAX_PASSWORD], struct
     FILE *tty = fopen("/dev/tty", "r+e");
     if (!tty || tcgetattr(fileno(tty), &before) != 0) {
         if (tty) fclose(tty);
-        return error_set(err, ERR_INVALID, "%s is encrypted, and there is no terminal to ask for its password; give it in a "
-                                           "file: --password-file FILE", path);
+        return error_set(
+            err, ERR_INVALID,
+            "%s is encrypted, and there is no terminal to ask for its password; give it in a "
+            "file: --password-file FILE",
+            path);
     }
     quiet = before;
     quiet.c_lflag &= ~(tcflag_t)ECHO;
@@ -82,13 +88,16 @@ static enum status read_password(const char *path, char dst[MAX_PASSWORD], struc
     struct buf text;
     buf_init(&text, MAX_PASSWORD - 1);
     enum status st = file_read_all(path, &text, err);
-    if (st == OK) snprintf(dst, MAX_PASSWORD, "%.*s", text.data ? (int)strcspn(text.data, "\r\n") : 0, text.data ? text.data : "");
+    if (st == OK)
+        snprintf(dst, MAX_PASSWORD, "%.*s", text.data ? (int)strcspn(text.data, "\r\n") : 0,
+                 text.data ? text.data : "");
     if (text.data) explicit_bzero(text.data, text.len);
     buf_fini(&text);
     return st;
 }
 
-enum status signing_secret_key(const char *path, const char *password_file, struct trust_key *out, struct error *err)
+enum status signing_secret_key(const char *path, const char *password_file, struct trust_key *out,
+                               struct error *err)
 {
     struct buf text;
     char password[MAX_PASSWORD] = "";
@@ -96,7 +105,8 @@ enum status signing_secret_key(const char *path, const char *password_file, stru
     enum status st = read_key_file(path, &text, err);
     if (st == OK && password_file) st = read_password(password_file, password, err);
     if (st == OK) {
-        st = trust_key_parse_secret(text.data, text.len, path, password_file ? password : NULL, out, err);
+        st = trust_key_parse_secret(text.data, text.len, path, password_file ? password : NULL, out,
+                                    err);
         if (st == ERR_INVALID && !password_file && (st = ask_password(path, password, err)) == OK)
             st = trust_key_parse_secret(text.data, text.len, path, password, out, err);
     }

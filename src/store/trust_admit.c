@@ -1,4 +1,5 @@
-/* What a pull does about signatures: finding those that come with a model, and asking the policy. */
+/* What a pull does about signatures: finding those that come with a model, and asking the policy.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,7 +31,8 @@ static enum status on_data(void *ctx, const void *data, size_t len, struct error
     return st ? error_set(err, st, "the signature is longer than %d bytes", BUNDLE_MAX_BYTES) : OK;
 }
 
-static enum status fetch_text(const struct admission *a, const char *url, struct buf *out, struct error *err)
+static enum status fetch_text(const struct admission *a, const char *url, struct buf *out,
+                              struct error *err)
 {
     struct http_request rq = {.url = url, .events = a->ev, .data = on_data, .ctx = out};
     struct http_answer answer;
@@ -53,7 +55,8 @@ static const struct policy_key *key_for(const struct admission *a, const struct 
 }
 
 /* One signature's text. `given`: the user named it, so that it has to be good. */
-static enum status consider(struct admission *a, const struct buf *text, const char *what, bool given, struct error *err)
+static enum status consider(struct admission *a, const struct buf *text, const char *what,
+                            bool given, struct error *err)
 {
     struct signature sig;
     uint8_t sha256[SHA256_BYTES];
@@ -63,11 +66,12 @@ static enum status consider(struct admission *a, const struct buf *text, const c
     const struct policy_key *k = key_for(a, &sig);
     if (!k && given) {
         st = error_set(err, ERR_INTEGRITY,
-                       "%s is of a key (%.16s) that may not sign %s, or that is not known; to add one: hearth trust add-key",
+                       "%s is of a key (%.16s) that may not sign %s, or that is not known; to add "
+                       "one: hearth trust add-key",
                        what, signature_key_id(&sig), a->o->name);
     } else if (!k) {
-        store_notice(a->ev, "%s is of a key (%.16s) that the trust policy does not have for %s", what, signature_key_id(&sig),
-                     a->o->name);
+        store_notice(a->ev, "%s is of a key (%.16s) that the trust policy does not have for %s",
+                     what, signature_key_id(&sig), a->o->name);
     } else if (sig.scheme == TRUST_MINISIGN && !a->record.has_blake2b && !a->o->blob) {
         a->added = true; /* it can be told only when the file is here */
     } else {
@@ -88,12 +92,14 @@ static enum status consider(struct admission *a, const struct buf *text, const c
     return st;
 }
 
-static enum status consider_source(struct admission *a, const char *source, bool given, struct error *err)
+static enum status consider_source(struct admission *a, const char *source, bool given,
+                                   struct error *err)
 {
     struct buf text;
     struct error why = {0};
     buf_init(&text, BUNDLE_MAX_BYTES);
-    enum status st = is_url(source) ? fetch_text(a, source, &text, &why) : file_read_all(source, &text, &why);
+    enum status st =
+        is_url(source) ? fetch_text(a, source, &text, &why) : file_read_all(source, &text, &why);
     if (st == OK)
         st = consider(a, &text, source, given, err);
     else if (given || st == ERR_CANCELLED)
@@ -113,7 +119,8 @@ static enum status consider_beside(struct admission *a, struct error *err)
     enum status st = OK;
     for (size_t i = 0; st == OK && i < 2; i++) {
         char *path;
-        if (asprintf(&path, "%s%s", a->o->file, suffixes[i]) < 0) return error_set(err, ERR_NOMEM, "out of memory");
+        if (asprintf(&path, "%s%s", a->o->file, suffixes[i]) < 0)
+            return error_set(err, ERR_NOMEM, "out of memory");
         if (file_exists(path)) st = consider_source(a, path, false, err);
         free(path);
     }
@@ -128,24 +135,27 @@ static enum status judge(struct admission *a, struct error *err)
     if (st == OK) st = store_trust_of(a->s, a->o->name, a->o->sha256, &t, err);
     if (st) return st;
     if (t.outcome == POLICY_REFUSE && (a->o->blob || !a->added))
-        return error_set(err, ERR_INTEGRITY,
-                         "the trust policy refuses %s: %s; with its signature: hearth pull %s --signature FILE", a->o->name,
-                         t.words, a->o->name);
+        return error_set(
+            err, ERR_INTEGRITY,
+            "the trust policy refuses %s: %s; with its signature: hearth pull %s --signature FILE",
+            a->o->name, t.words, a->o->name);
     if (a->o->blob && t.outcome == POLICY_WARN) store_notice(a->ev, "warning: %s", t.words);
     if (a->o->blob && t.is_signed) store_notice(a->ev, "%s", t.words);
     return OK;
 }
 
-enum status trust_admit(const struct store *s, const struct trust_offer *o, const struct store_events *ev,
-                        struct error *err)
+enum status trust_admit(const struct store *s, const struct trust_offer *o,
+                        const struct store_events *ev, struct error *err)
 {
     struct admission a = {.s = s, .o = o, .ev = ev};
     enum status st = store_policy_read(s, &a.policy, err);
     if (st) return st;
     const char *listed = json_string_value(json_object_get(o->entry, "signature"));
     if (!a.policy.there && o->signature)
-        st = error_set(err, ERR_INVALID, "there is no key to check %s with; add one first: hearth trust add-key NAME FILE",
-                       o->signature);
+        st = error_set(
+            err, ERR_INVALID,
+            "there is no key to check %s with; add one first: hearth trust add-key NAME FILE",
+            o->signature);
     if (a.policy.there) {
         st = signature_record_read(s, o->sha256, &a.record, err);
         if (st == OK && o->signature)

@@ -15,7 +15,9 @@ enum status base64_decode(const char *text, size_t len, struct buf *out)
     if (len % 4) return ERR_FORMAT;
     enum status st = buf_reserve(out, len / 4 * 3);
     for (size_t i = 0; st == OK && i < len; i += 4) {
-        size_t pad = i + 4 < len ? 0 : (size_t)(text[i + 3] == '=') + (text[i + 2] == '=' && text[i + 3] == '=');
+        size_t pad =
+            i + 4 < len ? 0
+                        : (size_t)(text[i + 3] == '=') + (text[i + 2] == '=' && text[i + 3] == '=');
         uint32_t bits = 0;
         for (size_t k = 0; k < 4; k++) {
             int v = k < 4 - pad ? letter_value(text[i + k]) : 0;
@@ -44,14 +46,17 @@ enum status base64_decode_exact(const char *text, size_t len, uint8_t *dst, size
 
 enum status base64_encode(const void *data, size_t len, struct buf *out)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     const uint8_t *p = data;
     enum status st = buf_reserve(out, (len + 2) / 3 * 4);
     for (size_t i = 0; st == OK && i < len; i += 3) {
         size_t n = len - i < 3 ? len - i : 3;
-        uint32_t bits = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
+        uint32_t bits =
+            (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0);
         const char four[] = {letters[bits >> 18], letters[bits >> 12 & 63],
-                             n > 1 ? letters[bits >> 6 & 63] : '=', n > 2 ? letters[bits & 63] : '='};
+                             n > 1 ? letters[bits >> 6 & 63] : '=',
+                             n > 2 ? letters[bits & 63] : '='};
         st = buf_append(out, four, 4);
     }
     return st;

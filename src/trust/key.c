@@ -15,15 +15,20 @@
 static const struct {
     const char *group, *name;
     int bits;
-} curves[] = {{"prime256v1", "P-256", 256}, {"secp384r1", "P-384", 384}, {"secp521r1", "P-521", 521}};
+} curves[] = {
+    {"prime256v1", "P-256", 256}, {"secp384r1", "P-384", 384}, {"secp521r1", "P-521", 521}};
 enum { N_CURVES = sizeof curves / sizeof curves[0] };
 
 static const EVP_MD *hash_of(const struct trust_key *k)
 {
-    return k->bits == 256 ? EVP_sha256() : k->bits == 384 ? EVP_sha384() : k->bits == 521 ? EVP_sha512() : NULL;
+    return k->bits == 256   ? EVP_sha256()
+           : k->bits == 384 ? EVP_sha384()
+           : k->bits == 521 ? EVP_sha512()
+                            : NULL;
 }
 
-/* As the package model-signing writes it, whatever form the file had: uncompressed point, named curve. */
+/* As the package model-signing writes it, whatever form the file had: uncompressed point, named
+ * curve. */
 static enum status write_pem(EVP_PKEY *pkey, struct buf *out)
 {
     BIO *bio = BIO_new(BIO_s_mem());
@@ -42,18 +47,22 @@ static enum status describe_curve(struct trust_key *k, const char *what, struct 
     char group[64] = "";
     uint8_t digest[SHA256_BYTES];
     if (EVP_PKEY_is_a(k->pkey, "EC") != 1 ||
-        EVP_PKEY_get_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group, NULL) != 1)
+        EVP_PKEY_get_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_GROUP_NAME, group, sizeof group,
+                                       NULL) != 1)
         return error_set(err, ERR_UNSUPPORTED,
-                         "%s is no elliptic curve key; models are signed with P-256, P-384, P-521 or minisign keys",
+                         "%s is no elliptic curve key; models are signed with P-256, P-384, P-521 "
+                         "or minisign keys",
                          what);
     for (size_t i = 0; i < N_CURVES; i++)
         if (strcmp(group, curves[i].group) == 0) k->bits = curves[i].bits;
     if (!k->bits)
-        return error_set(err, ERR_UNSUPPORTED, "%s is a key of curve %s; P-256, P-384 and P-521 are supported",
-                         what, group);
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s is a key of curve %s; P-256, P-384 and P-521 are supported", what,
+                         group);
     if (EVP_PKEY_set_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
                                        OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED) != 1 ||
-        EVP_PKEY_set_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) != 1)
+        EVP_PKEY_set_utf8_string_param(k->pkey, OSSL_PKEY_PARAM_EC_ENCODING,
+                                       OSSL_PKEY_EC_ENCODING_GROUP) != 1)
         return error_set(err, ERR_FORMAT, "%s is an elliptic curve key of an unusual form", what);
     struct buf pem;
     buf_init(&pem, TRUST_KEY_FILE_BYTES);
@@ -100,20 +109,24 @@ static enum status parse_pem(const char *text, size_t len, const char *what, boo
     BIO_free(bio);
     ERR_clear_error();
     if (!out->pkey && pass.asked)
-        return error_set(err, ERR_INVALID, password ? "the password does not open %s"
-                                                    : "%s is encrypted, and no password was given", what);
+        return error_set(err, ERR_INVALID,
+                         password ? "the password does not open %s"
+                                  : "%s is encrypted, and no password was given",
+                         what);
     if (!out->pkey)
-        return error_set(err, ERR_FORMAT, "%s holds no %s key in PEM", what, secret ? "private" : "public");
+        return error_set(err, ERR_FORMAT, "%s holds no %s key in PEM", what,
+                         secret ? "private" : "public");
     enum status st = describe_curve(out, what, err);
     ERR_clear_error();
     return st;
 }
 
-static enum status parse(const char *text, size_t len, const char *what, bool secret, const char *password,
-                         struct trust_key *out, struct error *err)
+static enum status parse(const char *text, size_t len, const char *what, bool secret,
+                         const char *password, struct trust_key *out, struct error *err)
 {
     *out = (struct trust_key){0};
-    if (len > TRUST_KEY_FILE_BYTES) return error_set(err, ERR_LIMIT, "%s is too long for a key", what);
+    if (len > TRUST_KEY_FILE_BYTES)
+        return error_set(err, ERR_LIMIT, "%s is too long for a key", what);
     enum status st;
     if (is_pem(text, len))
         st = parse_pem(text, len, what, secret, password, out, err);
@@ -125,14 +138,14 @@ static enum status parse(const char *text, size_t len, const char *what, bool se
     return st;
 }
 
-enum status trust_key_parse_public(const char *text, size_t len, const char *what, struct trust_key *out,
-                                   struct error *err)
+enum status trust_key_parse_public(const char *text, size_t len, const char *what,
+                                   struct trust_key *out, struct error *err)
 {
     return parse(text, len, what, false, NULL, out, err);
 }
 
-enum status trust_key_parse_secret(const char *text, size_t len, const char *what, const char *password,
-                                   struct trust_key *out, struct error *err)
+enum status trust_key_parse_secret(const char *text, size_t len, const char *what,
+                                   const char *password, struct trust_key *out, struct error *err)
 {
     return parse(text, len, what, true, password, out, err);
 }
@@ -145,7 +158,8 @@ void trust_key_fini(struct trust_key *k)
 
 enum status trust_key_write_public(const struct trust_key *k, struct buf *out, struct error *err)
 {
-    enum status st = k->scheme == TRUST_MINISIGN ? minisign_public_write(k, out) : write_pem(k->pkey, out);
+    enum status st =
+        k->scheme == TRUST_MINISIGN ? minisign_public_write(k, out) : write_pem(k->pkey, out);
     return st ? error_set(err, st, "no memory for the key's text") : OK;
 }
 
@@ -169,7 +183,8 @@ enum status trust_key_sign(const struct trust_key *k, const void *data, size_t l
     } else if (ctx && EVP_DigestSignInit(ctx, NULL, hash_of(k), NULL, k->pkey) == 1 &&
                EVP_DigestSign(ctx, NULL, &n, data, len) == 1) {
         unsigned char sig[512];
-        if (n <= sizeof sig && EVP_DigestSign(ctx, sig, &n, data, len) == 1) st = buf_append(out, sig, n);
+        if (n <= sizeof sig && EVP_DigestSign(ctx, sig, &n, data, len) == 1)
+            st = buf_append(out, sig, n);
     }
     EVP_MD_CTX_free(ctx);
     ERR_clear_error();
@@ -177,15 +192,17 @@ enum status trust_key_sign(const struct trust_key *k, const void *data, size_t l
     return st;
 }
 
-enum status trust_key_check(const struct trust_key *k, const void *data, size_t len, const void *sig,
-                            size_t sig_len, struct error *err)
+enum status trust_key_check(const struct trust_key *k, const void *data, size_t len,
+                            const void *sig, size_t sig_len, struct error *err)
 {
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     enum status st = OK;
     if (!ctx || EVP_DigestVerifyInit(ctx, NULL, hash_of(k), NULL, k->pkey) != 1)
         st = error_set(err, ERR_NOMEM, "cannot check a signature: out of memory");
-    else if (EVP_DigestVerify(ctx, sig, sig_len, data, len) != 1) /* a negative answer is an error too */
-        st = error_set(err, ERR_INTEGRITY, "the signature is not what this key gives for these contents");
+    else if (EVP_DigestVerify(ctx, sig, sig_len, data, len) !=
+             1) /* a negative answer is an error too */
+        st = error_set(err, ERR_INTEGRITY,
+                       "the signature is not what this key gives for these contents");
     EVP_MD_CTX_free(ctx);
     ERR_clear_error();
     return st;

@@ -22,7 +22,8 @@ static bool starts(const char *line, size_t n, const char *prefix)
     return n >= strlen(prefix) && memcmp(line, prefix, strlen(prefix)) == 0;
 }
 
-enum status minisign_parse(const char *text, size_t len, const char *what, struct minisign *out, struct error *err)
+enum status minisign_parse(const char *text, size_t len, const char *what, struct minisign *out,
+                           struct error *err)
 {
     const char *lines[4];
     size_t n[4], at = 0;
@@ -30,14 +31,16 @@ enum status minisign_parse(const char *text, size_t len, const char *what, struc
     memset(out, 0, sizeof *out);
     bool whole = len <= MINISIGN_MAX_BYTES && !memchr(text, 0, len);
     for (int i = 0; whole && i < 4; i++) whole = minisign_line(text, len, &at, &lines[i], &n[i]);
-    if (!whole || at != len || !starts(lines[0], n[0], untrusted) || !starts(lines[2], n[2], trusted) ||
+    if (!whole || at != len || !starts(lines[0], n[0], untrusted) ||
+        !starts(lines[2], n[2], trusted) ||
         base64_decode_exact(lines[1], n[1], blob, sizeof blob) != OK ||
         base64_decode_exact(lines[3], n[3], out->global, sizeof out->global) != OK ||
         n[2] - (sizeof trusted - 1) >= sizeof out->comment)
         return error_set(err, ERR_FORMAT, "%s is no signature of minisign", what);
     out->prehashed = memcmp(blob, "ED", 2) == 0;
     if (!out->prehashed && memcmp(blob, "Ed", 2) != 0)
-        return error_set(err, ERR_UNSUPPORTED, "%s is a minisign signature of an unknown kind", what);
+        return error_set(err, ERR_UNSUPPORTED, "%s is a minisign signature of an unknown kind",
+                         what);
     memcpy(out->number, blob + 2, sizeof out->number);
     memcpy(out->sig, blob + 10, sizeof out->sig);
     memcpy(out->comment, lines[2] + sizeof trusted - 1, n[2] - (sizeof trusted - 1));
@@ -46,8 +49,9 @@ enum status minisign_parse(const char *text, size_t len, const char *what, struc
     return OK;
 }
 
-static enum status hash_fd(int fd, EVP_MD_CTX *ctx, struct sha256 *sha, unsigned char *chunk, const char *path,
-                           bool (*progress)(void *ctx, uint64_t done), void *progress_ctx, struct error *err)
+static enum status hash_fd(int fd, EVP_MD_CTX *ctx, struct sha256 *sha, unsigned char *chunk,
+                           const char *path, bool (*progress)(void *ctx, uint64_t done),
+                           void *progress_ctx, struct error *err)
 {
     uint64_t done = 0;
     for (;;) {
@@ -55,7 +59,8 @@ static enum status hash_fd(int fd, EVP_MD_CTX *ctx, struct sha256 *sha, unsigned
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return error_set(err, ERR_IO, "cannot read %s: %s", path, strerror(errno));
         if (n == 0) return OK;
-        if (EVP_DigestUpdate(ctx, chunk, (size_t)n) != 1) return error_set(err, ERR_NOMEM, "cannot hash %s", path);
+        if (EVP_DigestUpdate(ctx, chunk, (size_t)n) != 1)
+            return error_set(err, ERR_NOMEM, "cannot hash %s", path);
         if (sha) sha256_update(sha, chunk, (size_t)n);
         done += (uint64_t)n;
         if (progress && !progress(progress_ctx, done))
@@ -63,12 +68,15 @@ static enum status hash_fd(int fd, EVP_MD_CTX *ctx, struct sha256 *sha, unsigned
     }
 }
 
-enum status minisign_hash(const char *path, bool (*progress)(void *ctx, uint64_t done), void *progress_ctx,
-                          uint8_t digest[BLAKE2B_BYTES], uint8_t *sha256, struct error *err)
+enum status minisign_hash(const char *path, bool (*progress)(void *ctx, uint64_t done),
+                          void *progress_ctx, uint8_t digest[BLAKE2B_BYTES], uint8_t *sha256,
+                          struct error *err)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat sb;
-    if (fd < 0) return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path, strerror(errno));
+    if (fd < 0)
+        return error_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot open %s: %s", path,
+                         strerror(errno));
     EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     unsigned char *chunk = malloc(CHUNK_BYTES);
     struct sha256 sha = {0};
@@ -79,10 +87,12 @@ enum status minisign_hash(const char *path, bool (*progress)(void *ctx, uint64_t
     else if (!ctx || !chunk || EVP_DigestInit_ex(ctx, EVP_blake2b512(), NULL) != 1 ||
              (sha256 && sha256_init(&sha) != OK))
         st = error_set(err, ERR_NOMEM, "out of memory");
-    if (st == OK) st = hash_fd(fd, ctx, sha256 ? &sha : NULL, chunk, path, progress, progress_ctx, err);
+    if (st == OK)
+        st = hash_fd(fd, ctx, sha256 ? &sha : NULL, chunk, path, progress, progress_ctx, err);
     if (st == OK && (EVP_DigestFinal_ex(ctx, digest, &n) != 1 || n != BLAKE2B_BYTES))
         st = error_set(err, ERR_NOMEM, "cannot hash %s", path);
-    if (st == OK && sha256 && sha256_final(&sha, sha256) != OK) st = error_set(err, ERR_NOMEM, "cannot hash %s", path);
+    if (st == OK && sha256 && sha256_final(&sha, sha256) != OK)
+        st = error_set(err, ERR_NOMEM, "cannot hash %s", path);
     sha256_fini(&sha);
     EVP_MD_CTX_free(ctx);
     free(chunk);
@@ -91,7 +101,8 @@ enum status minisign_hash(const char *path, bool (*progress)(void *ctx, uint64_t
 }
 
 /* sig[64] and the comment, which the second signature covers. */
-static size_t global_bytes(const uint8_t *sig, const char *comment, uint8_t dst[MINISIGN_SIG_BYTES + MINISIGN_COMMENT_SIZE])
+static size_t global_bytes(const uint8_t *sig, const char *comment,
+                           uint8_t dst[MINISIGN_SIG_BYTES + MINISIGN_COMMENT_SIZE])
 {
     size_t n = strlen(comment);
     memcpy(dst, sig, MINISIGN_SIG_BYTES);
@@ -99,8 +110,8 @@ static size_t global_bytes(const uint8_t *sig, const char *comment, uint8_t dst[
     return MINISIGN_SIG_BYTES + n;
 }
 
-enum status minisign_check(const struct minisign *m, const struct trust_key *k, const void *data, size_t len, const char *what,
-                           struct error *err)
+enum status minisign_check(const struct minisign *m, const struct trust_key *k, const void *data,
+                           size_t len, const char *what, struct error *err)
 {
     uint8_t bytes[MINISIGN_SIG_BYTES + MINISIGN_COMMENT_SIZE];
     if (k->scheme != TRUST_MINISIGN || memcmp(k->number, m->number, sizeof m->number) != 0) {
@@ -109,21 +120,24 @@ enum status minisign_check(const struct minisign *m, const struct trust_key *k, 
                          trust_key_words(k, words, sizeof words));
     }
     if (trust_key_check(k, data, len, m->sig, sizeof m->sig, NULL) != OK)
-        return error_set(err, ERR_INTEGRITY, "%s was not made by minisign key %s for these contents", what, k->id);
+        return error_set(err, ERR_INTEGRITY,
+                         "%s was not made by minisign key %s for these contents", what, k->id);
     size_t n = global_bytes(m->sig, m->comment, bytes);
     if (trust_key_check(k, bytes, n, m->global, sizeof m->global, NULL) != OK)
         return error_set(err, ERR_INTEGRITY, "the trusted comment of %s was changed", what);
     return OK;
 }
 
-enum status minisign_write(const struct trust_key *k, const uint8_t digest[BLAKE2B_BYTES], const char *comment,
-                           struct buf *out, struct error *err)
+enum status minisign_write(const struct trust_key *k, const uint8_t digest[BLAKE2B_BYTES],
+                           const char *comment, struct buf *out, struct error *err)
 {
     uint8_t blob[BLOB_BYTES] = "ED", bytes[MINISIGN_SIG_BYTES + MINISIGN_COMMENT_SIZE];
     struct buf sig, global;
-    if (k->scheme != TRUST_MINISIGN) return error_set(err, ERR_INVALID, "minisign signatures take minisign keys");
+    if (k->scheme != TRUST_MINISIGN)
+        return error_set(err, ERR_INVALID, "minisign signatures take minisign keys");
     if (strlen(comment) >= MINISIGN_COMMENT_SIZE || strpbrk(comment, "\r\n"))
-        return error_set(err, ERR_INVALID, "a trusted comment is one line of at most %d bytes", MINISIGN_COMMENT_SIZE - 1);
+        return error_set(err, ERR_INVALID, "a trusted comment is one line of at most %d bytes",
+                         MINISIGN_COMMENT_SIZE - 1);
     buf_init(&sig, MINISIGN_SIG_BYTES);
     buf_init(&global, MINISIGN_SIG_BYTES);
     enum status st = trust_key_sign(k, digest, BLAKE2B_BYTES, &sig, err);

@@ -11,7 +11,16 @@
 enum { ED25519_BYTES = 32, PUBLIC_BYTES = 2 + 8 + 32, SECRET_BYTES = 2 + 2 + 2 + 32 + 8 + 8 + 104 };
 
 /* Where the fields of a secret key start; the last three are encrypted together. */
-enum { AT_KDF = 2, AT_CHECK = 4, AT_SALT = 6, AT_OPS = 38, AT_MEM = 46, AT_NUMBER = 54, AT_SEED = 62, AT_PUBLIC = 94 };
+enum {
+    AT_KDF = 2,
+    AT_CHECK = 4,
+    AT_SALT = 6,
+    AT_OPS = 38,
+    AT_MEM = 46,
+    AT_NUMBER = 54,
+    AT_SEED = 62,
+    AT_PUBLIC = 94
+};
 enum { SALT_BYTES = 32, SEALED_BYTES = 104 };
 
 /* What scrypt may take: minisign's own setting is 1 GiB. */
@@ -57,8 +66,8 @@ static void set_number(struct trust_key *k, const uint8_t number[TRUST_KEY_NUMBE
     snprintf(k->id, sizeof k->id, "%016llX", (unsigned long long)read_u64(number));
 }
 
-enum status minisign_public_parse(const char *text, size_t len, const char *what, struct trust_key *out,
-                                  struct error *err)
+enum status minisign_public_parse(const char *text, size_t len, const char *what,
+                                  struct trust_key *out, struct error *err)
 {
     const char *line;
     size_t n;
@@ -66,7 +75,8 @@ enum status minisign_public_parse(const char *text, size_t len, const char *what
     if (!find_payload(text, len, &line, &n) || base64_decode_exact(line, n, raw, sizeof raw) != OK)
         return error_set(err, ERR_FORMAT, "%s is no public key: neither PEM nor minisign's", what);
     if (memcmp(raw, "Ed", 2) != 0)
-        return error_set(err, ERR_UNSUPPORTED, "%s is a minisign key of another algorithm than Ed25519", what);
+        return error_set(err, ERR_UNSUPPORTED,
+                         "%s is a minisign key of another algorithm than Ed25519", what);
     set_number(out, raw + 2);
     out->pkey = EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw + 10, ED25519_BYTES);
     ERR_clear_error();
@@ -78,7 +88,8 @@ enum status minisign_public_write(const struct trust_key *k, struct buf *out)
     uint8_t raw[PUBLIC_BYTES] = "Ed";
     size_t n = ED25519_BYTES;
     memcpy(raw + 2, k->number, TRUST_KEY_NUMBER_BYTES);
-    if (EVP_PKEY_get_raw_public_key(k->pkey, raw + 10, &n) != 1 || n != ED25519_BYTES) return ERR_NOMEM;
+    if (EVP_PKEY_get_raw_public_key(k->pkey, raw + 10, &n) != 1 || n != ED25519_BYTES)
+        return ERR_NOMEM;
     return base64_encode(raw, sizeof raw, out);
 }
 
@@ -96,26 +107,30 @@ static void scrypt_parameters(uint64_t ops, uint64_t mem, uint64_t *n, uint64_t 
     if (*p == 0) *p = 1;
 }
 
-static enum status unseal(uint8_t raw[SECRET_BYTES], const char *what, const char *password, struct error *err)
+static enum status unseal(uint8_t raw[SECRET_BYTES], const char *what, const char *password,
+                          struct error *err)
 {
     uint64_t ops = read_u64(raw + AT_OPS), mem = read_u64(raw + AT_MEM), n, p;
     uint8_t stream[SEALED_BYTES];
-    if (!password) return error_set(err, ERR_INVALID, "%s is encrypted, and no password was given", what);
+    if (!password)
+        return error_set(err, ERR_INVALID, "%s is encrypted, and no password was given", what);
     if (ops > max_scrypt_ops || mem > max_scrypt_memory)
-        return error_set(err, ERR_LIMIT, "%s asks for more work or memory to be opened than is allowed", what);
+        return error_set(err, ERR_LIMIT,
+                         "%s asks for more work or memory to be opened than is allowed", what);
     scrypt_parameters(ops, mem, &n, &p);
     int ok = EVP_PBE_scrypt(password, strlen(password), raw + AT_SALT, SALT_BYTES, n, 8, p,
                             max_scrypt_memory + (64 << 20), stream, sizeof stream);
     ERR_clear_error();
-    if (ok != 1) return error_set(err, ERR_NOMEM, "no memory to open %s: scrypt wants %llu MiB", what,
-                                  (unsigned long long)(n >> 10));
+    if (ok != 1)
+        return error_set(err, ERR_NOMEM, "no memory to open %s: scrypt wants %llu MiB", what,
+                         (unsigned long long)(n >> 10));
     for (size_t i = 0; i < SEALED_BYTES; i++) raw[AT_NUMBER + i] ^= stream[i];
     OPENSSL_cleanse(stream, sizeof stream);
     return OK;
 }
 
-/* The public half is in the file as well: that it fits the seed tells a right password from a wrong one, as
- * the checksum that follows it would. */
+/* The public half is in the file as well: that it fits the seed tells a right password from a wrong
+ * one, as the checksum that follows it would. */
 static enum status take_secret(const uint8_t raw[SECRET_BYTES], const char *what, bool sealed,
                                struct trust_key *out, struct error *err)
 {
@@ -133,8 +148,8 @@ static enum status take_secret(const uint8_t raw[SECRET_BYTES], const char *what
     return error_set(err, ERR_FORMAT, "%s is damaged: its two halves do not belong together", what);
 }
 
-enum status minisign_secret_parse(const char *text, size_t len, const char *what, const char *password,
-                                  struct trust_key *out, struct error *err)
+enum status minisign_secret_parse(const char *text, size_t len, const char *what,
+                                  const char *password, struct trust_key *out, struct error *err)
 {
     const char *line;
     size_t n;

@@ -1,13 +1,18 @@
 /* Base64: RFC 4648's own examples, and that no other text stands for the same bytes. */
-#include "kit.h"
+#include "trust_kit.h"
 
 #include "trust/base64.h"
 
 static void examples(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"", ""},           {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-                                           {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const pairs[][2] = {{"", ""},
+                                           {"f", "Zg=="},
+                                           {"fo", "Zm8="},
+                                           {"foo", "Zm9v"},
+                                           {"foob", "Zm9vYg=="},
+                                           {"fooba", "Zm9vYmE="},
+                                           {"foobar", "Zm9vYmFy"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct buf b;
         buf_init(&b, 64);
@@ -24,7 +29,8 @@ static void examples(void **state)
 static void refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Zm9", "====", "Zg==Zg==", "Zm 8", "Zm8\n", "Zm-_", "=m8=", "Z==="};
+    static const char *const bad[] = {"Z",        "Zg",   "Zg=",   "Zh==", "Zm9=", "Zm9", "====",
+                                      "Zg==Zg==", "Zm 8", "Zm8\n", "Zm-_", "=m8=", "Z==="};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct buf b;
         buf_init(&b, 64);
@@ -51,7 +57,8 @@ static void only_one_text_for_bytes(void **state)
             buf_init(&a, 64);
             buf_init(&b, 64);
             assert_int_equal(base64_decode(text, strlen(text), &a), OK);
-            if (base64_decode(changed, strlen(text), &b) == OK && a.len == b.len && memcmp(a.data, b.data, a.len) == 0)
+            if (base64_decode(changed, strlen(text), &b) == OK && a.len == b.len &&
+                memcmp(a.data, b.data, a.len) == 0)
                 fail_msg("'%s' says the same", changed);
             buf_fini(&a);
             buf_fini(&b);

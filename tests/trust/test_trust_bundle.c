@@ -1,6 +1,6 @@
-/* Signatures of OpenSSF model signing: what is in them, which keys fit, and statements that are well signed and
- * nevertheless nothing to hold a model to. */
-#include "kit.h"
+/* Signatures of OpenSSF model signing: what is in them, which keys fit, and statements that are
+ * well signed and nevertheless nothing to hold a model to. */
+#include "trust_kit.h"
 
 static struct kit_key *keys;
 
@@ -29,7 +29,8 @@ static void each_curve(void **state)
         assert_int_equal(keys[i].public.bits, i < 2 ? 256 : i < 4 ? 384 : 521);
         for (int k = 0; k < KIT_KEYS; k++) {
             enum status st = kit_check(text, strlen(text), dir, &keys[k].public, &err);
-            if (st != (k == i ? OK : ERR_INTEGRITY)) fail_msg("key %d against key %d: %s", i, k, err.msg);
+            if (st != (k == i ? OK : ERR_INTEGRITY))
+                fail_msg("key %d against key %d: %s", i, k, err.msg);
         }
         free(text);
     }
@@ -49,8 +50,13 @@ static void key_files(void **state)
         trust_key_fini(&k);
         buf_fini(&text);
         /* One kind does not pass for the other. */
-        assert_int_not_equal(trust_key_parse_public(keys[i].secret_text, strlen(keys[i].secret_text), "k", &k, NULL), OK);
-        assert_int_not_equal(trust_key_parse_secret(keys[i].public_text, strlen(keys[i].public_text), "k", NULL, &k, NULL), OK);
+        assert_int_not_equal(
+            trust_key_parse_public(keys[i].secret_text, strlen(keys[i].secret_text), "k", &k, NULL),
+            OK);
+        assert_int_not_equal(trust_key_parse_secret(keys[i].public_text,
+                                                    strlen(keys[i].public_text), "k", NULL, &k,
+                                                    NULL),
+                             OK);
         for (size_t n = 0; n + 2 < strlen(keys[i].public_text); n++)
             if (trust_key_parse_public(keys[i].public_text, n, "k", &k, NULL) == OK) {
                 /* PEM ends with the last dash of its end line. */
@@ -60,24 +66,33 @@ static void key_files(void **state)
     }
     /* RSA and another curve, from OpenSSL's own tools. */
     static const char ed25519[] = "-----BEGIN PUBLIC KEY-----\n"
-                                  "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"; /* RFC 8410 */
-    static const char secp256k1[] = "-----BEGIN PUBLIC KEY-----\nMDYwEAYHKoZIzj0CAQYFK4EEAAoDIgACeb5mfvncu6xVoGKVzocLBwKb/NstzijZ\nWfKBWxb4F5g=\n"
-                                    "-----END PUBLIC KEY-----\n"; /* SEC 2's generator */
-    assert_int_equal(trust_key_parse_public(ed25519, strlen(ed25519), "k", &k, NULL), ERR_UNSUPPORTED);
-    assert_int_equal(trust_key_parse_public(secp256k1, strlen(secp256k1), "k", &k, NULL), ERR_UNSUPPORTED);
+                                  "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n--"
+                                  "---END PUBLIC KEY-----\n"; /* RFC 8410 */
+    static const char secp256k1[] =
+        "-----BEGIN PUBLIC "
+        "KEY-----\nMDYwEAYHKoZIzj0CAQYFK4EEAAoDIgACeb5mfvncu6xVoGKVzocLBwKb/NstzijZ\nWfKBWxb4F5g=\n"
+        "-----END PUBLIC KEY-----\n"; /* SEC 2's generator */
+    assert_int_equal(trust_key_parse_public(ed25519, strlen(ed25519), "k", &k, NULL),
+                     ERR_UNSUPPORTED);
+    assert_int_equal(trust_key_parse_public(secp256k1, strlen(secp256k1), "k", &k, NULL),
+                     ERR_UNSUPPORTED);
 }
 
 /* The model of one file f with "abc", and the statement about it. */
 #define DIGEST "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 static const char statement[] =
-    "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":\"m\",\"digest\":{\"sha256\":"
+    "{\"_type\":\"https://in-toto.io/Statement/"
+    "v1\",\"subject\":[{\"name\":\"m\",\"digest\":{\"sha256\":"
     "\"4f8b42c22dd3729b519ba6f68d2da7cc5b2d606d05daed5ad5128cc03e6c6358\"}}],"
-    "\"predicateType\":\"https://model_signing/signature/v1.0\",\"predicate\":{\"serialization\":{\"method\":\"files\","
-    "\"hash_type\":\"sha256\",\"allow_symlinks\":false,\"ignore_paths\":[\".git\"]},\"resources\":[{\"name\":\"f\","
+    "\"predicateType\":\"https://model_signing/signature/"
+    "v1.0\",\"predicate\":{\"serialization\":{\"method\":\"files\","
+    "\"hash_type\":\"sha256\",\"allow_symlinks\":false,\"ignore_paths\":[\".git\"]},\"resources\":["
+    "{\"name\":\"f\","
     "\"algorithm\":\"sha256\",\"digest\":\"" DIGEST "\"}]}}";
 static const char in_toto[] = "application/vnd.in-toto+json";
 
-static enum status check_statement(const char *dir, const char *text, const char *type, struct error *err)
+static enum status check_statement(const char *dir, const char *text, const char *type,
+                                   struct error *err)
 {
     char *bundle = kit_bundle(text, type, &keys[0].secret, keys[0].public.id);
     enum status st = kit_check(bundle, strlen(bundle), dir, &keys[0].public, err);
@@ -122,7 +137,8 @@ static void well_signed_and_refused(void **state)
         {DIGEST, ""},
         {"{\"name\":\"f\",\"algorithm\":\"sha256\",\"digest\":\"" DIGEST "\"}", ""}, /* no files */
         {"{\"name\":\"f\",", "{\"name\":\"f\",\"name\":\"f\","},
-        {"\"subject\":[", "\"subject\":[{\"name\":\"other\",\"digest\":{\"sha256\":\"" DIGEST "\"}},"},
+        {"\"subject\":[",
+         "\"subject\":[{\"name\":\"other\",\"digest\":{\"sha256\":\"" DIGEST "\"}},"},
         {"{\"name\":\"m\",", "{"},
         {"{\"sha256\":\"4f", "{\"sha512\":\"4f"},
         {"{\"_type\"", "[{\"_type\""},
@@ -174,12 +190,14 @@ static void envelopes(void **state)
         {"\"tlogEntries\":[]", "\"tlogEntries\":[{}]", false},
         {",\"tlogEntries\":[]", "", true},
         {"\"publicKey\"", "\"certificate\":{\"rawBytes\":\"\"},\"publicKey\"", false},
-        {"{\"hint\"", "{\"rawBytes\":\"AAAA\",\"keyDetails\":\"PKIX_ECDSA_P256_SHA_256\",\"hint\"", true}, /* version 1.0.1 */
+        {"{\"hint\"", "{\"rawBytes\":\"AAAA\",\"keyDetails\":\"PKIX_ECDSA_P256_SHA_256\",\"hint\"",
+         true}, /* version 1.0.1 */
         {"\"keyid\":\"\"", "\"keyid\":\"x\"", false},
         {",\"keyid\":\"\"", "", true},
         {"\"keyid\":\"\"}", "\"keyid\":\"\"},{\"sig\":\"AAAA\",\"keyid\":\"\"}", false},
         {"\"signatures\":[", "\"signatures\":[{\"sig\":\"AAAA\",\"keyid\":\"\"},", false},
-        {"\"payloadType\":\"application/vnd.in-toto+json\"", "\"payloadType\":\"application/vnd.in-toto+json \"", false},
+        {"\"payloadType\":\"application/vnd.in-toto+json\"",
+         "\"payloadType\":\"application/vnd.in-toto+json \"", false},
         {"\"payloadType\"", "\"payloadtype\"", false},
         {"\"sig\":\"", "\"sig\":\" ", false},
         {"\"payload\":\"", "\"payload\":\"\\n", false},
@@ -192,7 +210,8 @@ static void envelopes(void **state)
     for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
         char *changed = kit_replace(bundle, changes[i].from, changes[i].to);
         enum status st = kit_check(changed, strlen(changed), dir, &keys[0].public, &err);
-        if ((st == OK) != changes[i].accepted) fail_msg("%s instead of %s: %s", changes[i].to, changes[i].from, err.msg);
+        if ((st == OK) != changes[i].accepted)
+            fail_msg("%s instead of %s: %s", changes[i].to, changes[i].from, err.msg);
         free(changed);
     }
     free(bundle);
@@ -212,18 +231,24 @@ static void by_digest(void **state)
     assert_true(sha256_from_hex(DIGEST, due));
     char *bundle = kit_sign(dir, &keys[2].secret);
     assert_int_equal(signature_parse(bundle, strlen(bundle), "s", &sig, NULL), OK);
-    assert_int_equal(signature_check_digest(&sig, &keys[2].public, due, NULL, "s", &said, NULL), OK);
+    assert_int_equal(signature_check_digest(&sig, &keys[2].public, due, NULL, "s", &said, NULL),
+                     OK);
     assert_int_equal(said.files, 7);
-    assert_int_equal(signature_check_digest(&sig, &keys[2].public, other, NULL, "s", &said, NULL), ERR_INTEGRITY);
-    assert_int_equal(signature_check_digest(&sig, &keys[3].public, due, NULL, "s", &said, NULL), ERR_INTEGRITY);
+    assert_int_equal(signature_check_digest(&sig, &keys[2].public, other, NULL, "s", &said, NULL),
+                     ERR_INTEGRITY);
+    assert_int_equal(signature_check_digest(&sig, &keys[3].public, due, NULL, "s", &said, NULL),
+                     ERR_INTEGRITY);
     signature_fini(&sig);
     free(bundle);
     buf_init(&text, 1 << 20);
-    assert_int_equal(signature_make_digest(&keys[2].secret, "family:tag", due, NULL, NULL, &text, NULL), OK);
+    assert_int_equal(
+        signature_make_digest(&keys[2].secret, "family:tag", due, NULL, NULL, &text, NULL), OK);
     char path[512];
     snprintf(path, sizeof path, "%s/abc", dir);
     assert_int_equal(kit_check(text.data, text.len, path, &keys[2].public, NULL), OK);
-    assert_int_equal(signature_make_digest(&keys[2].public, "family:tag", due, NULL, NULL, &text, NULL), ERR_INVALID);
+    assert_int_equal(
+        signature_make_digest(&keys[2].public, "family:tag", due, NULL, NULL, &text, NULL),
+        ERR_INVALID);
     buf_fini(&text);
     kit_remove(dir);
 }
@@ -262,8 +287,12 @@ static void signature_lies_in_the_folder(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_curve), cmocka_unit_test(key_files), cmocka_unit_test(well_signed_and_refused),
-        cmocka_unit_test(names_twice), cmocka_unit_test(envelopes), cmocka_unit_test(by_digest),
+        cmocka_unit_test(each_curve),
+        cmocka_unit_test(key_files),
+        cmocka_unit_test(well_signed_and_refused),
+        cmocka_unit_test(names_twice),
+        cmocka_unit_test(envelopes),
+        cmocka_unit_test(by_digest),
         cmocka_unit_test(signature_lies_in_the_folder),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

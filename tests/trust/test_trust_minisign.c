@@ -1,5 +1,5 @@
 /* minisign: a file that the program itself signed, both kinds, and what is refused. */
-#include "kit.h"
+#include "trust_kit.h"
 
 /* Made by minisign 0.11 over the three bytes "hi\n": keys by -G -W, signatures by -S and -S -l. */
 #include "minisign_golden.h"
@@ -43,13 +43,19 @@ static void the_program_s_own(void **state)
     struct trust_key k;
     struct error err = {0};
     char *path = file_with("hi\n"), *other = file_with("ho\n");
-    assert_int_equal(trust_key_parse_public(golden_public, strlen(golden_public), "k", &k, &err), OK);
-    if (kit_check(golden_hashed, strlen(golden_hashed), path, &k, &err) != OK) fail_msg("%s", err.msg);
-    if (kit_check(golden_legacy, strlen(golden_legacy), path, &k, &err) != OK) fail_msg("%s", err.msg);
-    assert_int_equal(kit_check(golden_hashed, strlen(golden_hashed), other, &k, &err), ERR_INTEGRITY);
-    assert_int_equal(kit_check(golden_legacy, strlen(golden_legacy), other, &k, &err), ERR_INTEGRITY);
+    assert_int_equal(trust_key_parse_public(golden_public, strlen(golden_public), "k", &k, &err),
+                     OK);
+    if (kit_check(golden_hashed, strlen(golden_hashed), path, &k, &err) != OK)
+        fail_msg("%s", err.msg);
+    if (kit_check(golden_legacy, strlen(golden_legacy), path, &k, &err) != OK)
+        fail_msg("%s", err.msg);
+    assert_int_equal(kit_check(golden_hashed, strlen(golden_hashed), other, &k, &err),
+                     ERR_INTEGRITY);
+    assert_int_equal(kit_check(golden_legacy, strlen(golden_legacy), other, &k, &err),
+                     ERR_INTEGRITY);
     trust_key_fini(&k);
-    assert_int_equal(trust_key_parse_secret(golden_secret, strlen(golden_secret), "k", NULL, &k, &err), OK);
+    assert_int_equal(
+        trust_key_parse_secret(golden_secret, strlen(golden_secret), "k", NULL, &k, &err), OK);
     char *text = kit_sign(path, &k);
     assert_int_equal(kit_check(text, strlen(text), path, &k, &err), OK);
     free(text);
@@ -67,13 +73,16 @@ static void each_bit(void **state)
     assert_int_equal(kit_check(text, len, path, &keys[6].public, &err), OK);
     assert_int_equal(kit_check(text, len, path, &keys[7].public, &err), ERR_INTEGRITY);
     assert_int_equal(kit_check(text, len, path, &keys[0].public, &err), ERR_INTEGRITY);
-    for (size_t bit = 8 * first; bit < 8 * len; bit++) { /* the first line is the untrusted comment */
+    for (size_t bit = 8 * first; bit < 8 * len;
+         bit++) { /* the first line is the untrusted comment */
         text[bit / 8] ^= (char)(1 << bit % 8);
-        if (kit_check(text, len, path, &keys[6].public, &err) == OK) fail_msg("bit %zu may be changed", bit);
+        if (kit_check(text, len, path, &keys[6].public, &err) == OK)
+            fail_msg("bit %zu may be changed", bit);
         text[bit / 8] ^= (char)(1 << bit % 8);
     }
     for (size_t n = 0; n + 1 < len; n++)
-        if (kit_check(text, n, path, &keys[6].public, &err) == OK) fail_msg("%zu bytes are enough", n);
+        if (kit_check(text, n, path, &keys[6].public, &err) == OK)
+            fail_msg("%zu bytes are enough", n);
     free(text);
     drop_file(path);
 }
@@ -84,12 +93,14 @@ static void kinds_are_not_mixed(void **state)
     (void)state;
     struct error err = {0};
     uint8_t digest[BLAKE2B_BYTES];
-    char *path = file_with("model"), *text = kit_sign(path, &keys[6].secret), *dir = kit_folder(), hashed[512];
+    char *path = file_with("model"), *text = kit_sign(path, &keys[6].secret), *dir = kit_folder(),
+         hashed[512];
     assert_int_equal(minisign_hash(path, NULL, NULL, digest, NULL, &err), OK);
     kit_write(dir, "digest", digest, sizeof digest);
     snprintf(hashed, sizeof hashed, "%s/digest", dir);
     char *as_legacy = kit_replace(text, "\nRUQ", "\nRWQ"); /* "ED" to "Ed" */
-    assert_int_equal(kit_check(as_legacy, strlen(as_legacy), path, &keys[6].public, &err), ERR_INTEGRITY);
+    assert_int_equal(kit_check(as_legacy, strlen(as_legacy), path, &keys[6].public, &err),
+                     ERR_INTEGRITY);
     struct minisign m;
     assert_int_equal(minisign_parse(as_legacy, strlen(as_legacy), "s", &m, &err), OK);
     assert_false(m.prehashed);
@@ -112,19 +123,29 @@ static void by_digest(void **state)
     assert_int_equal(sha256_of("model", 5, again), OK);
     assert_memory_equal(sha256, again, sizeof again);
     buf_init(&text, 1 << 20);
-    assert_int_equal(signature_make_digest(&keys[6].secret, "a:b", sha256, blake2b, "my words", &text, &err), OK);
+    assert_int_equal(
+        signature_make_digest(&keys[6].secret, "a:b", sha256, blake2b, "my words", &text, &err),
+        OK);
     assert_int_equal(kit_check(text.data, text.len, path, &keys[6].public, &err), OK);
     assert_int_equal(signature_parse(text.data, text.len, "s", &sig, &err), OK);
-    assert_int_equal(signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err), OK);
+    assert_int_equal(
+        signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err), OK);
     assert_string_equal(said.name, "my words");
-    assert_int_equal(signature_check_digest(&sig, &keys[6].public, sha256, NULL, "s", &said, &err), ERR_INTEGRITY);
+    assert_int_equal(signature_check_digest(&sig, &keys[6].public, sha256, NULL, "s", &said, &err),
+                     ERR_INTEGRITY);
     blake2b[5] ^= 1;
-    assert_int_equal(signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err), ERR_INTEGRITY);
+    assert_int_equal(
+        signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err),
+        ERR_INTEGRITY);
     signature_fini(&sig);
     assert_int_equal(signature_parse(golden_legacy, strlen(golden_legacy), "s", &sig, &err), OK);
-    assert_int_equal(signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err), ERR_UNSUPPORTED);
+    assert_int_equal(
+        signature_check_digest(&sig, &keys[6].public, sha256, blake2b, "s", &said, &err),
+        ERR_UNSUPPORTED);
     signature_fini(&sig);
-    assert_int_equal(signature_make_digest(&keys[6].secret, "a:b", sha256, blake2b, "two\nlines", &text, &err), ERR_INVALID);
+    assert_int_equal(
+        signature_make_digest(&keys[6].secret, "a:b", sha256, blake2b, "two\nlines", &text, &err),
+        ERR_INVALID);
     buf_fini(&text);
     drop_file(path);
 }
@@ -134,18 +155,27 @@ static void sealed_keys(void **state)
     (void)state;
     struct trust_key k;
     struct error err = {0};
-    assert_int_equal(trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", NULL, &k, &err), ERR_INVALID);
-    assert_int_equal(trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", "wrong", &k, &err), ERR_INVALID);
-    if (trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", "secret words", &k, &err) != OK) fail_msg("%s", err.msg);
+    assert_int_equal(
+        trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", NULL, &k, &err),
+        ERR_INVALID);
+    assert_int_equal(
+        trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", "wrong", &k, &err),
+        ERR_INVALID);
+    if (trust_key_parse_secret(golden_sealed, strlen(golden_sealed), "k", "secret words", &k,
+                               &err) != OK)
+        fail_msg("%s", err.msg);
     trust_key_fini(&k);
     /* One that would take all memory. */
-    assert_int_equal(trust_key_parse_secret(golden_greedy, strlen(golden_greedy), "k", "x", &k, &err), ERR_LIMIT);
+    assert_int_equal(
+        trust_key_parse_secret(golden_greedy, strlen(golden_greedy), "k", "x", &k, &err),
+        ERR_LIMIT);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_program_s_own), cmocka_unit_test(each_bit),
-                                       cmocka_unit_test(kinds_are_not_mixed), cmocka_unit_test(by_digest),
-                                       cmocka_unit_test(sealed_keys)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_program_s_own),
+                                       cmocka_unit_test(each_bit),
+                                       cmocka_unit_test(kinds_are_not_mixed),
+                                       cmocka_unit_test(by_digest), cmocka_unit_test(sealed_keys)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

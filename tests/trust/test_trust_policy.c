@@ -1,5 +1,6 @@
-/* The trust policy: which rule decides, and that nothing in its file is taken that it does not mean. */
-#include "kit.h"
+/* The trust policy: which rule decides, and that nothing in its file is taken that it does not
+ * mean. */
+#include "trust_kit.h"
 
 #include <time.h>
 
@@ -12,16 +13,26 @@ static void patterns(void **state)
         const char *pattern, *model;
         bool fits;
     } cases[] = {
-        {"*", "qwen2.5-coder:1.5b", true},         {"qwen*", "qwen2.5-coder:1.5b", true},
-        {"qwen2.5-coder", "qwen2.5-coder:1.5b", true}, {"qwen2.5-coder:1.5b", "qwen2.5-coder:1.5b", true},
-        {"*:1.5b", "qwen2.5-coder:1.5b", true},    {"*:1?5b", "qwen2.5-coder:1.5b", true},
-        {"*coder*:*", "qwen2.5-coder:1.5b", true}, {"qwen2?5*", "qwen2.5-coder:x", true},
-        {"a*b*c", "aXbYc:t", true},                {"a*b*c", "abbc:t", true},
-        {"qwen", "qwen2.5-coder:1.5b", false},     {"*:0.5b", "qwen2.5-coder:1.5b", false},
-        {"1.5b", "qwen2.5-coder:1.5b", false},     {"*5b", "qwen2.5-coder:1.5b", false}, /* the tag is not looked at */
-        {"?", "ab:c", false},                      {"??", "ab:c", true},
-        {"acme-*", "acme:x", false},               {"", "a:b", false},
-        {"*:", "a:b", false},                      {"a*b*c", "aXcYb:t", false},
+        {"*", "qwen2.5-coder:1.5b", true},
+        {"qwen*", "qwen2.5-coder:1.5b", true},
+        {"qwen2.5-coder", "qwen2.5-coder:1.5b", true},
+        {"qwen2.5-coder:1.5b", "qwen2.5-coder:1.5b", true},
+        {"*:1.5b", "qwen2.5-coder:1.5b", true},
+        {"*:1?5b", "qwen2.5-coder:1.5b", true},
+        {"*coder*:*", "qwen2.5-coder:1.5b", true},
+        {"qwen2?5*", "qwen2.5-coder:x", true},
+        {"a*b*c", "aXbYc:t", true},
+        {"a*b*c", "abbc:t", true},
+        {"qwen", "qwen2.5-coder:1.5b", false},
+        {"*:0.5b", "qwen2.5-coder:1.5b", false},
+        {"1.5b", "qwen2.5-coder:1.5b", false},
+        {"*5b", "qwen2.5-coder:1.5b", false}, /* the tag is not looked at */
+        {"?", "ab:c", false},
+        {"??", "ab:c", true},
+        {"acme-*", "acme:x", false},
+        {"", "a:b", false},
+        {"*:", "a:b", false},
+        {"a*b*c", "aXcYb:t", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (policy_pattern_fits(cases[i].pattern, cases[i].model) != cases[i].fits)
@@ -53,10 +64,13 @@ static char *policy_text(const struct kit_key *keys, const char *rest)
 {
     char pem[1024] = "", *text;
     for (size_t i = 0, n = 0; keys[0].public_text[i]; i++)
-        n += (size_t)snprintf(pem + n, sizeof pem - n, keys[0].public_text[i] == '\n' ? "\\n" : "%c", keys[0].public_text[i]);
+        n +=
+            (size_t)snprintf(pem + n, sizeof pem - n, keys[0].public_text[i] == '\n' ? "\\n" : "%c",
+                             keys[0].public_text[i]);
     const char *line = strchr(keys[KIT_MINISIGN].public_text, '\n') + 1;
-    assert_true(asprintf(&text, "{\"version\": 1, \"keys\": {\"acme\": \"%s\", \"jo\": \"%.*s\"}%s}", pem, (int)strcspn(line, "\n"),
-                         line, rest) > 0);
+    assert_true(asprintf(&text,
+                         "{\"version\": 1, \"keys\": {\"acme\": \"%s\", \"jo\": \"%.*s\"}%s}", pem,
+                         (int)strcspn(line, "\n"), line, rest) > 0);
     return text;
 }
 
@@ -64,10 +78,12 @@ static void most_specific_rule(void **state)
 {
     struct policy p;
     struct error err = {0};
-    char *text = policy_text(*state, ", \"unsigned\": \"warn\", \"files\": \"refuse\", \"rules\": ["
-                                     "{\"models\": [\"acme-*\", \"x\"], \"keys\": [\"acme\"]},"
-                                     "{\"models\": [\"*\"], \"unsigned\": \"warn\"},"
-                                     "{\"models\": [\"acme-test*\"], \"keys\": [\"acme\", \"jo\"], \"unsigned\": \"allow\"}]");
+    char *text = policy_text(
+        *state,
+        ", \"unsigned\": \"warn\", \"files\": \"refuse\", \"rules\": ["
+        "{\"models\": [\"acme-*\", \"x\"], \"keys\": [\"acme\"]},"
+        "{\"models\": [\"*\"], \"unsigned\": \"warn\"},"
+        "{\"models\": [\"acme-test*\"], \"keys\": [\"acme\", \"jo\"], \"unsigned\": \"allow\"}]");
     if (policy_parse(text, strlen(text), "p", &p, &err) != OK) fail_msg("%s", err.msg);
     assert_true(p.there);
     assert_int_equal(p.unsigned_models, POLICY_WARN);
@@ -81,7 +97,8 @@ static void most_specific_rule(void **state)
     assert_false(policy_rule_has_key(&p.rules[0], "jo"));
     assert_true(policy_rule_has_key(&p.rules[1], "jo")); /* no list: every key */
     assert_true(policy_rule_has_key(NULL, "jo"));
-    assert_string_equal(policy_key_find(&p, "jo")->key.id, ((struct kit_key *)*state)[KIT_MINISIGN].public.id);
+    assert_string_equal(policy_key_find(&p, "jo")->key.id,
+                        ((struct kit_key *)*state)[KIT_MINISIGN].public.id);
 
     char *dir = kit_folder(), path[512];
     struct policy again;
@@ -102,18 +119,23 @@ static void changes(void **state)
     struct policy p = {0};
     struct error err = {0};
     struct kit_key *keys = *state;
-    static const char *const one[] = {"acme-*"}, *const acme[] = {"acme"}, *const none[] = {"nobody"}, *const bad[] = {"Up"};
+    static const char *const one[] = {"acme-*"}, *const acme[] = {"acme"},
+                             *const none[] = {"nobody"}, *const bad[] = {"Up"};
     struct trust_key k;
-    assert_int_equal(trust_key_parse_public(keys[1].public_text, strlen(keys[1].public_text), "k", &k, &err), OK);
+    assert_int_equal(
+        trust_key_parse_public(keys[1].public_text, strlen(keys[1].public_text), "k", &k, &err),
+        OK);
     assert_int_equal(policy_add_key(&p, "Acme", &k, &err), ERR_INVALID);
     assert_int_equal(policy_add_key(&p, "acme", &k, &err), OK);
-    assert_int_equal(policy_add_key(&p, "acme", &keys[0].public, &err), ERR_INVALID); /* there already */
+    assert_int_equal(policy_add_key(&p, "acme", &keys[0].public, &err),
+                     ERR_INVALID); /* there already */
     assert_int_equal(policy_add_key(&p, "mine", &keys[0].secret, &err), ERR_INVALID);
     assert_int_equal(policy_add_rule(&p, one, 1, none, 1, POLICY_REFUSE, &err), ERR_INVALID);
     assert_int_equal(policy_add_rule(&p, bad, 1, acme, 1, POLICY_REFUSE, &err), ERR_INVALID);
     assert_int_equal(policy_add_rule(&p, one, 0, acme, 1, POLICY_REFUSE, &err), ERR_LIMIT);
     assert_int_equal(policy_add_rule(&p, one, 1, acme, 1, POLICY_REFUSE, &err), OK);
-    assert_int_equal(policy_add_rule(&p, one, 1, NULL, 0, POLICY_ALLOW, &err), ERR_INVALID); /* a rule is about it */
+    assert_int_equal(policy_add_rule(&p, one, 1, NULL, 0, POLICY_ALLOW, &err),
+                     ERR_INVALID); /* a rule is about it */
     assert_int_equal(p.n_rules, 1);
     assert_int_equal(policy_remove_key(&p, "acme", &err), ERR_INVALID);
     assert_int_equal(policy_remove_key(&p, "nobody", &err), ERR_NOT_FOUND);
@@ -174,15 +196,18 @@ static void what_is_not_understood(void **state)
         if (policy_parse(text, strlen(text), "p", &p, &err) == OK) fail_msg("taken: %s", rests[i]);
         free(text);
     }
-    static const char *const from[] = {"\"version\": 1", "\"version\": 1", "\"version\": 1", "BEGIN PUBLIC", "\"acme\"", "\"jo\": \"RW"};
-    static const char *const to[] = {"\"version\": 2", "\"version\": \"1\"", "\"versions\": 1", "BEGIN PRIVATE", "\"ACME\"", "\"jo\": \"RX"};
+    static const char *const from[] = {"\"version\": 1", "\"version\": 1", "\"version\": 1",
+                                       "BEGIN PUBLIC",   "\"acme\"",       "\"jo\": \"RW"};
+    static const char *const to[] = {"\"version\": 2", "\"version\": \"1\"", "\"versions\": 1",
+                                     "BEGIN PRIVATE",  "\"ACME\"",           "\"jo\": \"RX"};
     for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
         char *text = kit_replace(good, from[i], to[i]);
         if (policy_parse(text, strlen(text), "p", &p, &err) == OK) fail_msg("taken: %s", to[i]);
         free(text);
     }
     /* Cut anywhere, it is not one; and a bit changed is one or is not, without harm. */
-    for (size_t n = 0; n < strlen(good); n++) assert_int_not_equal(policy_parse(good, n, "p", &p, &err), OK);
+    for (size_t n = 0; n < strlen(good); n++)
+        assert_int_not_equal(policy_parse(good, n, "p", &p, &err), OK);
     for (size_t bit = 0; bit < 8 * strlen(good); bit += 3) {
         char *text = strdup(good);
         text[bit / 8] ^= (char)(1 << bit % 8);
@@ -207,8 +232,12 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(patterns),  cmocka_unit_test(hostile_pattern),          cmocka_unit_test(most_specific_rule),
-        cmocka_unit_test(changes),   cmocka_unit_test(no_file_and_broken_files), cmocka_unit_test(what_is_not_understood),
+        cmocka_unit_test(patterns),
+        cmocka_unit_test(hostile_pattern),
+        cmocka_unit_test(most_specific_rule),
+        cmocka_unit_test(changes),
+        cmocka_unit_test(no_file_and_broken_files),
+        cmocka_unit_test(what_is_not_understood),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

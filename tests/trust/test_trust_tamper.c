@@ -1,7 +1,7 @@
-/* 50 models of several files, signed with keys of all curves, and more than a thousand ways to change one of them, its
- * signature or the key: none is accepted. Each model is checked to be accepted before and after, so that a refusal is for
- * the change. */
-#include "kit.h"
+/* 50 models of several files, signed with keys of all curves, and more than a thousand ways to
+ * change one of them, its signature or the key: none is accepted. Each model is checked to be
+ * accepted before and after, so that a refusal is for the change. */
+#include "trust_kit.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -131,7 +131,8 @@ static void remove_file(struct tamper *t)
 
 static void extra_file(struct tamper *t)
 {
-    static const char *const names[] = {"extra", ".hidden", "weights/extra", "a/b/x", "a/.gitignore", "file-0.binx", "model.sig", ".gi"};
+    static const char *const names[] = {"extra",        ".hidden",     "weights/extra", "a/b/x",
+                                        "a/.gitignore", "file-0.binx", "model.sig",     ".gi"};
     kit_write(t->dir, names[t->round % 8], "x", t->round % 2);
 }
 
@@ -200,7 +201,8 @@ static void flip_in_statement(struct tamper *t)
     const char *hint = t->key->public.id;
     char *s = kit_statement(t->text);
     size_t len = strlen(s);
-    char *whole = kit_bundle(s, "application/vnd.in-toto+json", &t->key->secret, hint); /* with a good signature of it */
+    char *whole = kit_bundle(s, "application/vnd.in-toto+json", &t->key->secret,
+                             hint); /* with a good signature of it */
     s[(t->round * 7907) % len] ^= 1;
     char *other = kit_bundle(s, "application/vnd.in-toto+json", &t->key->secret, hint);
     /* The changed statement with the good signature. */
@@ -217,7 +219,8 @@ static void flip_in_statement(struct tamper *t)
 static void statement_by_another(struct tamper *t)
 {
     char *s = kit_statement(t->text);
-    set_text(t, kit_bundle(s, "application/vnd.in-toto+json", &t->keys[(t->key - t->keys) ^ 1].secret, t->key->public.id));
+    set_text(t, kit_bundle(s, "application/vnd.in-toto+json",
+                           &t->keys[(t->key - t->keys) ^ 1].secret, t->key->public.id));
     free(s);
 }
 
@@ -229,7 +232,8 @@ static void name_replaced(struct tamper *t)
     snprintf(from, sizeof from, "\"%s\"", name);
     snprintf(to, sizeof to, "\"%s2\"", name);
     char *changed = kit_replace(s, from, to);
-    set_text(t, kit_bundle(changed, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
+    set_text(
+        t, kit_bundle(changed, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
     free(changed);
     free(s);
 }
@@ -241,14 +245,17 @@ static char *middle(const char *from, const char *to)
     return s;
 }
 
-/* The first two files of the list in the other order; signed well, but the root digest is of the order. */
+/* The first two files of the list in the other order; signed well, but the root digest is of the
+ * order. */
 static void order_changed(struct tamper *t)
 {
     char *s = kit_statement(t->text), *out;
-    char *one = strstr(s, "\"resources\":[") + 13, *two = strstr(one, "},{") + 2, *end = strstr(two, "}") + 1;
+    char *one = strstr(s, "\"resources\":[") + 13, *two = strstr(one, "},{") + 2,
+         *end = strstr(two, "}") + 1;
     char *head = middle(s, one), *first = middle(one, two - 1), *second = middle(two, end);
     assert_true(asprintf(&out, "%s%s,%s%s", head, second, first, end) > 0);
-    set_text(t, kit_bundle(out, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
+    set_text(t,
+             kit_bundle(out, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
     free(head);
     free(first);
     free(second);
@@ -269,19 +276,22 @@ static void statement_changed(struct tamper *t)
         {"signature/v1.0", "signature/v1.1"},
         {"\".git\"", "\".\""},
         {"\".git\"", "\"../\""},
-        {"\"resources\":[", "\"resources\":[{\"name\":\"file-0.bin\",\"algorithm\":\"sha256\",\"digest\":\"00\"},"},
+        {"\"resources\":[",
+         "\"resources\":[{\"name\":\"file-0.bin\",\"algorithm\":\"sha256\",\"digest\":\"00\"},"},
         {"\"resources\":[", "\"resources\":[],\"resource\":["},
     };
     const char *const *c = changes[t->round % (sizeof changes / sizeof changes[0])];
     char *s = kit_statement(t->text), *changed = kit_replace(s, c[0], c[1]);
-    set_text(t, kit_bundle(changed, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
+    set_text(
+        t, kit_bundle(changed, "application/vnd.in-toto+json", &t->key->secret, t->key->public.id));
     free(changed);
     free(s);
 }
 
 static void payload_type(struct tamper *t)
 {
-    static const char *const types[] = {"application/vnd.in-toto+json;v=1", "application/json", "", "application/vnd.in-toto+JSON"};
+    static const char *const types[] = {"application/vnd.in-toto+json;v=1", "application/json", "",
+                                        "application/vnd.in-toto+JSON"};
     char *s = kit_statement(t->text);
     set_text(t, kit_bundle(s, types[t->round % 4], &t->key->secret, t->key->public.id));
     free(s);
@@ -289,7 +299,8 @@ static void payload_type(struct tamper *t)
 
 static void payload_type_swapped(struct tamper *t)
 {
-    set_text(t, kit_replace(t->text, "application/vnd.in-toto+json", t->round % 2 ? "text/plain" : "application/vnd.in-toto+jso"));
+    set_text(t, kit_replace(t->text, "application/vnd.in-toto+json",
+                            t->round % 2 ? "text/plain" : "application/vnd.in-toto+jso"));
 }
 
 static void media_type(struct tamper *t)
@@ -318,12 +329,15 @@ static void second_signature(struct tamper *t)
 {
     static const char list[] = "\"signatures\":[";
     char *other = kit_sign(t->dir, &t->keys[(t->key - t->keys) ^ 1].secret), *both;
-    char *theirs = strstr(other, list) + sizeof list - 1, *own = strstr(t->text, list) + sizeof list - 1;
+    char *theirs = strstr(other, list) + sizeof list - 1,
+         *own = strstr(t->text, list) + sizeof list - 1;
     int n = (int)(strstr(theirs, "]") - theirs), m = (int)(strstr(own, "]") - own);
     if (t->round % 2) /* theirs first, or last */
-        assert_true(asprintf(&both, "%.*s%.*s,%s", (int)(own - t->text), t->text, n, theirs, own) > 0);
+        assert_true(asprintf(&both, "%.*s%.*s,%s", (int)(own - t->text), t->text, n, theirs, own) >
+                    0);
     else
-        assert_true(asprintf(&both, "%.*s,%.*s%s", (int)(own - t->text) + m, t->text, n, theirs, own + m) > 0);
+        assert_true(asprintf(&both, "%.*s,%.*s%s", (int)(own - t->text) + m, t->text, n, theirs,
+                             own + m) > 0);
     free(other);
     set_text(t, both);
 }
@@ -341,7 +355,8 @@ static void signature_bytes_swapped(struct tamper *t)
 {
     char *dir = kit_folder(), *out;
     kit_model(dir, t->model + 8);
-    char *other = kit_sign(dir, &t->key->secret), *sig = strstr(other, "\"sig\":"), *own = strstr(t->text, "\"sig\":");
+    char *other = kit_sign(dir, &t->key->secret), *sig = strstr(other, "\"sig\":"),
+         *own = strstr(t->text, "\"sig\":");
     assert_true(asprintf(&out, "%.*s%s", (int)(own - t->text), t->text, sig) > 0);
     free(other);
     kit_remove(dir);
@@ -351,14 +366,17 @@ static void signature_bytes_swapped(struct tamper *t)
 static void empty_signature(struct tamper *t)
 {
     char *sig = strstr(t->text, "\"sig\":\"") + 7, *end = strstr(sig, "\""), *out;
-    static const char *const others[] = {"", "AAAA", "MAYCAQACAQA=" /* r = s = 0 */, "MAYCAQECAQE=" /* r = s = 1 */};
-    assert_true(asprintf(&out, "%.*s%s%s", (int)(sig - t->text), t->text, others[t->round % 4], end) > 0);
+    static const char *const others[] = {"", "AAAA", "MAYCAQACAQA=" /* r = s = 0 */,
+                                         "MAYCAQECAQE=" /* r = s = 1 */};
+    assert_true(
+        asprintf(&out, "%.*s%s%s", (int)(sig - t->text), t->text, others[t->round % 4], end) > 0);
     set_text(t, out);
 }
 
 static void field_twice(struct tamper *t)
 {
-    static const char *const from[] = {"\"payload\":", "\"sig\":", "\"signatures\":", "\"dsseEnvelope\":"};
+    static const char *const from[] = {
+        "\"payload\":", "\"sig\":", "\"signatures\":", "\"dsseEnvelope\":"};
     char to[64];
     snprintf(to, sizeof to, "%s\"\",%s", from[t->round % 4], from[t->round % 4]);
     set_text(t, kit_replace(t->text, from[t->round % 4], to));
@@ -366,7 +384,8 @@ static void field_twice(struct tamper *t)
 
 static void spaced_base64(struct tamper *t)
 {
-    static const char *const to[] = {"\"payload\":\" ", "\"payload\":\"\\n", "\"payload\":\"=", "\"payload\":\"\\u0020"};
+    static const char *const to[] = {"\"payload\":\" ", "\"payload\":\"\\n",
+                                     "\"payload\":\"=", "\"payload\":\"\\u0020"};
     set_text(t, kit_replace(t->text, "\"payload\":\"", to[t->round % 4]));
 }
 
@@ -411,15 +430,21 @@ static const struct {
 
 static void one(const struct kit_key *keys, unsigned model, unsigned way, unsigned round)
 {
-    struct tamper t = {.dir = kit_folder(), .model = model, .round = round, .keys = keys, .key = &keys[(model + round) % KIT_MINISIGN]};
+    struct tamper t = {.dir = kit_folder(),
+                       .model = model,
+                       .round = round,
+                       .keys = keys,
+                       .key = &keys[(model + round) % KIT_MINISIGN]};
     struct error err = {0};
     t.files = kit_model(t.dir, model);
     t.text = kit_sign(t.dir, &t.key->secret);
     t.len = strlen(t.text);
     t.with = &t.key->public;
-    if (kit_check(t.text, t.len, t.dir, t.with, &err) != OK) fail_msg("model %u before: %s", model, err.msg);
+    if (kit_check(t.text, t.len, t.dir, t.with, &err) != OK)
+        fail_msg("model %u before: %s", model, err.msg);
     ways[way].change(&t);
-    if (kit_check(t.text, t.len, t.dir, t.with, &err) == OK) fail_msg("accepted: %s, model %u, round %u", ways[way].name, model, round);
+    if (kit_check(t.text, t.len, t.dir, t.with, &err) == OK)
+        fail_msg("accepted: %s, model %u, round %u", ways[way].name, model, round);
     if (!err.msg[0]) fail_msg("nothing said: %s", ways[way].name);
     char *elsewhere;
     assert_true(asprintf(&elsewhere, "%s.elsewhere", t.dir) > 0);
@@ -437,9 +462,11 @@ static void nothing_changed_is_accepted(void **state)
         const struct kit_key *k = &keys[m % KIT_MINISIGN];
         kit_model(dir, m);
         char *text = kit_sign(dir, &k->secret);
-        if (kit_check(text, strlen(text), dir, &k->public, &err) != OK) fail_msg("model %u: %s", m, err.msg);
+        if (kit_check(text, strlen(text), dir, &k->public, &err) != OK)
+            fail_msg("model %u: %s", m, err.msg);
         kit_write(dir, ".gitattributes", "x", 1); /* left out, as the signature says */
-        if (kit_check(text, strlen(text), dir, &k->public, &err) != OK) fail_msg("model %u: %s", m, err.msg);
+        if (kit_check(text, strlen(text), dir, &k->public, &err) != OK)
+            fail_msg("model %u: %s", m, err.msg);
         free(text);
         kit_remove(dir);
     }
@@ -449,7 +476,8 @@ static void no_change_is_accepted(void **state)
 {
     unsigned total = 0;
     for (unsigned way = 0; way < sizeof ways / sizeof ways[0]; way++)
-        for (unsigned round = 0; round < ways[way].rounds; round++, total++) one(*state, total % MODELS, way, round);
+        for (unsigned round = 0; round < ways[way].rounds; round++, total++)
+            one(*state, total % MODELS, way, round);
     assert_true(total >= 1000);
     print_message("%u changes, none accepted\n", total);
 }
@@ -466,7 +494,8 @@ static void every_bit_of_a_signature(void **state)
         size_t len = strlen(text);
         for (size_t bit = 0; bit < 8 * len; bit += i ? 5 : 1) {
             text[bit / 8] ^= (char)(1 << bit % 8);
-            if (kit_check(text, len, dir, &keys[i].public, &err) == OK) fail_msg("bit %zu may be changed", bit);
+            if (kit_check(text, len, dir, &keys[i].public, &err) == OK)
+                fail_msg("bit %zu may be changed", bit);
             text[bit / 8] ^= (char)(1 << bit % 8);
         }
         assert_int_equal(kit_check(text, len, dir, &keys[i].public, &err), OK);
@@ -489,7 +518,8 @@ static int tear_down(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_changed_is_accepted), cmocka_unit_test(no_change_is_accepted),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(nothing_changed_is_accepted),
+                                       cmocka_unit_test(no_change_is_accepted),
                                        cmocka_unit_test(every_bit_of_a_signature)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

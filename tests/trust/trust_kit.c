@@ -1,4 +1,4 @@
-#include "kit.h"
+#include "trust_kit.h"
 
 #include <ftw.h>
 #include <jansson.h>
@@ -16,7 +16,9 @@ static char *pem_of(EVP_PKEY *key, bool secret)
     BIO *bio = BIO_new(BIO_s_mem());
     char *text;
     assert_non_null(bio);
-    assert_int_equal(secret ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL) : PEM_write_bio_PUBKEY(bio, key), 1);
+    assert_int_equal(secret ? PEM_write_bio_PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL)
+                            : PEM_write_bio_PUBKEY(bio, key),
+                     1);
     long n = BIO_get_mem_data(bio, &text);
     char *copy = strndup(text, (size_t)n);
     BIO_free(bio);
@@ -45,7 +47,8 @@ static void make_minisign(struct kit_key *k, unsigned char number)
     assert_int_equal(EVP_PKEY_get_raw_public_key(key, secret + 94, &n), 1);
     memcpy(public_key + 10, secret + 94, 32);
     char *s = base64_text(secret, sizeof secret), *p = base64_text(public_key, sizeof public_key);
-    assert_true(asprintf(&k->secret_text, "untrusted comment: minisign encrypted secret key\n%s\n", s) > 0);
+    assert_true(
+        asprintf(&k->secret_text, "untrusted comment: minisign encrypted secret key\n%s\n", s) > 0);
     assert_true(asprintf(&k->public_text, "untrusted comment: minisign public key\n%s\n", p) > 0);
     free(s);
     free(p);
@@ -69,8 +72,10 @@ struct kit_key *kit_keys(void)
         } else {
             make_minisign(k, (unsigned char)(i + 1));
         }
-        if (trust_key_parse_secret(k->secret_text, strlen(k->secret_text), "secret", NULL, &k->secret, &err) != OK ||
-            trust_key_parse_public(k->public_text, strlen(k->public_text), "public", &k->public, &err) != OK)
+        if (trust_key_parse_secret(k->secret_text, strlen(k->secret_text), "secret", NULL,
+                                   &k->secret, &err) != OK ||
+            trust_key_parse_public(k->public_text, strlen(k->public_text), "public", &k->public,
+                                   &err) != OK)
             fail_msg("%s", err.msg);
     }
     return keys;
@@ -139,7 +144,8 @@ void kit_model_file(unsigned n, int i, char name[64], size_t *len)
 {
     /* Names whose order by parts is not that of their bytes. */
     static const char *const folders[] = {"", "a/", "a.b/", "a/b/", "weights/"};
-    snprintf(name, 64, "%sfile-%d%s", i ? folders[mix(n, (unsigned)i) % 5] : "", i, i % 3 ? ".json" : ".bin");
+    snprintf(name, 64, "%sfile-%d%s", i ? folders[mix(n, (unsigned)i) % 5] : "", i,
+             i % 3 ? ".json" : ".bin");
     *len = i == 1 ? 0 : 1 + mix(n, 100 + (unsigned)i) % 3000;
 }
 
@@ -159,21 +165,28 @@ int kit_model(const char *folder, unsigned n)
     return files;
 }
 
-char *kit_bundle(const char *statement, const char *payload_type, const struct trust_key *signer, const char *hint)
+char *kit_bundle(const char *statement, const char *payload_type, const struct trust_key *signer,
+                 const char *hint)
 {
     struct buf bytes, sig;
     struct error err = {0};
     char *text;
     buf_init(&bytes, 64 << 20);
     buf_init(&sig, 4096);
-    assert_int_equal(buf_printf(&bytes, "DSSEv1 %zu %s %zu %s", strlen(payload_type), payload_type, strlen(statement), statement), OK);
+    assert_int_equal(buf_printf(&bytes, "DSSEv1 %zu %s %zu %s", strlen(payload_type), payload_type,
+                                strlen(statement), statement),
+                     OK);
     if (trust_key_sign(signer, bytes.data, bytes.len, &sig, &err) != OK) fail_msg("%s", err.msg);
-    char *payload64 = base64_text(statement, strlen(statement)), *sig64 = base64_text(sig.data, sig.len);
-    assert_true(asprintf(&text,
-                         "{\"mediaType\":\"application/vnd.dev.sigstore.bundle.v0.3+json\",\"verificationMaterial\":{\"publicKey\":"
-                         "{\"hint\":\"%s\"},\"tlogEntries\":[]},\"dsseEnvelope\":{\"payload\":\"%s\",\"payloadType\":\"%s\","
-                         "\"signatures\":[{\"sig\":\"%s\",\"keyid\":\"\"}]}}",
-                         hint, payload64, payload_type, sig64) > 0);
+    char *payload64 = base64_text(statement, strlen(statement)),
+         *sig64 = base64_text(sig.data, sig.len);
+    assert_true(
+        asprintf(&text,
+                 "{\"mediaType\":\"application/"
+                 "vnd.dev.sigstore.bundle.v0.3+json\",\"verificationMaterial\":{\"publicKey\":"
+                 "{\"hint\":\"%s\"},\"tlogEntries\":[]},\"dsseEnvelope\":{\"payload\":\"%s\","
+                 "\"payloadType\":\"%s\","
+                 "\"signatures\":[{\"sig\":\"%s\",\"keyid\":\"\"}]}}",
+                 hint, payload64, payload_type, sig64) > 0);
     free(payload64);
     free(sig64);
     buf_fini(&bytes);
@@ -184,7 +197,8 @@ char *kit_bundle(const char *statement, const char *payload_type, const struct t
 char *kit_statement(const char *bundle)
 {
     json_t *root = json_loads(bundle, 0, NULL);
-    const char *text = json_string_value(json_object_get(json_object_get(root, "dsseEnvelope"), "payload"));
+    const char *text =
+        json_string_value(json_object_get(json_object_get(root, "dsseEnvelope"), "payload"));
     struct buf b;
     assert_non_null(text);
     buf_init(&b, 64 << 20);
@@ -212,7 +226,8 @@ char *kit_sign(const char *path, const struct trust_key *k)
     return text.data;
 }
 
-enum status kit_check(const char *text, size_t len, const char *path, const struct trust_key *k, struct error *err)
+enum status kit_check(const char *text, size_t len, const char *path, const struct trust_key *k,
+                      struct error *err)
 {
     struct signature sig;
     enum status st = signature_parse(text, len, "the signature", &sig, err);
