@@ -25,8 +25,7 @@ struct trust_run {
 
 extern const struct command cmd_trust;
 
-/* ---- showing
- * ----------------------------------------------------------------------------------------- */
+/* ---- showing ------------------------------------------------------------------------------- */
 
 static json_t *key_json(const struct policy_key *k)
 {
@@ -88,8 +87,7 @@ static enum status do_list(struct trust_run *t, struct error *err)
     return OK;
 }
 
-/* ---- changing
- * ---------------------------------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------------ */
 
 static enum status save(const struct trust_run *t, struct error *err)
 {
@@ -173,8 +171,7 @@ static enum status do_set(struct trust_run *t, struct error *err)
     return st ? st : do_list(t, err);
 }
 
-/* ---- asking
- * ------------------------------------------------------------------------------------------ */
+/* ---- asking -------------------------------------------------------------------------------- */
 
 struct checked {
     json_t *list; /* NULL: text is printed */

@@ -21,8 +21,7 @@ enum status store_policy_read(const struct store *s, struct policy *out, struct 
     return st;
 }
 
-/* ---- who signed it
- * ------------------------------------------------------------------------------------ */
+/* ---- who signed it ------------------------------------------------------------------------- */
 
 /* Whether one of the keys made the signature; a key that it does not name is not asked. */
 static bool find_signer(const struct policy *p, const struct policy_rule *rule,
@@ -101,8 +100,7 @@ enum status store_trust_of(const struct store *s, const char *name, const char *
     return st;
 }
 
-/* ---- loading
- * ----------------------------------------------------------------------------------------- */
+/* ---- loading ------------------------------------------------------------------------------- */
 
 enum status store_load_path(const struct store *s, const char *name, const struct store_events *ev,
                             char **path, struct error *err)
@@ -149,8 +147,7 @@ enum status store_load_file(const struct store *s, const char *path, const struc
     return st;
 }
 
-/* ---- keeping signatures
- * --------------------------------------------------------------------------------- */
+/* ---- keeping signatures -------------------------------------------------------------------- */
 
 struct hashing {
     const struct store_events *ev;

@@ -283,8 +283,7 @@ void bundle_claim_fini(struct bundle_claim *c)
     *c = (struct bundle_claim){0};
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static json_t *resources_json(const struct filetree *t)
 {

@@ -26,8 +26,7 @@ bool policy_action_parse(const char *text, enum policy_action *out)
     return false;
 }
 
-/* ---- names and patterns
- * ----------------------------------------------------------------------------- */
+/* ---- names and patterns -------------------------------------------------------------------- */
 
 static bool is_letter(char c)
 {
@@ -74,8 +73,7 @@ bool policy_pattern_fits(const char *pattern, const char *model)
     return *p == 0;
 }
 
-/* ---- looking up
- * -------------------------------------------------------------------------------------- */
+/* ---- looking up ---------------------------------------------------------------------------- */
 
 /* Characters that only themselves fit. */
 static size_t literal_chars(const char *pattern)
@@ -114,8 +112,7 @@ bool policy_rule_has_key(const struct policy_rule *r, const char *key)
     return found;
 }
 
-/* ---- changing
- * ---------------------------------------------------------------------------------------- */
+/* ---- changing ------------------------------------------------------------------------------ */
 
 static void rule_fini(struct policy_rule *r)
 {
@@ -242,8 +239,7 @@ enum status policy_remove_rule(struct policy *p, size_t index, struct error *err
     return OK;
 }
 
-/* ---- the file
- * ---------------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------ */
 
 static enum status unknown_field(const json_t *obj, const char *const *allowed, const char *what,
                                  const char *where, struct error *err)
