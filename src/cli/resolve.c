@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/template_use.h"
 #include "store/store.h"
 #include "store/trusted.h"
 
@@ -60,6 +61,7 @@ static enum status installed_path(const struct store *s, const char *name, bool 
         return error_set(err, st, "%s%s is not installed; run: hearth pull %s%s",
                          by_default ? "the default model " : "", name, name, others);
     }
+    if (st == OK) template_use_first(s, name, *out);
     return st;
 }
 

@@ -64,6 +64,10 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
         json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name", m->name,
                   "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from", m->digest_from,
                   "source", m->source, "pulled_at", when, "model", m->model);
+    if (json && json_object_set_new(json, "recorded", provenance_stamp()) != 0) {
+        json_decref(json);
+        json = NULL;
+    }
     if (json && m->origin && json_object_set(json, "origin", m->origin) != 0) {
         json_decref(json);
         json = NULL;
@@ -94,6 +98,7 @@ static enum status manifest_parse(const json_t *json, const char *path, const ch
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
     out->bytes = (uint64_t)bytes;
     out->origin = json_incref(json_object_get(json, "origin")); /* manifests of before have none */
+    out->recorded = json_incref(json_object_get(json, "recorded"));
     out->digest_from = strdup(from);
     out->source = strdup(source);
     out->pulled_at = strdup(when);
@@ -159,6 +164,7 @@ void store_model_fini(struct store_model *m)
     free(m->problem);
     catalogue_model_fini(&m->info);
     json_decref(m->origin);
+    json_decref(m->recorded);
     *m = (struct store_model){0};
 }
 

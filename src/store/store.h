@@ -60,6 +60,7 @@ struct store_model {
     char *digest_from; /* "catalogue", "user", "hub" or "file": who vouched for the digest */
     char *problem;     /* NULL, or what is wrong with the model (file missing, ...) */
     struct catalogue_model info; /* the entry as it was when pulled */
+    struct json_t *recorded;     /* what wrote the manifest: programs and versions; NULL = not known */
     struct json_t *origin;       /* the source that brought it, as in a catalogue; NULL = not known */
 };
 void store_model_fini(struct store_model *m);

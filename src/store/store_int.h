@@ -81,6 +81,8 @@ struct manifest {
     json_t *model;  /* the catalogue entry; borrowed */
     json_t *origin; /* the source's description as in a catalogue, or NULL; borrowed */
 };
+/* The programs that have to do with a pull, and their versions; NULL = no memory. */
+json_t *provenance_stamp(void);
 enum status manifest_write(const struct store *s, const struct manifest *m, struct error *err);
 
 /* Adds to a catalogue entry what the file tells: title, architecture, parameters, quantization,

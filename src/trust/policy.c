@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/glob.h"
 
 enum { MAX_PATTERN = 129 };
 
@@ -53,35 +54,10 @@ bool policy_pattern_valid(const char *pattern)
 
 bool policy_pattern_fits(const char *pattern, const char *model)
 {
-    size_t len = strchr(pattern, ':') ? strlen(model) : strcspn(model, ":"), i = 0, star_at = 0;
-    const char *p = pattern, *star = NULL;
-    while (i < len) {
-        if (*p == '*') {
-            star = p++;
-            star_at = i;
-        } else if (*p && (*p == '?' || *p == model[i])) {
-            p++;
-            i++;
-        } else if (star) {
-            p = star + 1;
-            i = ++star_at;
-        } else {
-            return false;
-        }
-    }
-    while (*p == '*') p++;
-    return *p == 0;
+    return glob_fits(pattern, model, strchr(pattern, ':') ? strlen(model) : strcspn(model, ":"));
 }
 
 /* ---- looking up ---------------------------------------------------------------------------- */
-
-/* Characters that only themselves fit. */
-static size_t literal_chars(const char *pattern)
-{
-    size_t n = 0;
-    for (; *pattern; pattern++) n += *pattern != '*' && *pattern != '?';
-    return n;
-}
 
 const struct policy_rule *policy_rule_for(const struct policy *p, const char *model)
 {
@@ -90,7 +66,7 @@ const struct policy_rule *policy_rule_for(const struct policy *p, const char *mo
     for (size_t i = 0; i < p->n_rules; i++)
         for (size_t k = 0; k < p->rules[i].n_patterns; k++) {
             const char *pattern = p->rules[i].patterns[k];
-            size_t n = literal_chars(pattern);
+            size_t n = glob_literals(pattern);
             if ((best && n <= most) || !policy_pattern_fits(pattern, model)) continue;
             best = &p->rules[i];
             most = n;
