@@ -14,11 +14,12 @@
 extern const unsigned char templates_builtin[];
 extern const unsigned long templates_builtin_len;
 
-enum { MAX_OUTPUT = 1 << 16, LEAST_WORDS = 12, MAX_TEMPLATE = 1 << 20 };
+enum { MAX_OUTPUT = 1 << 16, LEAST_WORDS = 12, MAX_TEMPLATE = 1 << 20, MAX_LOOKED_AT = 5000 };
 
 const char *template_state_name(enum template_state s)
 {
-    static const char *const names[] = {"none", "no family", "known", "same output", "other", "broken"};
+    static const char *const names[] = {"none",        "no family", "known",
+                                        "same output", "other",     "broken"};
     return names[s];
 }
 
@@ -27,7 +28,8 @@ const char *template_state_name(enum template_state s)
 static void plain_name(const char *name, char *dst, size_t cap)
 {
     size_t i = 0;
-    for (; name[i] && i + 1 < cap; i++) dst[i] = name[i] == ' ' ? '-' : (char)tolower((unsigned char)name[i]);
+    for (; name[i] && i + 1 < cap; i++)
+        dst[i] = name[i] == ' ' ? '-' : (char)tolower((unsigned char)name[i]);
     dst[i] = 0;
 }
 
@@ -72,15 +74,17 @@ static char *render(const struct jinja_template *t, const json_t *messages, int6
     struct buf out;
     struct error why = {0};
     struct jinja_options opt = {.now = now};
-    json_t *vars = json_pack("{s:O, s:b, s:s, s:s}", "messages", messages, "add_generation_prompt", 1, "bos_token", "<BOS>",
-                             "eos_token", "<EOS>");
+    json_t *vars = json_pack("{s:O, s:b, s:s, s:s}", "messages", messages, "add_generation_prompt",
+                             1, "bos_token", "<BOS>", "eos_token", "<EOS>");
     buf_init(&out, MAX_OUTPUT);
     enum status st = vars ? jinja_render(t, vars, &opt, &out, NULL, &why) : ERR_NOMEM;
     json_decref(vars);
     *made = st == OK;
     for (size_t i = 0; i < out.len; i++) /* what follows a NUL is not to go unseen */
         if (!out.data[i]) out.data[i] = '\1';
-    char *text = st == OK ? strndup(out.data ? out.data : "", out.len) : vars ? strdup(why.msg) : NULL;
+    char *text = st == OK ? strndup(out.data ? out.data : "", out.len)
+                 : vars   ? strdup(why.msg)
+                          : NULL;
     buf_fini(&out);
     return text;
 }
@@ -89,7 +93,8 @@ static bool is_due(const json_t *due, const char *text, bool made)
 {
     uint8_t digest[SHA256_BYTES];
     char hex[SHA256_HEX_SIZE];
-    const char *whole = json_string_value(json_object_get(due, "text")), *sha = json_string_value(json_object_get(due, "sha256"));
+    const char *whole = json_string_value(json_object_get(due, "text")),
+               *sha = json_string_value(json_object_get(due, "sha256"));
     if (!json_is_object(due)) return !made; /* the published one refuses this conversation */
     if (!made) return false;
     if (whole) return strcmp(whole, text) == 0;
@@ -99,8 +104,8 @@ static bool is_due(const json_t *due, const char *text, bool made)
 }
 
 /* Fills the cases' `made`; `did` tells which it did not refuse. */
-static enum status render_all(const json_t *root, const struct jinja_template *t, struct template_check *out,
-                              bool did[TEMPLATE_MAX_CASES])
+static enum status render_all(const json_t *root, const struct jinja_template *t,
+                              struct template_check *out, bool did[TEMPLATE_MAX_CASES])
 {
     const char *name;
     json_t *messages;
@@ -109,14 +114,16 @@ static enum status render_all(const json_t *root, const struct jinja_template *t
         if (out->n_cases == TEMPLATE_MAX_CASES) break;
         struct template_case *c = &out->cases[out->n_cases];
         snprintf(c->name, sizeof c->name, "%s", name);
-        c->made = render(t, messages, json_integer_value(json_object_get(root, "now")), &did[out->n_cases]);
+        c->made = render(t, messages, json_integer_value(json_object_get(root, "now")),
+                         &did[out->n_cases]);
         if (!c->made) return ERR_NOMEM;
         out->n_cases++;
     }
     return OK;
 }
 
-static size_t count_same(const struct template_check *out, const json_t *known, const bool did[TEMPLATE_MAX_CASES])
+static size_t count_same(const struct template_check *out, const json_t *known,
+                         const bool did[TEMPLATE_MAX_CASES])
 {
     const json_t *emits = json_object_get(known, "emits");
     size_t n = 0;
@@ -126,7 +133,8 @@ static size_t count_same(const struct template_check *out, const json_t *known, 
 }
 
 /* Against the published template that most of it fits. */
-static enum status compare(const json_t *family, struct template_check *out, const bool did[TEMPLATE_MAX_CASES])
+static enum status compare(const json_t *family, struct template_check *out,
+                           const bool did[TEMPLATE_MAX_CASES])
 {
     const json_t *best = NULL;
     size_t most = 0, i;
@@ -153,16 +161,44 @@ static enum status compare(const json_t *family, struct template_check *out, con
 
 /* ---- what stays hidden --------------------------------------------------------------------- */
 
-/* Escapes of a quoted string are left as they are, so a text with one counts as not shown. */
+/* The text with \n, \t and other escapes of quoted strings resolved; malloc'd. */
+static char *unescaped(const char *text, size_t len)
+{
+    char *out = malloc(len + 1);
+    size_t n = 0;
+    for (size_t i = 0; out && i < len; i++) {
+        char c = text[i];
+        if (c == '\\' && i + 1 < len) {
+            c = text[++i];
+            c = c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c;
+        }
+        out[n++] = c;
+    }
+    if (out) out[n] = 0;
+    return out;
+}
+
+struct hidden {
+    struct template_check *check;
+    size_t looked_at;
+};
+
 static void keep_hidden(void *ctx, const char *text, size_t len)
 {
-    struct template_check *c = ctx;
-    if (c->n_words == TEMPLATE_MAX_WORDS) return;
-    for (size_t i = 0; i < c->n_cases; i++)
-        if (memmem(c->cases[i].made, strlen(c->cases[i].made), text, len)) return;
-    for (size_t i = 0; i < c->n_words; i++)
-        if (strlen(c->words[i]) == len && memcmp(c->words[i], text, len) == 0) return;
-    char *copy = strndup(text, len);
+    static const char too_many[] = "(and more texts than are looked at)";
+    struct hidden *h = ctx;
+    struct template_check *c = h->check;
+    if (c->n_words == TEMPLATE_MAX_WORDS || h->looked_at > MAX_LOOKED_AT) return;
+    if (h->looked_at++ == MAX_LOOKED_AT) text = too_many, len = sizeof too_many - 1;
+    char *plain = unescaped(text, len);
+    bool seen = !plain;
+    for (size_t i = 0; !seen && i < c->n_cases; i++)
+        seen = memmem(c->cases[i].made, strlen(c->cases[i].made), text, len) ||
+               strstr(c->cases[i].made, plain);
+    for (size_t i = 0; !seen && i < c->n_words; i++)
+        seen = strlen(c->words[i]) == len && memcmp(c->words[i], text, len) == 0;
+    free(plain);
+    char *copy = seen ? NULL : strndup(text, len);
     if (copy) c->words[c->n_words++] = copy;
 }
 
@@ -200,7 +236,8 @@ static bool is_known(const json_t *family, struct template_check *out)
     json_t *known;
     json_array_foreach(json_object_get(family, "templates"), i, known)
     {
-        const char *sha = json_string_value(json_object_get(known, "sha256")), *from = json_string_value(json_object_get(known, "from"));
+        const char *sha = json_string_value(json_object_get(known, "sha256")),
+                   *from = json_string_value(json_object_get(known, "from"));
         if (!sha || strcmp(sha, out->sha256) != 0) continue;
         snprintf(out->from, sizeof out->from, "%.90s", from ? from : "");
         out->state = TEMPLATE_KNOWN;
@@ -209,8 +246,8 @@ static bool is_known(const json_t *family, struct template_check *out)
     return false;
 }
 
-static enum status check_in_family(const json_t *root, const json_t *family, const struct template_subject *s,
-                                   struct template_check *out)
+static enum status check_in_family(const json_t *root, const json_t *family,
+                                   const struct template_subject *s, struct template_check *out)
 {
     struct jinja_template *t;
     struct error why = {0};
@@ -226,12 +263,15 @@ static enum status check_in_family(const json_t *root, const json_t *family, con
     }
     st = render_all(root, t, out, did);
     if (st == OK) st = compare(family, out, did);
-    if (st == OK) template_words_each(s->text, s->len, LEAST_WORDS, keep_hidden, out);
+    if (st == OK)
+        template_words_each(s->text, s->len, LEAST_WORDS, keep_hidden,
+                            &(struct hidden){.check = out});
     jinja_destroy(t);
     return st;
 }
 
-enum status template_check_run(const struct template_subject *s, struct template_check *out, struct error *err)
+enum status template_check_run(const struct template_subject *s, struct template_check *out,
+                               struct error *err)
 {
     *out = (struct template_check){.state = TEMPLATE_NONE};
     if (!s->text || s->len == 0) return OK;

@@ -1,9 +1,10 @@
 /* A model's chat template held against what is known of the published ones of its family.
  *
- * A template decides what the model is told besides the conversation, so a changed one can slip instructions in. What is
- * known (data/templates.json, made by tools/known_templates.py) are digests of published templates and what they make of
- * fixed conversations, not their texts. A template of another text that makes the same of these conversations may still
- * do something else with others: only the same text is "known". */
+ * A template decides what the model is told besides the conversation, so a changed one can slip
+ * instructions in. What is known (data/templates.json, made by tools/known_templates.py) are
+ * digests of published templates and what they make of fixed conversations, not their texts. A
+ * template of another text that makes the same of these conversations may still do something else
+ * with others: only the same text is "known". */
 #ifndef HEARTH_TEXT_TEMPLATE_KNOWN_H
 #define HEARTH_TEXT_TEMPLATE_KNOWN_H
 
@@ -29,7 +30,8 @@ struct template_subject {
     const char *text; /* the template; NULL = none */
     size_t len;
     const char *architecture;
-    const char *names[3]; /* general.name, general.basename, the name in the store; any case; NULLs are fine */
+    const char *names[3]; /* general.name, general.basename, the name in the store; any case; NULLs
+                             are fine */
 };
 
 /* One of the fixed conversations. */
@@ -47,18 +49,19 @@ struct template_check {
     char from[TEMPLATE_NAME_SIZE]; /* the published one that it is, or the nearest */
     struct template_case cases[TEMPLATE_MAX_CASES];
     size_t n_cases;
-    /* Texts of at least 12 characters in it that no fixed conversation brought to light, owned: for a person to read.
-     * Filled for TEMPLATE_SAME and TEMPLATE_OTHER. */
+    /* Texts of at least 12 characters in it that no fixed conversation brought to light, owned: for
+     * a person to read. Filled for TEMPLATE_SAME and TEMPLATE_OTHER. */
     char *words[TEMPLATE_MAX_WORDS];
     size_t n_words;
 };
 /* Any thread. ERR_NOMEM. */
-enum status template_check_run(const struct template_subject *s, struct template_check *out, struct error *err);
+enum status template_check_run(const struct template_subject *s, struct template_check *out,
+                               struct error *err);
 void template_check_fini(struct template_check *c);
 
-/* The texts and quoted strings of a template that are at least `least` bytes long without white space at their ends, in
- * order: visit(ctx, text, len). Inside of module text. */
-void template_words_each(const char *text, size_t len, size_t least, void (*visit)(void *ctx, const char *text, size_t len),
-                         void *ctx);
+/* The texts and quoted strings of a template that are at least `least` bytes long without white
+ * space at their ends, in order: visit(ctx, text, len). Inside of module text. */
+void template_words_each(const char *text, size_t len, size_t least,
+                         void (*visit)(void *ctx, const char *text, size_t len), void *ctx);
 
 #endif

@@ -1,4 +1,5 @@
-/* What stands in a template to be written: what is outside of its tags, and the quoted strings inside of them. */
+/* What stands in a template to be written: what is outside of its tags, and the quoted strings
+ * inside of them. */
 #include <string.h>
 
 #include "text/template_known.h"
@@ -39,13 +40,14 @@ static size_t inside_tag(const struct words *w, const char *text, size_t at, siz
     return len;
 }
 
-void template_words_each(const char *text, size_t len, size_t least, void (*visit)(void *ctx, const char *text, size_t len),
-                         void *ctx)
+void template_words_each(const char *text, size_t len, size_t least,
+                         void (*visit)(void *ctx, const char *text, size_t len), void *ctx)
 {
     const struct words w = {least, visit, ctx};
     size_t at = 0, start = 0;
     while (at < len) {
-        bool tag = text[at] == '{' && at + 1 < len && (text[at + 1] == '{' || text[at + 1] == '%' || text[at + 1] == '#');
+        bool tag = text[at] == '{' && at + 1 < len &&
+                   (text[at + 1] == '{' || text[at + 1] == '%' || text[at + 1] == '#');
         if (!tag) {
             at++;
             continue;
