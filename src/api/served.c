@@ -49,9 +49,42 @@ static void detach(void *beside)
     free(m);
 }
 
-static enum status attach(void *ctx, struct model_use *u, void **beside, struct error *err)
+/* A line of the log, in the form of api_log's. */
+static void log_notice(void *ctx, const char *text)
 {
     const struct served *p = ctx;
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[32] = "";
+    if (!p->opt->log) return;
+    if (gmtime_r(&now, &tm)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    json_t *line = json_pack("{s:s, s:s, s:s, s:s}", "time", when, "level", "warning", "msg", "trust", "text", text);
+    char *dump = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    if (dump) p->opt->log(p->opt->log_ctx, dump);
+    free(dump);
+    json_decref(line);
+}
+
+/* What is done once for each time that a file is opened: the policy's warning, and hashing where it wants that. */
+static enum status check_trust(struct served *p, struct model_use *u, struct error *err)
+{
+    struct store_events ev = {.notice = log_notice, .ctx = p};
+    char *path = NULL;
+    if (!p->opt->store) return OK;
+    /* It was allowed a moment ago; a name that the store does not know is that of a file. */
+    pthread_mutex_lock(&p->store_lock);
+    store_load_path(p->opt->store, model_use_name(u), &ev, &path, NULL);
+    pthread_mutex_unlock(&p->store_lock);
+    enum status st = path ? store_load_hash(p->opt->store, path, NULL, err) : OK;
+    free(path);
+    return st;
+}
+
+static enum status attach(void *ctx, struct model_use *u, void **beside, struct error *err)
+{
+    struct served *p = ctx;
+    enum status st = check_trust(p, u, err);
+    if (st) return st;
     struct loaded_model *m = calloc(1, sizeof *m);
     if (!m) return error_set(err, ERR_NOMEM, "no memory for a model's name");
     snprintf(m->name, sizeof m->name, "%s", model_use_name(u));
@@ -66,7 +99,7 @@ static enum status attach(void *ctx, struct model_use *u, void **beside, struct 
     m->has_fim = m->tok && fim_detect(m->tok, m->name, &m->fim, NULL) == OK;
     m->loaded_at = (int64_t)time(NULL);
     if (!m->tok) {
-        enum status st = error_set(err, ERR_UNSUPPORTED,
+        st = error_set(err, ERR_UNSUPPORTED,
                                    "model %s has no vocabulary and cannot serve texts", m->name);
         free(m);
         return st;

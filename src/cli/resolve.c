@@ -61,6 +61,10 @@ static enum status installed_path(const struct store *s, const char *name, bool 
         return error_set(err, st, "%s%s is not installed; run: hearth pull %s%s",
                          by_default ? "the default model " : "", name, name, others);
     }
+    if (st == OK && (st = store_load_hash(s, *out, &ev, err)) != OK) {
+        free(*out);
+        *out = NULL;
+    }
     if (st == OK) template_use_first(s, name, *out);
     return st;
 }

@@ -129,6 +129,21 @@ enum status store_load_path(const struct store *s, const char *name, const struc
     return st;
 }
 
+enum status store_load_hash(const struct store *s, const char *path, const struct store_events *ev,
+                            struct error *err)
+{
+    struct policy p;
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    if (strncmp(base, "sha256-", 7) != 0 || !store_digest_valid(base + 7))
+        return OK; /* no file of a store */
+    enum status st = store_policy_read(s, &p, err);
+    if (st == OK && p.hash_at_load &&
+        (st = store_check_file(path, base + 7, ev, err)) == ERR_INTEGRITY)
+        error_prefix(err, "the model is not loaded (to mend it: hearth verify --repair)");
+    policy_fini(&p);
+    return st;
+}
+
 enum status store_load_file(const struct store *s, const char *path, const struct store_events *ev,
                             struct error *err)
 {

@@ -37,7 +37,11 @@ enum status store_trust_of(const struct store *s, const char *name, const char *
  * damaged, or refused by the policy, and what to do. *path is malloc'd. */
 enum status store_load_path(const struct store *s, const char *name, const struct store_events *ev,
                             char **path, struct error *err);
-/* The same for a model given by a path: only the policy's word on such. */
+/* Where the policy wants it ("hash_at_load"), hashes a file that store_load_path gave; once for
+ * each time it is opened. ERR_INTEGRITY: it changed. */
+enum status store_load_hash(const struct store *s, const char *path, const struct store_events *ev,
+                            struct error *err);
+/* As store_load_path, for a model given by a path: only the policy's word on such. */
 enum status store_load_file(const struct store *s, const char *path, const struct store_events *ev,
                             struct error *err);
 

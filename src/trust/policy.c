@@ -308,7 +308,8 @@ static enum status read_rule(const json_t *j, size_t number, const char *what, s
 enum status policy_parse(const char *text, size_t len, const char *what, struct policy *out,
                          struct error *err)
 {
-    static const char *const fields[] = {"version", "keys", "rules", "unsigned", "files", NULL};
+    static const char *const fields[] = {"version", "keys",         "rules", "unsigned",
+                                         "files",   "hash_at_load", NULL};
     json_error_t je;
     *out = (struct policy){.there = true};
     if (len > POLICY_MAX_BYTES)
@@ -316,7 +317,8 @@ enum status policy_parse(const char *text, size_t len, const char *what, struct 
     json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
     if (!root) return error_set(err, ERR_FORMAT, "%s: line %d: %s", what, je.line, je.text);
     const json_t *rules = json_object_get(root, "rules"),
-                 *version = json_object_get(root, "version");
+                 *version = json_object_get(root, "version"),
+                 *hash = json_object_get(root, "hash_at_load");
     enum status st = OK;
     if (!json_is_object(root) || !json_is_integer(version))
         st = error_set(err, ERR_FORMAT, "%s is no policy: it has no \"version\": 1", what);
@@ -325,6 +327,9 @@ enum status policy_parse(const char *text, size_t len, const char *what, struct 
     else if (rules && (!json_is_array(rules) || json_array_size(rules) > POLICY_MAX_RULES))
         st = error_set(err, ERR_FORMAT, "%s: 'rules' is no list of at most %d rules", what,
                        POLICY_MAX_RULES);
+    else if (hash && !json_is_boolean(hash))
+        st = error_set(err, ERR_FORMAT, "%s: 'hash_at_load' is neither true nor false", what);
+    out->hash_at_load = json_is_true(hash);
     if (st == OK) st = unknown_field(root, fields, what, "it", err);
     if (st == OK)
         st = read_action(root, "unsigned", &out->unsigned_models, what, "the policy", err);
@@ -386,9 +391,9 @@ static json_t *policy_json(const struct policy *p, struct error *err)
         json_decref(rules);
         return NULL;
     }
-    return json_pack("{s:i, s:s, s:s, s:o, s:o}", "version", 1, "unsigned",
-                     actions[p->unsigned_models], "files", actions[p->files], "keys", keys, "rules",
-                     rules);
+    return json_pack("{s:i, s:s, s:s, s:b, s:o, s:o}", "version", 1, "unsigned",
+                     actions[p->unsigned_models], "files", actions[p->files], "hash_at_load",
+                     (int)p->hash_at_load, "keys", keys, "rules", rules);
 }
 
 enum status policy_write(const struct policy *p, const char *path, struct error *err)

@@ -39,6 +39,7 @@ struct policy {
     size_t n_rules;
     enum policy_action unsigned_models; /* for names that no rule fits; allow */
     enum policy_action files;           /* models given by a path instead of a name; allow */
+    bool hash_at_load;                  /* read all of a model before it is loaded by its name */
 };
 
 /* No file is a policy without keys or rules, which allows everything. A file that cannot be read or

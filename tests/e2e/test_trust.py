@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 
 import pytest
 from store_kit import (  # noqa: F401  (some are fixtures)
@@ -196,3 +195,18 @@ def test_trust_command(store, signed, keys):  # noqa: F811
     assert "unsigned: refuse" in store("trust").stdout
     assert store("trust", "remove-rule", "1").returncode == 0
     assert store("trust", "remove-key", "acme").returncode == 0
+
+
+def test_hash_at_load(store, server, signed):  # noqa: F811
+    assert store("pull", "test:1", "--signature", signed / "good.sig").returncode == 0
+    (blob,) = (store.home / "blobs").iterdir()
+    os.chmod(blob, 0o644)
+    data = bytearray(blob.read_bytes())
+    data[-1] ^= 1
+    blob.write_bytes(data)
+    assert "changed" not in load(store)  # the size is right
+    policy = json.loads((store.home / "trust.json").read_text())
+    (store.home / "trust.json").write_text(json.dumps({**policy, "hash_at_load": True}))
+    assert "is not loaded" in load(store) and "its SHA-256 is" in load(store)
+    assert store("trust", "set", "--files", "warn").returncode == 0  # what is not asked to change stays
+    assert json.loads((store.home / "trust.json").read_text())["hash_at_load"] is True
