@@ -61,8 +61,13 @@ static enum status consider(struct admission *a, const struct buf *text, const c
     struct signature sig;
     uint8_t sha256[SHA256_BYTES];
     if (!sha256_from_hex(a->o->sha256, sha256)) return error_set(err, ERR_INVALID, "no digest");
-    enum status st = signature_parse(text->data ? text->data : "", text->len, what, &sig, err);
-    if (st) return st;
+    struct error why = {0};
+    enum status st = signature_parse(text->data ? text->data : "", text->len, what, &sig, &why);
+    if (st && !given && st != ERR_NOMEM) { /* of another kind, PGP's say: as if there were none */
+        store_notice(a->ev, "%s", why.msg);
+        return OK;
+    }
+    if (st) return error_set(err, st, "%s", why.msg);
     const struct policy_key *k = key_for(a, &sig);
     if (!k && given) {
         st = error_set(err, ERR_INTEGRITY,

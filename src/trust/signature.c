@@ -76,6 +76,8 @@ static void say(struct signature_said *out, const char *name, size_t files)
     if (!out) return;
     *out = (struct signature_said){.files = files};
     snprintf(out->name, sizeof out->name, "%.255s", name);
+    for (char *p = out->name; *p; p++) /* it is shown to people, at a terminal */
+        if (((unsigned char)*p < ' ' && *p != '\t') || *p == 127) *p = '?';
 }
 
 static enum status check_bundle(const struct bundle *b, const struct trust_key *k, const char *path,

@@ -4,6 +4,7 @@ import json
 import os
 
 import pytest
+from serve_kit import Server
 from store_kit import (  # noqa: F401  (some are fixtures)
     File, assert_installed, entry, gguf_bytes, model, pip, server, sha256, store,
 )
@@ -132,6 +133,17 @@ def test_signature_from_the_catalogue(store, server, signed):  # noqa: F811
     assert store("pull", "test:1").returncode == 1 and store.installed() == {}
 
 
+def test_signatures_of_other_kinds_count_as_none(store, server, signed):  # noqa: F811
+    (signed / "m.gguf.sig").write_text("-----BEGIN PGP SIGNATURE-----\n")
+    done = store("pull", "own:1", "--from", signed / "m.gguf")  # the policy has no rule for it
+    assert done.returncode == 0 and "m.gguf.sig is no signature" in done.stderr
+    done = store("pull", "test:2", "--from", signed / "m.gguf")
+    assert done.returncode == 1 and "acme may sign it" in done.stderr
+    (signed / "m.gguf.sig").write_bytes((signed / "other.sig").read_bytes())
+    done = store("pull", "own:2", "--from", signed / "m.gguf")
+    assert done.returncode == 0 and "that the trust policy does not have" in done.stderr
+
+
 def test_files_by_path(store, signed):  # noqa: F811
     path = str(signed / "m.gguf")
     assert "trust policy" not in store("tokenize", "-m", path, "x").stderr
@@ -210,3 +222,35 @@ def test_hash_at_load(store, server, signed):  # noqa: F811
     assert "is not loaded" in load(store) and "its SHA-256 is" in load(store)
     assert store("trust", "set", "--files", "warn").returncode == 0  # what is not asked to change stays
     assert json.loads((store.home / "trust.json").read_text())["hash_at_load"] is True
+
+
+def test_the_server_asks_the_policy(hearth_bin, keys, hearth, tmp_path):  # noqa: F811
+    """Before it loads a model by its name; a warning is a line of the log, once for each time it is loaded."""
+    home = os.environ.get("HEARTH_TEST_HOME")
+    if not home or not os.path.isdir(f"{home}/manifests/smollm2"):
+        pytest.skip("HEARTH_TEST_HOME names no store with smollm2:135m")
+    own = tmp_path / "own"
+    own.mkdir()
+    for part in ("blobs", "manifests"):
+        (own / part).symlink_to(f"{home}/{part}")
+    env = {"HEARTH_HOME": str(own)}
+    assert hearth("trust", "add-key", "acme", keys[0][1], "--models", "smollm2", env=env).returncode == 0
+    server = Server(hearth_bin, own)
+    try:
+        ask = {"model": "smollm2:135m", "prompt": "a", "max_tokens": 1}
+        code, body = server.post("/v1/completions", ask)
+        assert code >= 400 and "trust policy refuses smollm2:135m" in json.dumps(body), body
+        assert hearth("sign", "smollm2:135m", "--key", keys[0][0], env=env).returncode == 0
+        code, body = server.post("/v1/completions", ask)
+        assert code == 200, body
+        assert server.post("/api/generate", {"model": "smollm2:135m", "keep_alive": 0})[0] == 200
+        policy = json.loads((own / "trust.json").read_text())
+        policy["rules"] = [{"models": ["*"], "keys": ["other"], "unsigned": "warn"}]
+        policy["keys"]["other"] = keys[1][1].read_text()
+        (own / "trust.json").write_text(json.dumps(policy))
+        for _ in range(3):
+            assert server.post("/v1/completions", ask)[0] == 200
+    finally:
+        log = server.stop()
+    warnings = [json.loads(line) for line in log.splitlines() if '"msg":"trust"' in line]
+    assert len(warnings) == 1 and "not by other" in warnings[0]["text"], log[-2000:]
