@@ -34,7 +34,7 @@ static json_t *read_seen(const char *path)
 {
     struct buf text;
     buf_init(&text, MAX_SEEN_BYTES);
-    json_t *root = file_read_all(path, &text, NULL) == OK
+    json_t *root = file_read_regular(path, &text, NULL) == OK
                        ? json_loadb(text.data ? text.data : "", text.len, 0, NULL)
                        : NULL;
     buf_fini(&text);

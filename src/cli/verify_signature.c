@@ -134,9 +134,9 @@ int verify_signature_run(const struct verify_signature_options *o, const char *m
     struct error err = {0};
     struct check c = {.o = o, .typed = model};
     buf_init(&c.text, BUNDLE_MAX_BYTES);
-    signing_begin(&c.screen, o->quiet);
-    enum status st = open_all(&c, &err);
+    enum status st = open_all(&c, &err); /* at a pipe it may wait, and be interrupted */
     bool opened = st == OK;
+    signing_begin(&c.screen, o->quiet);
     if (opened) st = try_keys(&c, &err);
     signing_end(&c.screen);
     int code = st ? cli_fail(&err) : EXIT_OK;

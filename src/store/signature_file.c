@@ -46,7 +46,7 @@ enum status signature_record_read(const struct store *s, const char *sha256,
     if (st) return st;
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
     buf_init(&text, SIGNATURES_MAX_BYTES);
-    st = file_read_all(path, &text, &why);
+    st = file_read_regular(path, &text, &why);
     if (st == ERR_NOT_FOUND) {
         st = (out->texts = json_array()) ? OK : error_set(err, ERR_NOMEM, "out of memory");
     } else if (st) {

@@ -103,8 +103,8 @@ static enum status consider_source(struct admission *a, const char *source, bool
     struct buf text;
     struct error why = {0};
     buf_init(&text, BUNDLE_MAX_BYTES);
-    enum status st =
-        is_url(source) ? fetch_text(a, source, &text, &why) : file_read_all(source, &text, &why);
+    enum status st = is_url(source) ? fetch_text(a, source, &text, &why)
+                                    : file_read_regular(source, &text, &why);
     if (st == OK)
         st = consider(a, &text, source, given, err);
     else if (given || st == ERR_CANCELLED)

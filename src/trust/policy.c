@@ -348,7 +348,7 @@ enum status policy_read(const char *path, struct policy *out, struct error *err)
     struct error why = {0};
     buf_init(&text, POLICY_MAX_BYTES);
     *out = (struct policy){0};
-    enum status st = file_read_all(path, &text, &why);
+    enum status st = file_read_regular(path, &text, &why);
     if (st == OK)
         st = policy_parse(text.data ? text.data : "", text.len, path, out, err);
     else if (st == ERR_NOT_FOUND)

@@ -120,7 +120,7 @@ static enum status check_minisign(const struct minisign *m, const struct trust_k
     struct buf whole;
     buf_init(&whole, MINISIGN_LEGACY_MAX);
     enum status st = m->prehashed ? minisign_hash(path, opt->progress, opt->ctx, digest, NULL, err)
-                                  : file_read_all(path, &whole, err);
+                                  : file_read_regular(path, &whole, err);
     if (st == OK)
         st = m->prehashed
                  ? minisign_check(m, k, digest, sizeof digest, what, err)

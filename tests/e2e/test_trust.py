@@ -164,6 +164,23 @@ def test_broken_policy_refuses_everything(store, server, signed, text):  # noqa:
     assert (store.home / "trust.json").read_text() == text
 
 
+def test_pipes_do_not_hang(store, server, signed, keys):  # noqa: F811
+    assert store("pull", "test:1", "--signature", signed / "good.sig").returncode == 0
+    os.mkfifo(signed / "m.gguf.sig")
+    os.mkfifo(signed / "pipe")
+    done = store("pull", "own:1", "--from", signed / "m.gguf", timeout=20)
+    assert done.returncode == 0 and "no regular file" in done.stderr
+    assert store("pull", "test:1", "--signature", signed / "pipe", timeout=20).returncode == 1
+    for model_path in (signed / "pipe", signed):
+        done = store("verify", model_path, "--signature", signed / "good.sig", "--key", keys[0][1], timeout=20)
+        assert done.returncode == 1
+    (record,) = (store.home / "signatures").iterdir()
+    for path in (record, store.home / "trust.json"):
+        path.unlink()
+        os.mkfifo(path)
+        assert "no regular file" in store("tokenize", "-m", "test:1", "x", timeout=20).stderr
+
+
 def test_broken_record_of_signatures(store, server, signed):  # noqa: F811
     assert store("pull", "test:1", "--signature", signed / "good.sig").returncode == 0
     (record,) = (store.home / "signatures").iterdir()
