@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check clients bench install fuzz sanitize soak stores vscode clean help
+.PHONY: all setup demo check clients trust bench install fuzz sanitize soak stores vscode clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -27,6 +27,9 @@ check:            ## build with warnings as errors and run every test, also unde
 
 clients: all      ## run the heavy clients' tests: aider, litellm, Continue, npm (HEARTH_HOME has the models)
 	@tools/clients.sh
+
+trust: all        ## check that signatures agree with the Python package model-signing (fetches it)
+	@tools/trust.sh
 
 # PEER and IK are builds of llama-bench; without them Hearth is measured alone. MODELS are files,
 # installed models (the default one where none is named) and synthetic NAME:TYPEs; BENCH holds more options of bench/compare.py.

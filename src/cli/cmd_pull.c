@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 struct pull_options {
-    const char *from, *name, *sha256;
+    const char *from, *name, *sha256, *signature;
     bool verify, json, quiet;
 };
 
@@ -101,7 +101,7 @@ static enum status plan(const struct store *s, const struct pull_options *o, con
                         char name[STORE_NAME_SIZE], struct pull_request *rq, struct error *err)
 {
     *rq = (struct pull_request){
-        .name = name, .file = o->from, .sha256 = o->sha256, .verify = o->verify};
+        .name = name, .file = o->from, .sha256 = o->sha256, .signature = o->signature, .verify = o->verify};
     char derived[STORE_NAME_SIZE];
     if (arg && is_url(arg)) {
         if (o->from) return error_set(err, ERR_INVALID, "either a URL or --from FILE, not both");
@@ -208,6 +208,8 @@ static const struct option options[] = {
      offsetof(struct pull_options, name), 0, 0},
     {"sha256", 0, OPTION_STRING, "HEX", "The digest that the file must have",
      offsetof(struct pull_options, sha256), 0, 0},
+    {"signature", 0, OPTION_STRING, "FILE|URL", "The model's signature, by a key of the trust policy",
+     offsetof(struct pull_options, signature), 0, 0},
     {"verify", 0, OPTION_FLAG, NULL,
      "Hash an installed model again, and fetch it anew where it changed",
      offsetof(struct pull_options, verify), 0, 0},

@@ -34,9 +34,11 @@ extern const struct command
     cmd_search,
     cmd_serve,
     cmd_show,
+    cmd_sign,
     cmd_stats,
     cmd_stop,
     cmd_tokenize,
+    cmd_trust,
     cmd_verify;
 /* clang-format on */
 
@@ -68,6 +70,8 @@ static const struct command *const models[] = {
     &cmd_list,
     &cmd_show,
     &cmd_verify,
+    &cmd_sign,
+    &cmd_trust,
     &cmd_quantize,
     &cmd_rm,
     NULL,

@@ -8,6 +8,7 @@
  *   chains/HEX                  states of a blob's hash, by which parts of it are checked alone
  *   imports/FAMILY@TAG.gguf     models being made from other files, see convert/import.h
  *   locks/                      flock files: one per name, one per digest, one for short commits
+ *   trust.json, signatures/     who may sign models, and who did, see trusted.h
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
  * No function but store_pull and those that repair or fetch by their names opens a network connection. Functions may be called from any thread,
@@ -59,6 +60,7 @@ struct store_model {
     char *digest_from; /* "catalogue", "user", "hub" or "file": who vouched for the digest */
     char *problem;     /* NULL, or what is wrong with the model (file missing, ...) */
     struct catalogue_model info; /* the entry as it was when pulled */
+    struct json_t *recorded;     /* what wrote the manifest: programs and versions; NULL = not known */
     struct json_t *origin;       /* the source that brought it, as in a catalogue; NULL = not known */
 };
 void store_model_fini(struct store_model *m);
@@ -101,6 +103,7 @@ struct pull_request {
     const char *url;    /* instead of the catalogue's sources; or NULL */
     const char *file;   /* a local file instead; or NULL */
     const char *sha256; /* the digest the user expects; or NULL */
+    const char *signature; /* path or URL of the model's signature, which has to be good; or NULL */
     bool verify;        /* hash an installed model again, and fetch it anew where it changed */
 };
 enum pull_outcome { PULL_FETCHED, PULL_PRESENT /* was installed already */ };
