@@ -16,6 +16,7 @@ struct chat_syntax;
 struct chat_source {
     struct text_str plain;         /* tokenizer.chat_template, or empty */
     struct text_str with_tools;    /* tokenizer.chat_template.tool_use, or empty */
+    struct text_str go;            /* a Go template to use instead of both, or empty */
     const struct tokenizer *vocab; /* for bos_token, eos_token, and which built-in template fits; or NULL */
     const char *architecture;      /* or NULL */
 };
