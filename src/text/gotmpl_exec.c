@@ -365,6 +365,7 @@ void gt_execute(struct gt_state *in, struct gt_value dot)
 
 static void run_json(struct gt_state *in, const json_t *data)
 {
+    in->cut = in->t->own_order;
     gt_execute(in, gt_from_json(in, data, 0));
 }
 

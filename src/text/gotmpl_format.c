@@ -139,6 +139,28 @@ static void put_text(struct gt_state *in, struct gt_out *o, const struct verb *v
     put_padded(in, o, v, &t, false);
 }
 
+static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg);
+
+/* The verb goes to the elements. */
+static void put_elements(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+{
+    bool list = arg->kind == GT_LIST, fixed = !list && arg->map->fixed;
+    size_t n = list ? arg->list->n : arg->map->n;
+    gt_out_str(in, o, list ? "[" : fixed ? "{" : "map[");
+    for (size_t i = 0; i < n && gt_step(in, 1); i++) {
+        if (i) gt_out_str(in, o, " ");
+        if (!list && !fixed) {
+            struct gt_value key = gt_str(arg->map->pairs[i].key.s, arg->map->pairs[i].key.len, true);
+            put_any(in, o, v, &key);
+            gt_out_str(in, o, ":");
+        }
+        const struct gt_value *e = list ? &arg->list->items[i] : &arg->map->pairs[i].value;
+        if (e->kind == GT_NIL) gt_out_str(in, o, "<nil>");
+        else put_any(in, o, v, e);
+    }
+    gt_out_str(in, o, list ? "]" : fixed ? "}" : "]");
+}
+
 /* False: the verb does not fit the kind. */
 static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
 {
@@ -169,15 +191,23 @@ static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *
     if (arg->kind == GT_NIL) {
         if (v->name != 'v') return false;
         t = gt_str("<nil>", 5, false);
-    } else {
-        if (!strchr("vsq", v->name)) return false;
+        put_padded(in, o, v, &t, false);
+        return true;
+    }
+    enum gt_form form = arg->kind == GT_LIST ? arg->list->form : arg->map->form;
+    if (form < GT_JSON || !strchr("vsqxX", v->name)) {
+        put_elements(in, o, v, arg);
+    } else { /* it has a String method */
         gt_print(in, &text, arg, 0);
         t = gt_out_value(&text);
+        put_text(in, o, v, &t);
     }
-    bool as_text = (arg->kind == GT_LIST && arg->list->form >= GT_JSON) || (arg->kind == GT_MAP && arg->map->form >= GT_JSON);
-    if (as_text) put_text(in, o, v, &t); /* it has a String method */
-    else put_padded(in, o, v, &t, false);
     return true;
+}
+
+static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+{
+    if (!put_value(in, o, v, arg)) put_bad(in, o, v->name, arg);
 }
 
 /* A number or a star; *given where there is one. */
@@ -248,8 +278,7 @@ struct gt_value gt_sprintf(struct gt_state *in, struct gt_text format, const cha
             gt_out_str(in, &o, "(MISSING)");
             used++;
         } else {
-            const struct gt_value *arg = &args[used++];
-            if (!put_value(in, &o, &v, arg)) put_bad(in, &o, v.name, arg);
+            put_any(in, &o, &v, &args[used++]);
         }
     }
     if (used < n && in->st == OK) {

@@ -80,6 +80,7 @@ struct gotmpl {
     struct gt_define *defines;
     struct gt_name *names;     /* all fields and variables that occur */
     uint32_t response_order;   /* of the first action that writes .Response; UINT32_MAX: none */
+    uint32_t own_order;        /* of the last node that the source itself has */
     bool messages, response;   /* some name is one of these, in any case */
 };
 

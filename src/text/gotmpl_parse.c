@@ -213,7 +213,7 @@ struct gt_pipe *gt_parse_pipe(struct gt_parser *p, const char *context, bool in_
             gt_parse_fail(p, ERR_FORMAT, "non executable command in pipeline");
         *at = c;
         at = &c->next;
-        if (!take(p, "|")) break;
+        if (!take(p, "|") || peek(p)->kind == GT_END || gt_token_is(p->tok, ")")) break; /* Go lets a last | pass */
     }
     if (p->st == OK && !in_parens && peek(p)->kind != GT_END) unexpected(p, context);
     p->nesting--;
@@ -392,6 +392,7 @@ static void append_response(struct gt_parser *p)
     p->at = source;
     p->end = source + sizeof source - 1;
     p->trim = false;
+    p->t->own_order = p->order;
     parse_list(p, at, true);
 }
 
@@ -404,7 +405,7 @@ enum status gotmpl_compile(const char *source, size_t len, struct gotmpl **out, 
     struct gotmpl *t = calloc(1, sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "no memory for the template");
     t->arena.max = (1 << 20) + 256 * len;
-    t->response_order = UINT32_MAX;
+    t->response_order = t->own_order = UINT32_MAX;
     struct gt_parser p = {.t = t, .line = 1, .err = err};
     char *copy = gt_parse_alloc(&p, len + 1);
     if (copy) {

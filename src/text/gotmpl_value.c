@@ -127,7 +127,7 @@ size_t gt_format_float(double f, char kind, int precision, char dst[400])
     snprintf(text, sizeof text, "%.*e", kind == 'g' && precision > 0 ? precision - 1 : digits, f);
     at = atoi(strchr(text, 'e') + 1);
     if (kind == 'v' || kind == 'j' || (kind == 'g' && precision < 0)) {
-        bool small = kind == 'j' ? f != 0 && fabs(f) < 1e-6 : at < -4, large = kind == 'j' ? fabs(f) >= 1e21 : at >= 21;
+        bool small = kind == 'j' ? f != 0 && fabs(f) < 1e-6 : at < -4, large = kind == 'j' ? fabs(f) >= 1e21 : at >= 6;
         bool json = kind == 'j';
         kind = small || large ? 'e' : 'f';
         precision = kind == 'e' ? digits : digits > at ? digits - at : 0;
