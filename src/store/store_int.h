@@ -29,6 +29,9 @@ enum store_place {
     STORE_PIN,
     STORE_LOCK_NAME,
     STORE_IMPORT,
+    STORE_UPLOADS, /* folder */
+    STORE_UPLOAD,  /* key: a digest */
+    STORE_UPLOAD_PART, /* a template for mkostemp */
 };
 
 /* The only function that builds paths inside the store: the key is checked to be exactly a digest
@@ -75,6 +78,7 @@ struct manifest {
     uint64_t bytes;
     json_t *model;  /* the catalogue entry; borrowed */
     json_t *origin; /* the source's description as in a catalogue, or NULL; borrowed */
+    const json_t *settings; /* what goes with the name, see settings.h, or NULL; borrowed */
 };
 enum status manifest_write(const struct store *s, const struct manifest *m, struct error *err);
 

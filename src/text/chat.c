@@ -47,6 +47,13 @@ enum status chat_create(const struct chat_source *src, struct chat **out, struct
     return OK;
 }
 
+void chat_source_set(struct chat_source *src, const char *text, size_t len)
+{
+    struct text_str t = {text, len};
+    if (memmem(text, len, "{%", 2)) src->plain = t;
+    else src->go = t;
+}
+
 void chat_destroy(struct chat *c)
 {
     if (!c) return;

@@ -21,6 +21,10 @@ struct chat_source {
     const char *architecture;      /* or NULL */
 };
 
+/* Sets the one of the three that a text with no known language is: Jinja where it has one of its statements, else a
+ * Go template. Borrows it. */
+void chat_source_set(struct chat_source *src, const char *text, size_t len);
+
 /* Copies what it needs but the vocabulary, which is borrowed. A file without a template gets the built-in
  * one of the family whose tokens its vocabulary has. ERR_FORMAT, ERR_LIMIT: the template is at fault. */
 enum status chat_create(const struct chat_source *src, struct chat **out, struct error *err);
