@@ -124,6 +124,7 @@ static json_t *settings_of(struct reader *rd)
     json_decref(parameters);
     const json_t *license = read_any(rd, "license"), *messages = read_array(rd, "messages", SETTINGS_MAX_MESSAGES), *m;
     if (json_is_string(license) && json_string_length(license)) json_object_set_new(s, "license", json_pack("[O]", license));
+    else if (license && !json_is_string(license) && !json_is_array(license)) read_fail(rd, "'license' must be a text or a list of texts");
     else if (json_array_size(license)) json_object_set(s, "license", (json_t *)license);
     size_t i;
     json_t *list = json_array();
