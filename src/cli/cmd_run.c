@@ -135,10 +135,8 @@ static int run(const void *p, int argc, char **argv)
     if (st == OK && r.client && r.interactive)
         fprintf(stderr, "hearth: %s answers at %s\n", r.model, client_url(r.client));
     int64_t ctx = o->ctx;
-    if (st == OK && !r.client) {
-        r.own = cli_model_settings(r.model);
-        st = run_fill_settings(&r, &ctx, &err);
-    }
+    if (st == OK && !r.client) r.own = cli_model_settings(r.model);
+    if (st == OK) st = run_fill_settings(&r, &ctx, &err);
     if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, ctx, &err);
     if (st == OK && r.interactive) {
         code = run_interactive(&r);

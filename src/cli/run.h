@@ -28,12 +28,11 @@ struct run {
     const char *model;     /* NULL: the default one */
     struct client *client; /* a server's model answers, and the next three are NULL; or NULL */
     char *remote_name;     /* owned: what `model` is then */
-    char *remote_own;      /* owned: the parameters of that name there, a line each; or NULL */
     struct engine *engine;
     struct session *session;
     struct chat *chat;
     struct run_settings set;
-    json_t *own;      /* owned: what goes with the model's name (store/settings.h), or NULL */
+    json_t *own;      /* owned: what goes with the model's name (store/settings.h), of a server's the numbers; or NULL */
     json_t *messages; /* owned; a system message, where there is one, is the first */
     bool interactive, json, history;
     /* Takes an answer's text as it comes, in place of standard output; or NULL. An error ends the answer. */
@@ -46,8 +45,6 @@ struct run {
 /* run_own.c: fills what is NAN, or -1 of top_k and seed, or 0 of max_tokens and *ctx: from what goes with the model's name
  * (r->own), else with the usual values; sets the system message where there is none. */
 enum status run_fill_settings(struct run *r, int64_t *ctx, struct error *err);
-/* The usual value of a setting that is NAN. */
-double run_usual(const char *name);
 /* The conversation with the messages that go with the model's name; a new reference, NULL without memory. */
 json_t *run_all_messages(const struct run *r);
 

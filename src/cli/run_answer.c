@@ -73,7 +73,6 @@ void run_close(struct run *r)
 {
     client_close(r->client);
     free(r->remote_name);
-    free(r->remote_own);
     json_decref(r->own);
     chat_destroy(r->chat);
     session_destroy(r->session);

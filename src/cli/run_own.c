@@ -9,7 +9,7 @@ static const struct {
     double value;
 } usual[] = {{"temperature", 0.7}, {"top_p", 0.95}, {"top_k", 40}, {"min_p", 0}, {"repeat_penalty", 1}};
 
-double run_usual(const char *name)
+static double usual_value(const char *name)
 {
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
         if (strcmp(usual[i].name, name) == 0) return usual[i].value;
@@ -19,7 +19,7 @@ double run_usual(const char *name)
 static void fill(const json_t *own, const char *name, double *value)
 {
     const json_t *v = json_object_get(own, name);
-    if (isnan(*value)) *value = json_is_number(v) ? json_number_value(v) : run_usual(name);
+    if (isnan(*value)) *value = json_is_number(v) ? json_number_value(v) : usual_value(name);
 }
 
 static int64_t whole(const json_t *own, const char *name, int64_t otherwise)
@@ -36,7 +36,7 @@ enum status run_fill_settings(struct run *r, int64_t *ctx, struct error *err)
     fill(own, "top_p", &s->top_p);
     fill(own, "min_p", &s->min_p);
     fill(own, "repeat_penalty", &s->repeat_penalty);
-    if (s->top_k < 0) s->top_k = whole(own, "top_k", (int64_t)run_usual("top_k"));
+    if (s->top_k < 0) s->top_k = whole(own, "top_k", (int64_t)usual_value("top_k"));
     if (s->seed < 0) s->seed = whole(own, "seed", -1);
     if (s->max_tokens == 0 && (s->max_tokens = whole(own, "num_predict", 0)) < 0) s->max_tokens = 0;
     if (*ctx == 0) *ctx = whole(own, "num_ctx", 0);

@@ -1,6 +1,5 @@
 #include "cli/run_remote.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,17 +44,22 @@ static char *name_there(struct client *c, const char *model, struct error *err)
     return name;
 }
 
-/* The parameters that go with the name there, as lines; NULL: not known. */
-static char *own_there(struct client *c, const char *name)
+/* The numbers among the parameters that go with the name there. The rest of its settings the server adds itself. */
+static json_t *own_there(struct client *c, const char *name)
 {
-    json_t *answer = NULL, *ask = json_pack("{s:s}", "model", name);
-    char *own = NULL;
-    if (ask && client_ask(c, "/api/show", ask, &answer, &(struct error){0}) == OK) {
-        const char *text = json_string_value(json_object_get(answer, "parameters"));
-        own = text ? strdup(text) : NULL;
+    json_t *answer = NULL, *numbers = json_object();
+    if (client_ask(c, "/api/show", json_pack("{s:s}", "model", name), &answer, &(struct error){0}) != OK) answer = NULL;
+    const char *at = json_string_value(json_object_get(answer, "parameters"));
+    for (; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+        char key[64], value[64], *end;
+        if (sscanf(at, "%63[a-z_0-9] %63[^\n]", key, value) != 2) continue;
+        long long whole = strtoll(value, &end, 10);
+        double real = *end ? strtod(value, &end) : 0;
+        if (*end || end == value) continue;
+        json_object_set_new(numbers, key, strcspn(value, ".eE") == strlen(value) ? json_integer(whole) : json_real(real));
     }
     json_decref(answer);
-    return own;
+    return json_pack("{s:o}", "parameters", numbers);
 }
 
 enum status run_remote_find(struct run *r, const char *address, struct error *err)
@@ -82,7 +86,7 @@ enum status run_remote_find(struct run *r, const char *address, struct error *er
         st = err->code;
     store_close(s);
     if (st == OK) {
-        r->remote_own = own_there(c, name);
+        r->own = own_there(c, name);
         r->client = c;
         r->model = r->remote_name = name;
         return OK;
@@ -132,33 +136,15 @@ static enum status on_line(void *ctx, const json_t *line, struct error *err)
     return OK;
 }
 
-/* Whether the name has this parameter there, which counts then. */
-static bool has_own(const struct run *r, const char *name)
-{
-    size_t n = strlen(name);
-    for (const char *at = r->remote_own; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
-        if (strncmp(at, name, n) == 0 && at[n] == ' ') return true;
-    return false;
-}
-
-static void add_option(const struct run *r, json_t *o, const char *name, double value)
-{
-    if (isnan(value) && has_own(r, name)) return;
-    json_object_set_new(o, name, json_real(isnan(value) ? run_usual(name) : value));
-}
-
 static json_t *request_of(const struct run *r, uint64_t seed)
 {
     const struct run_settings *s = &r->set;
-    json_t *o = json_pack("{s:i}", "repeat_last_n", 64);
-    add_option(r, o, "temperature", s->temperature);
-    add_option(r, o, "top_p", s->top_p);
-    add_option(r, o, "min_p", s->min_p);
-    add_option(r, o, "repeat_penalty", s->repeat_penalty);
-    if (s->top_k >= 0 || !has_own(r, "top_k"))
-        json_object_set_new(o, "top_k", json_integer(s->top_k >= 0 ? s->top_k : (json_int_t)run_usual("top_k")));
-    if (s->seed >= 0 || !has_own(r, "seed")) json_object_set_new(o, "seed", json_integer((json_int_t)(seed & INT64_MAX)));
-    if (has_own(r, "repeat_last_n")) json_object_del(o, "repeat_last_n");
+    const json_t *last_n = json_object_get(json_object_get(r->own, "parameters"), "repeat_last_n");
+    json_t *o =
+        json_pack("{s:f, s:f, s:I, s:f, s:f, s:I, s:I}", "temperature", s->temperature, "top_p",
+                  s->top_p, "top_k", (json_int_t)s->top_k, "min_p", s->min_p, "repeat_penalty",
+                  s->repeat_penalty, "repeat_last_n", last_n ? json_integer_value(last_n) : (json_int_t)64, "seed",
+                  (json_int_t)(seed & INT64_MAX));
     if (o && s->max_tokens) json_object_set_new(o, "num_predict", json_integer(s->max_tokens));
     return json_pack("{s:s, s:O, s:b, s:b, s:o}", "model", r->model, "messages", r->messages,
                      "stream", 1, "think", s->think, "options", o);

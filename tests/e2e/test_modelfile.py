@@ -369,6 +369,7 @@ def chatting(hearth_bin, tmp_path_factory):
            "messages": [{"role": "user", "content": "U1"}, {"role": "assistant", "content": "A1"}],
            "template": "{{ range .Messages }}<|im_start|>{{ .Role }}\n{{ .Content }}<|im_end|>\n{{ end }}<|im_start|>assistant\n",
            "parameters": {"num_predict": 5, "temperature": 0, "num_ctx": 256}}
+    s.home = str(home)
     assert s.post("/api/create", ask) == (200, {"status": "success"})
     yield s
     s.stop()
@@ -400,10 +401,15 @@ def test_settings_in_every_api(chatting):
     assert chatting.post("/api/chat", {"model": "own", "messages": long, "stream": False, "options": {"num_ctx": 2048}})[0] == 200
 
 
-def test_run_uses_them(chatting, hearth_bin):
-    import subprocess
-    env = {**os.environ, "HEARTH_HOST": chatting.url}
-    remote = subprocess.run([hearth_bin, "run", "own", "Hi", "--server", chatting.url, "--json"], env=env, capture_output=True, text=True,
-                            stdin=subprocess.DEVNULL, timeout=120)
-    assert remote.returncode == 0, remote.stderr
-    assert json.loads(remote.stdout)["completion_tokens"] <= 5
+def test_run_uses_them(chatting, hearth_bin, hearth):
+    """The server's parameters and this store's: greedy, so both say the same; an option counts over them."""
+
+    def run(*args):
+        r = hearth("run", "own", "Hi", "--json", *args, env={"HEARTH_HOME": chatting.home, "HEARTH_HOST": "127.0.0.1:9"})
+        assert r.returncode == 0, r.stderr
+        return json.loads(r.stdout)
+
+    there, here = run("--server", chatting.url), run("--local")
+    assert there["message"] == here["message"] and 1 <= here["completion_tokens"] <= 5
+    assert there["prompt_tokens"] == here["prompt_tokens"] > 20, "system message, messages and template are in it"
+    assert run("--server", chatting.url, "-n", "2")["completion_tokens"] == 2 == run("--local", "-n", "2")["completion_tokens"]
