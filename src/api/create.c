@@ -51,7 +51,9 @@ static enum status find_mix(const char *name, const struct quantize_mix **out, s
     *out = NULL;
     for (const struct quantize_mix *m = quantize_mix_all(); m->name; m++)
         if (strcasecmp(m->name, name) == 0) *out = m;
-    return *out ? OK : error_set(err, ERR_INVALID, "'%.60s' is no type to quantize to; Q4_K_M is the usual one", name);
+    return *out ? OK
+                : error_set(err, ERR_INVALID,
+                            "'%.60s' is no type to quantize to; Q4_K_M is the usual one", name);
 }
 
 static enum status find_base(struct making *m)
@@ -67,7 +69,8 @@ static enum status find_base(struct making *m)
         *m->err = (struct error){0};
         st = store_pull(m->s, &pull, m->rq->events, &outcome, &m->base, m->err);
     }
-    if (st == OK && m->base.problem) st = error_set(m->err, ERR_INTEGRITY, "%s: %s", name, m->base.problem);
+    if (st == OK && m->base.problem)
+        st = error_set(m->err, ERR_INTEGRITY, "%s: %s", name, m->base.problem);
     return st;
 }
 
@@ -81,18 +84,23 @@ static enum status make_file(struct making *m, const char *in, bool folder)
     int threads = m->rq->n_threads > 0 ? m->rq->n_threads : 1;
     if (folder) {
         struct import_report report;
-        const struct import_options o = {.quantize = m->rq->quantize, .n_threads = threads, .progress = on_bytes, .ctx = m,
+        const struct import_options o = {.quantize = m->rq->quantize,
+                                         .n_threads = threads,
+                                         .progress = on_bytes,
+                                         .ctx = m,
                                          .tokenizer = tokenizer_import};
         tell(m, "converting model");
         st = import_folder(in, path, &o, &report, m->err);
         snprintf(source, sizeof source, "folder %.200s", in);
     } else {
-        struct quantize_request q = {.in = in, .out = path, .n_threads = threads, .progress = on_bytes, .ctx = m};
+        struct quantize_request q = {
+            .in = in, .out = path, .n_threads = threads, .progress = on_bytes, .ctx = m};
         q.choices = (struct quantize_choices){.output = -1, .token_embd = -1};
         st = find_mix(m->rq->quantize, &q.choices.mix, m->err);
         if (st == OK) tell(m, "quantizing model");
         if (st == OK) st = quantize_file(&q, &result, m->err);
-        snprintf(source, sizeof source, "%.180s, quantized", m->base.name[0] ? m->base.name : "a file");
+        snprintf(source, sizeof source, "%.180s, quantized",
+                 m->base.name[0] ? m->base.name : "a file");
         quantize_result_fini(&result);
     }
     struct store_model made;
@@ -115,7 +123,8 @@ static enum status take_file(struct making *m)
     gguf_close(g);
     tell(m, "creating model layer");
     if (m->rq->take) {
-        st = store_adopt(m->s, m->rq->name, m->rq->path, "a file that a client sent", m->rq->events, &made, m->err);
+        st = store_adopt(m->s, m->rq->name, m->rq->path, "a file that a client sent", m->rq->events,
+                         &made, m->err);
     } else {
         struct pull_request pull = {.name = m->rq->name, .file = m->rq->path};
         st = store_pull(m->s, &pull, m->rq->events, &outcome, &made, m->err);
@@ -136,7 +145,8 @@ static enum status make(struct making *m)
     if (rq->from) json_object_set_new(m->settings, "parent", json_string(m->base.name));
     if ((st = settings_check(m->settings, m->err)) != OK) return st;
     const char *path = rq->from ? m->base.path : rq->path, *has_file = rq->name;
-    if (!rq->from && stat(path, &sb) != 0) return error_set(m->err, ERR_NOT_FOUND, "there is no file %s", path);
+    if (!rq->from && stat(path, &sb) != 0)
+        return error_set(m->err, ERR_NOT_FOUND, "there is no file %s", path);
     bool folder = !rq->from && S_ISDIR(sb.st_mode);
     if (folder || rq->quantize)
         st = make_file(m, path, folder);
@@ -145,11 +155,13 @@ static enum status make(struct making *m)
     else
         st = take_file(m);
     if (st == OK) tell(m, "writing manifest");
-    return st == OK ? store_give_name(m->s, has_file, rq->name, m->settings, rq->events, NULL, m->err) : st;
+    return st == OK
+               ? store_give_name(m->s, has_file, rq->name, m->settings, rq->events, NULL, m->err)
+               : st;
 }
 
-enum status create_model(const struct store *s, const struct create_request *rq, struct store_model *out,
-                         struct error *err)
+enum status create_model(const struct store *s, const struct create_request *rq,
+                         struct store_model *out, struct error *err)
 {
     const struct quantize_mix *mix;
     struct making m = {.s = s, .rq = rq, .err = err};

@@ -1,4 +1,5 @@
-/* Making a model of another one, of a file or of a folder, with settings: what a Modelfile and /api/create ask for. */
+/* Making a model of another one, of a file or of a folder, with settings: what a Modelfile and
+ * /api/create ask for. */
 #ifndef HEARTH_API_CREATE_H
 #define HEARTH_API_CREATE_H
 
@@ -15,15 +16,15 @@ struct create_request {
     bool take;              /* the file at `path` lies in the store for this, and is moved */
     const json_t *settings; /* settings.h; laid over those of `from`; or NULL */
     const char *quantize;   /* a type such as Q4_K_M, or NULL */
-    bool pull;              /* fetches `from` where it is not installed and the catalogue knows it */
-    int n_threads;          /* 0: one */
+    bool pull;     /* fetches `from` where it is not installed and the catalogue knows it */
+    int n_threads; /* 0: one */
     const struct store_events *events; /* their notices tell each step; or NULL */
 };
 
-/* ERR_INVALID, ERR_FORMAT, ERR_UNSUPPORTED: the settings or the template are at fault, or the type; others as of the
- * store, of import_folder and of quantize_file. Nothing has changed then. */
-enum status create_model(const struct store *s, const struct create_request *rq, struct store_model *out,
-                         struct error *err);
+/* ERR_INVALID, ERR_FORMAT, ERR_UNSUPPORTED: the settings or the template are at fault, or the type;
+ * others as of the store, of import_folder and of quantize_file. Nothing has changed then. */
+enum status create_model(const struct store *s, const struct create_request *rq,
+                         struct store_model *out, struct error *err);
 
 /* Whether a template can be used. */
 enum status create_check_template(const json_t *settings, struct error *err);

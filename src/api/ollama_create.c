@@ -12,13 +12,15 @@
 /* "sha256:HEX", or with a dash, as the digest alone. */
 static bool digest_of(const char *text, char digest[65])
 {
-    if (!text || strncmp(text, "sha256", 6) != 0 || (text[6] != ':' && text[6] != '-')) return false;
+    if (!text || strncmp(text, "sha256", 6) != 0 || (text[6] != ':' && text[6] != '-'))
+        return false;
     if (!store_digest_valid(text + 7)) return false;
     memcpy(digest, text + 7, 65);
     return true;
 }
 
-/* ---- /api/blobs ------------------------------------------------------------------------------- */
+/* ---- /api/blobs -------------------------------------------------------------------------------
+ */
 
 static enum status take_piece(void *ctx, const void *data, size_t len)
 {
@@ -30,7 +32,8 @@ bool ollama_begin_upload(struct call *c)
 {
     char digest[65];
     if (!digest_of(c->rest, digest)) {
-        call_failf(c, 400, "invalid_value", "the path must end in sha256: and 64 lower-case hexadecimal digits");
+        call_failf(c, 400, "invalid_value",
+                   "the path must end in sha256: and 64 lower-case hexadecimal digits");
         return false;
     }
     if (store_upload_begin(c->api->opt.store, digest, &c->upload, &c->upload_error) != OK) {
@@ -63,7 +66,8 @@ static void get_blob(struct call *c)
     char digest[65], *path;
     struct error err = {0};
     if (!digest_of(c->rest, digest)) {
-        call_failf(c, 400, "invalid_value", "the path must end in sha256: and 64 lower-case hexadecimal digits");
+        call_failf(c, 400, "invalid_value",
+                   "the path must end in sha256: and 64 lower-case hexadecimal digits");
     } else if (store_upload_path(c->api->opt.store, digest, &path, &err) != OK) {
         call_error(c, &err);
     } else {
@@ -72,7 +76,8 @@ static void get_blob(struct call *c)
     }
 }
 
-/* ---- /api/create ------------------------------------------------------------------------------ */
+/* ---- /api/create ------------------------------------------------------------------------------
+ */
 
 struct creating {
     struct ollama_work work; /* first */
@@ -122,18 +127,23 @@ static json_t *settings_of(struct reader *rd)
     set_text(s, rd, "requires");
     if (json_object_size(parameters)) json_object_set(s, "parameters", parameters);
     json_decref(parameters);
-    const json_t *license = read_any(rd, "license"), *messages = read_array(rd, "messages", SETTINGS_MAX_MESSAGES), *m;
-    if (json_is_string(license) && json_string_length(license)) json_object_set_new(s, "license", json_pack("[O]", license));
-    else if (license && !json_is_string(license) && !json_is_array(license)) read_fail(rd, "'license' must be a text or a list of texts");
-    else if (json_array_size(license)) json_object_set(s, "license", (json_t *)license);
+    const json_t *license = read_any(rd, "license"),
+                 *messages = read_array(rd, "messages", SETTINGS_MAX_MESSAGES), *m;
+    if (json_is_string(license) && json_string_length(license))
+        json_object_set_new(s, "license", json_pack("[O]", license));
+    else if (license && !json_is_string(license) && !json_is_array(license))
+        read_fail(rd, "'license' must be a text or a list of texts");
+    else if (json_array_size(license))
+        json_object_set(s, "license", (json_t *)license);
     size_t i;
     json_t *list = json_array();
     json_array_foreach(messages, i, m)
-        json_array_append_new(list, json_pack("{s:O*, s:O*}", "role", json_object_get(m, "role"), "content",
-                                              json_object_get(m, "content")));
+        json_array_append_new(list, json_pack("{s:O*, s:O*}", "role", json_object_get(m, "role"),
+                                              "content", json_object_get(m, "content")));
     if (json_array_size(list)) json_object_set(s, "messages", list);
     json_decref(list);
-    if (json_object_size(read_object(rd, "adapters"))) json_object_set_new(s, "adapters", json_pack("[s]", "a file that was sent"));
+    if (json_object_size(read_object(rd, "adapters")))
+        json_object_set_new(s, "adapters", json_pack("[s]", "a file that was sent"));
     if (!rd->err.code) settings_check(s, &rd->err);
     if (!rd->err.code) create_check_template(s, &rd->err);
     return s;
@@ -146,26 +156,36 @@ static void read_files(struct reader *rd, struct creating *p)
     const char *name;
     json_t *v;
     if (json_object_size(files) > 1) {
-        read_fail(rd, "'files' may name one GGUF file here; import folders with hearth create or hearth import");
+        read_fail(rd, "'files' may name one GGUF file here; import folders with hearth create or "
+                      "hearth import");
         return;
     }
     json_object_foreach((json_t *)files, name, v)
     {
-        if (*name == '/' || strstr(name, "..")) read_fail(rd, "'files': a file's path must be relative");
+        if (*name == '/' || strstr(name, ".."))
+            read_fail(rd, "'files': a file's path must be relative");
         else if (!digest_of(json_string_value(v), p->digest))
-            read_fail(rd, "'files' gives each file's digest as sha256: and 64 lower-case hexadecimal digits");
+            read_fail(
+                rd,
+                "'files' gives each file's digest as sha256: and 64 lower-case hexadecimal digits");
     }
 }
 
-static enum status run_create(struct ollama_work *w, struct store *s, const struct store_events *ev, struct error *err)
+static enum status run_create(struct ollama_work *w, struct store *s, const struct store_events *ev,
+                              struct error *err)
 {
     struct creating *p = (struct creating *)w;
     const json_t *body = w->c->body;
     struct store_model made;
-    const char *from = json_string_value(json_object_get(body, "from")), *to = json_string_value(json_object_get(body, "quantize"));
+    const char *from = json_string_value(json_object_get(body, "from")),
+               *to = json_string_value(json_object_get(body, "quantize"));
     char *path = NULL;
-    struct create_request rq = {.name = p->name, .settings = p->settings, .events = ev, .pull = true,
-                                .quantize = to && *to ? to : NULL, .n_threads = machine_physical_cores()};
+    struct create_request rq = {.name = p->name,
+                                .settings = p->settings,
+                                .events = ev,
+                                .pull = true,
+                                .quantize = to && *to ? to : NULL,
+                                .n_threads = machine_physical_cores()};
     enum status st = OK;
     if (p->digest[0]) st = store_upload_path(s, p->digest, &path, err);
     if (p->digest[0]) {
@@ -201,12 +221,15 @@ static void post_create(struct call *c)
     read_bool(&rd, "stream", &stream);
     read_files(&rd, p);
     if (!rd.err.code && read_any(&rd, "modelfile"))
-        read_fail(&rd, "'modelfile' is of an older version of this API; send from, system, template, parameters, ...");
+        read_fail(&rd, "'modelfile' is of an older version of this API; send from, system, "
+                       "template, parameters, ...");
     if (!rd.err.code && (!name || !*name)) read_fail(&rd, "'model' is missing");
-    if (!rd.err.code && !p->digest[0] && (!from || !*from)) read_fail(&rd, "neither 'from' or 'files' was specified");
+    if (!rd.err.code && !p->digest[0] && (!from || !*from))
+        read_fail(&rd, "neither 'from' or 'files' was specified");
     if (!rd.err.code) store_new_name(name, p->name, &rd.err);
     p->settings = settings_of(&rd);
-    p->work = (struct ollama_work){.c = c, .stream = stream, .run = run_create, .destroy = creating_free};
+    p->work =
+        (struct ollama_work){.c = c, .stream = stream, .run = run_create, .destroy = creating_free};
     if (rd.err.code) {
         creating_free(&p->work);
         call_error(c, &rd.err);
@@ -217,7 +240,8 @@ static void post_create(struct call *c)
 
 const struct route routes_ollama_create[] = {
     {"POST", "/api/create", &dialect_ollama, ROUTE_JSON | ROUTE_CHANGES, post_create},
-    {"POST", "/api/blobs/", &dialect_ollama, ROUTE_CHANGES | ROUTE_PREFIX | ROUTE_UPLOAD, post_blob},
+    {"POST", "/api/blobs/", &dialect_ollama, ROUTE_CHANGES | ROUTE_PREFIX | ROUTE_UPLOAD,
+     post_blob},
     {"GET", "/api/blobs/", &dialect_ollama, ROUTE_PREFIX, get_blob},
     {0},
 };

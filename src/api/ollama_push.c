@@ -17,24 +17,28 @@ static void pushing_free(struct ollama_work *w)
     free(w);
 }
 
-static enum status run_push(struct ollama_work *w, struct store *s, const struct store_events *ev, struct error *err)
+static enum status run_push(struct ollama_work *w, struct store *s, const struct store_events *ev,
+                            struct error *err)
 {
     struct pushing *p = (struct pushing *)w;
     char digest[72];
     /* The server's own token is not for whatever host a client names. */
-    const struct push_request rq = {.name = p->name, .destination = p->destination, .allow_http = p->insecure};
+    const struct push_request rq = {
+        .name = p->name, .destination = p->destination, .allow_http = p->insecure};
     enum status st = store_push(s, &rq, ev, digest, err);
     if (st == OK) ollama_say(w, json_pack("{s:s}", "status", "success"));
     return st;
 }
 
-/* "HOST/REPOSITORY:TAG": the installed model is the part behind the last slash, as its own name or a copy's. */
+/* "HOST/REPOSITORY:TAG": the installed model is the part behind the last slash, as its own name or
+ * a copy's. */
 static void read_names(struct call *c, struct pushing *p, const char *model, struct reader *rd)
 {
     const char *slash = strrchr(model, '/');
     struct error why = {0};
     if (!slash || !strchr(model, '.') || strlen(model) >= sizeof p->destination) {
-        read_fail(rd, "'model' has to name where it goes: HOST/REPOSITORY/NAME:TAG, of which NAME:TAG is installed");
+        read_fail(rd, "'model' has to name where it goes: HOST/REPOSITORY/NAME:TAG, of which "
+                      "NAME:TAG is installed");
         return;
     }
     snprintf(p->destination, sizeof p->destination, "%s", model);
@@ -65,7 +69,8 @@ static void post_push(struct call *c)
         return;
     }
     p->insecure = insecure;
-    p->work = (struct ollama_work){.c = c, .stream = stream, .run = run_push, .destroy = pushing_free};
+    p->work =
+        (struct ollama_work){.c = c, .stream = stream, .run = run_push, .destroy = pushing_free};
     snprintf(p->work.what, sizeof p->work.what, "%.95s", p->name);
     ollama_start(&p->work);
 }

@@ -28,10 +28,11 @@ const struct command cmd_cp = {
     .name = "cp",
     .summary = "Give an installed model a further name",
     .usage = "cp MODEL NAME",
-    .description = "Both share one file and have the same settings; removing one leaves the other.\n"
-                   "\n"
-                   "Examples:\n"
-                   "  hearth cp qwen2.5-coder:1.5b coder\n",
+    .description =
+        "Both share one file and have the same settings; removing one leaves the other.\n"
+        "\n"
+        "Examples:\n"
+        "  hearth cp qwen2.5-coder:1.5b coder\n",
     .options = (const struct option[]){{0}},
     .options_size = 1,
     .min_args = 2,

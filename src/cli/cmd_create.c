@@ -49,14 +49,15 @@ static char *path_of(const char *modelfile, const char *from)
     char *copy = strdup(modelfile), *path = NULL, *home = getenv("HOME");
     struct stat sb;
     if (!copy) return NULL;
-    int n = from[0] == '/'                              ? asprintf(&path, "%s", from)
+    int n = from[0] == '/'                             ? asprintf(&path, "%s", from)
             : from[0] == '~' && from[1] == '/' && home ? asprintf(&path, "%s%s", home, from + 1)
             : strcmp(modelfile, "-") == 0              ? asprintf(&path, "%s", from)
-                                                       : asprintf(&path, "%s/%s", dirname(copy), from);
+                                          : asprintf(&path, "%s/%s", dirname(copy), from);
     free(copy);
     if (n < 0) return NULL;
     size_t len = strlen(from);
-    bool meant = from[0] == '/' || from[0] == '~' || from[0] == '.' || (len > 5 && strcmp(from + len - 5, ".gguf") == 0);
+    bool meant = from[0] == '/' || from[0] == '~' || from[0] == '.' ||
+                 (len > 5 && strcmp(from + len - 5, ".gguf") == 0);
     if (meant || stat(path, &sb) == 0) return path;
     free(path);
     return NULL;
@@ -90,14 +91,22 @@ static int run(const void *options, int argc, char **argv)
     if (st == OK) {
         if (m.notes.len && !o->quiet) fprintf(stderr, "%s", m.notes.data);
         path = path_of(file, m.from);
-        const struct create_request rq = {.name = name, .from = path ? NULL : m.from, .path = path, .settings = m.settings,
-                                          .quantize = o->quantize, .pull = true, .events = &ev,
-                                          .n_threads = o->threads ? (int)o->threads : machine_physical_cores()};
+        const struct create_request rq = {.name = name,
+                                          .from = path ? NULL : m.from,
+                                          .path = path,
+                                          .settings = m.settings,
+                                          .quantize = o->quantize,
+                                          .pull = true,
+                                          .events = &ev,
+                                          .n_threads = o->threads ? (int)o->threads
+                                                                  : machine_physical_cores()};
         st = create_model(s, &rq, &made, &err);
     }
     progress_end(sc.bar);
     char size[32];
-    if (st == OK) printf("created %s (%s, sha256 %.12s)\n", name, cli_format_bytes(made.bytes, size, sizeof size), made.sha256);
+    if (st == OK)
+        printf("created %s (%s, sha256 %.12s)\n", name,
+               cli_format_bytes(made.bytes, size, sizeof size), made.sha256);
     store_model_fini(&made);
     modelfile_fini(&m);
     store_close(s);
@@ -112,7 +121,8 @@ static const struct option options[] = {
      offsetof(struct create_options, quantize), 0, 0},
     {"threads", 't', OPTION_INT, "N", "Threads to quantize with (default: all physical cores)",
      offsetof(struct create_options, threads), 1, 1024},
-    {"quiet", 0, OPTION_FLAG, NULL, "No progress and no notes", offsetof(struct create_options, quiet), 0, 0},
+    {"quiet", 0, OPTION_FLAG, NULL, "No progress and no notes",
+     offsetof(struct create_options, quiet), 0, 0},
     {0},
 };
 
@@ -120,7 +130,8 @@ const struct command cmd_create = {
     .name = "create",
     .summary = "Make a model of another one by a Modelfile",
     .usage = "create NAME [-f FILE] [options]",
-    .description = "A Modelfile names a model, a GGUF file or a folder (FROM) and what goes with it: SYSTEM, TEMPLATE,\n"
+    .description = "A Modelfile names a model, a GGUF file or a folder (FROM) and what goes with "
+                   "it: SYSTEM, TEMPLATE,\n"
                    "PARAMETER, MESSAGE, LICENSE. The new name shares the file with the old one.\n"
                    "\n"
                    "Examples:\n"

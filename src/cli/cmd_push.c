@@ -46,7 +46,9 @@ static int run(const void *options, int argc, char **argv)
     (void)argc;
     enum status st = store_open(NULL, &s, &err);
     if (st != OK) return cli_fail(&err);
-    const struct push_request rq = {.name = name, .destination = argv[1], .allow_http = o->insecure,
+    const struct push_request rq = {.name = name,
+                                    .destination = argv[1],
+                                    .allow_http = o->insecure,
                                     .token = token && *token ? token : NULL};
     st = store_resolve(s, argv[0], name, &err);
     if (st == OK) st = store_push(s, &rq, &ev, digest, &err);
@@ -57,7 +59,8 @@ static int run(const void *options, int argc, char **argv)
 }
 
 static const struct option options[] = {
-    {"insecure", 0, OPTION_FLAG, NULL, "Allow plain http beyond this machine", offsetof(struct push_options, insecure), 0, 0},
+    {"insecure", 0, OPTION_FLAG, NULL, "Allow plain http beyond this machine",
+     offsetof(struct push_options, insecure), 0, 0},
     {"quiet", 0, OPTION_FLAG, NULL, "No progress", offsetof(struct push_options, quiet), 0, 0},
     {0},
 };
@@ -66,8 +69,10 @@ const struct command cmd_push = {
     .name = "push",
     .summary = "Send an installed model to a registry",
     .usage = "push MODEL HOST/REPOSITORY[:TAG] [options]",
-    .description = "To a registry of the OCI protocol, which Ollama's is too: file, template, system message, parameters,\n"
-                   "messages and licences as layers. What is there already is not sent again. HEARTH_REGISTRY_TOKEN is\n"
+    .description = "To a registry of the OCI protocol, which Ollama's is too: file, template, "
+                   "system message, parameters,\n"
+                   "messages and licences as layers. What is there already is not sent again. "
+                   "HEARTH_REGISTRY_TOKEN is\n"
                    "sent as a bearer token to that host alone.\n"
                    "\n"
                    "Examples:\n"

@@ -7,7 +7,8 @@
 static const struct {
     const char *name;
     double value;
-} usual[] = {{"temperature", 0.7}, {"top_p", 0.95}, {"top_k", 40}, {"min_p", 0}, {"repeat_penalty", 1}};
+} usual[] = {
+    {"temperature", 0.7}, {"top_p", 0.95}, {"top_k", 40}, {"min_p", 0}, {"repeat_penalty", 1}};
 
 static double usual_value(const char *name)
 {
@@ -31,7 +32,8 @@ static int64_t whole(const json_t *own, const char *name, int64_t otherwise)
 enum status run_fill_settings(struct run *r, int64_t *ctx, struct error *err)
 {
     struct run_settings *s = &r->set;
-    const json_t *own = json_object_get(r->own, "parameters"), *stops = json_object_get(own, "stop");
+    const json_t *own = json_object_get(r->own, "parameters"),
+                 *stops = json_object_get(own, "stop");
     fill(own, "temperature", &s->temperature);
     fill(own, "top_p", &s->top_p);
     fill(own, "min_p", &s->min_p);
@@ -40,9 +42,11 @@ enum status run_fill_settings(struct run *r, int64_t *ctx, struct error *err)
     if (s->seed < 0) s->seed = whole(own, "seed", -1);
     if (s->max_tokens == 0 && (s->max_tokens = whole(own, "num_predict", 0)) < 0) s->max_tokens = 0;
     if (*ctx == 0) *ctx = whole(own, "num_ctx", 0);
-    for (size_t i = 0; i < json_array_size(stops) && s->n_stops < sizeof s->stops / sizeof s->stops[0]; i++) {
+    for (size_t i = 0;
+         i < json_array_size(stops) && s->n_stops < sizeof s->stops / sizeof s->stops[0]; i++) {
         const json_t *v = json_array_get(stops, i);
-        if (json_string_length(v)) s->stops[s->n_stops++] = (struct text_str){json_string_value(v), json_string_length(v)};
+        if (json_string_length(v))
+            s->stops[s->n_stops++] = (struct text_str){json_string_value(v), json_string_length(v)};
     }
     const char *role = json_string_value(json_object_get(json_array_get(r->messages, 0), "role"));
     if (role && strcmp(role, "system") == 0) return OK;

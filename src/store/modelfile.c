@@ -15,8 +15,8 @@ struct slice {
 
 struct parser {
     const char *at, *end, *where;
-    size_t line;      /* of `at` */
-    size_t cmd_line;  /* where the command began, for errors */
+    size_t line;     /* of `at` */
+    size_t cmd_line; /* where the command began, for errors */
     size_t n_commands;
     struct modelfile *out;
     struct error *err;
@@ -68,7 +68,8 @@ static enum status read_value(struct parser *p, struct slice *out)
         if (p->at < p->end && !is_newline(*p->at)) continue;
         *out = trim(from, p->at);
         if (unquote(out)) return OK;
-        if (p->at == p->end) return fail(p, ERR_FORMAT, "the quote that begins here is never closed");
+        if (p->at == p->end)
+            return fail(p, ERR_FORMAT, "the quote that begins here is never closed");
         count_line(p);
     }
 }
@@ -103,7 +104,8 @@ static enum status add_to_list(const struct parser *p, json_t *owner, const char
     return p->err && p->err->code ? p->err->code : fail(p, ERR_NOMEM, "out of memory");
 }
 
-/* ---- commands --------------------------------------------------------------------------------- */
+/* ---- commands ---------------------------------------------------------------------------------
+ */
 
 static enum status take_from(struct parser *p, struct slice v)
 {
@@ -120,14 +122,15 @@ static enum status take_parameter(struct parser *p, struct slice name, struct sl
     snprintf(key, sizeof key, "%.*s", name.len < sizeof key ? (int)name.len : 0, name.s);
     const struct parameter *known = parameter_find(key);
     if (!known)
-        return error_set(p->err, ERR_FORMAT, "%s, line %zu: there is no parameter '%.*s'", p->where, p->cmd_line,
-                         name.len < 60 ? (int)name.len : 60, name.s);
+        return error_set(p->err, ERR_FORMAT, "%s, line %zu: there is no parameter '%.*s'", p->where,
+                         p->cmd_line, name.len < 60 ? (int)name.len : 60, name.s);
     json_t *value = parameter_parse(known, v.s, v.len, &why);
     if (!value) return fail(p, ERR_FORMAT, why.msg);
     if (known->ignored)
         buf_printf(&p->out->notes, "line %zu: PARAMETER %s has no effect here\n", p->cmd_line, key);
     json_t *all = json_object_get(p->out->settings, "parameters");
-    if (!all && json_object_set_new(p->out->settings, "parameters", all = json_object()) != 0) all = NULL;
+    if (!all && json_object_set_new(p->out->settings, "parameters", all = json_object()) != 0)
+        all = NULL;
     if (all && known->kind == PARAMETER_TEXTS) return add_to_list(p, all, key, value);
     if (all && json_object_set_new(all, key, value) == 0) return OK;
     if (!all) json_decref(value);
@@ -140,10 +143,13 @@ static enum status take_message(struct parser *p, struct slice role, struct slic
     const char *known = NULL;
     for (size_t i = 0; i < 3; i++)
         if (word_is(role, roles[i])) known = roles[i];
-    if (!known) return fail(p, ERR_FORMAT, "MESSAGE takes a role of system, user and assistant, then the text");
+    if (!known)
+        return fail(p, ERR_FORMAT,
+                    "MESSAGE takes a role of system, user and assistant, then the text");
     json_t *text = text_of(p, v);
     if (!text) return p->err->code;
-    return add_to_list(p, p->out->settings, "messages", json_pack("{s:s, s:o}", "role", known, "content", text));
+    return add_to_list(p, p->out->settings, "messages",
+                       json_pack("{s:s, s:o}", "role", known, "content", text));
 }
 
 /* Digits and dots, perhaps behind a v and before a suffix: 0.14.0. */
@@ -156,8 +162,10 @@ static bool is_version(struct slice v)
         while (i < v.len && isdigit((unsigned char)v.s[i])) i++;
         if (i == from) return false;
         parts++;
-        if (i < v.len && v.s[i] == '.' && parts < 3) i++;
-        else break;
+        if (i < v.len && v.s[i] == '.' && parts < 3)
+            i++;
+        else
+            break;
     }
     return parts > 0 && (i == v.len || v.s[i] == '-' || v.s[i] == '+');
 }
@@ -166,10 +174,13 @@ static enum status take_text(struct parser *p, const char *key, struct slice v)
 {
     json_t *text = text_of(p, v);
     if (!text) return p->err->code;
-    return json_object_set_new(p->out->settings, key, text) == 0 ? OK : fail(p, ERR_NOMEM, "out of memory");
+    return json_object_set_new(p->out->settings, key, text) == 0
+               ? OK
+               : fail(p, ERR_NOMEM, "out of memory");
 }
 
-static enum status take_command(struct parser *p, struct slice cmd, struct slice first, struct slice v)
+static enum status take_command(struct parser *p, struct slice cmd, struct slice first,
+                                struct slice v)
 {
     if (word_is(cmd, "from")) return take_from(p, v);
     if (word_is(cmd, "parameter")) return take_parameter(p, first, v);
@@ -185,17 +196,22 @@ static enum status take_command(struct parser *p, struct slice cmd, struct slice
     if (license || word_is(cmd, "adapter")) {
         if (!license && !v.len) return fail(p, ERR_FORMAT, "ADAPTER needs a file or a folder");
         json_t *text = text_of(p, v);
-        return text ? add_to_list(p, p->out->settings, license ? "license" : "adapters", text) : p->err->code;
+        return text ? add_to_list(p, p->out->settings, license ? "license" : "adapters", text)
+                    : p->err->code;
     }
     if (word_is(cmd, "renderer") || word_is(cmd, "parser")) {
-        buf_printf(&p->out->notes, "line %zu: %.*s has no effect here: the model file's own chat template is used\n",
-                   p->cmd_line, (int)cmd.len, cmd.s);
+        buf_printf(
+            &p->out->notes,
+            "line %zu: %.*s has no effect here: the model file's own chat template is used\n",
+            p->cmd_line, (int)cmd.len, cmd.s);
         return OK;
     }
     if (word_is(cmd, "draft"))
-        return fail(p, ERR_UNSUPPORTED, "DRAFT is not implemented; speculation needs no second model here");
+        return fail(p, ERR_UNSUPPORTED,
+                    "DRAFT is not implemented; speculation needs no second model here");
     return fail(p, ERR_FORMAT,
-                "a line begins with FROM, PARAMETER, TEMPLATE, SYSTEM, ADAPTER, LICENSE, MESSAGE, REQUIRES or #");
+                "a line begins with FROM, PARAMETER, TEMPLATE, SYSTEM, ADAPTER, LICENSE, MESSAGE, "
+                "REQUIRES or #");
 }
 
 static enum status read_command(struct parser *p)
@@ -205,14 +221,16 @@ static enum status read_command(struct parser *p)
     struct slice cmd = read_word(p, false), first = {0}, v;
     bool two = word_is(cmd, "parameter") || word_is(cmd, "message");
     if (!cmd.len || p->at == p->end || !is_blank(*p->at))
-        return cmd.len && (p->at == p->end || is_newline(*p->at)) ? fail(p, ERR_FORMAT, "the command has no value")
-                                                                  : take_command(p, (struct slice){0}, first, first);
+        return cmd.len && (p->at == p->end || is_newline(*p->at))
+                   ? fail(p, ERR_FORMAT, "the command has no value")
+                   : take_command(p, (struct slice){0}, first, first);
     while (two && p->at < p->end && is_blank(*p->at)) p->at++;
     if (two) {
         first = read_word(p, true);
         if (!first.len || p->at == p->end || !is_blank(*p->at))
-            return fail(p, ERR_FORMAT, word_is(cmd, "message") ? "MESSAGE takes a role and a text"
-                                                               : "PARAMETER takes a name and a value");
+            return fail(p, ERR_FORMAT,
+                        word_is(cmd, "message") ? "MESSAGE takes a role and a text"
+                                                : "PARAMETER takes a name and a value");
     }
     enum status st = read_value(p, &v);
     return st == OK ? take_command(p, cmd, first, v) : st;
@@ -243,15 +261,23 @@ enum status modelfile_parse(const char *text, size_t len, const char *where, str
     if (!err) err = &unwanted;
     *err = (struct error){0};
     *out = (struct modelfile){0};
-    struct parser p = {.at = text, .end = text + len, .where = where, .line = 1, .cmd_line = 1, .out = out, .err = err};
+    struct parser p = {.at = text,
+                       .end = text + len,
+                       .where = where,
+                       .line = 1,
+                       .cmd_line = 1,
+                       .out = out,
+                       .err = err};
     buf_init(&out->notes, 1 << 20);
     out->settings = json_object();
     enum status st = out->settings ? OK : fail(&p, ERR_NOMEM, "out of memory");
     if (st == OK && len > MODELFILE_MAX_BYTES)
         st = error_set(err, ERR_LIMIT, "%s has more than %d bytes", where, MODELFILE_MAX_BYTES);
-    if (st == OK && len >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
+    if (st == OK && len >= 2 &&
+        (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0))
         st = error_set(err, ERR_FORMAT, "%s is UTF-16; save it as UTF-8", where);
-    if (st == OK && len && memchr(text, 0, len)) st = error_set(err, ERR_FORMAT, "%s is no text: it has NUL bytes", where);
+    if (st == OK && len && memchr(text, 0, len))
+        st = error_set(err, ERR_FORMAT, "%s is no text: it has NUL bytes", where);
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) p.at += 3; /* a byte order mark */
     if (st == OK) st = read_all(&p);
     if (st == OK && !out->from) st = error_set(err, ERR_FORMAT, "%s has no FROM line", where);
@@ -267,7 +293,8 @@ void modelfile_fini(struct modelfile *m)
     *m = (struct modelfile){0};
 }
 
-/* ---- printing --------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------
+ */
 
 /* Whether a value so written reads back as `v`. */
 static bool reads_back(const char *text, size_t len, struct slice v)
@@ -276,11 +303,12 @@ static bool reads_back(const char *text, size_t len, struct slice v)
     struct error ignored = {0};
     struct parser p = {.at = text, .end = text + len, .where = "", .out = &none, .err = &ignored};
     struct slice got;
-    return read_value(&p, &got) == OK && p.at == p.end && got.len == v.len && memcmp(got.s, v.s, v.len) == 0;
+    return read_value(&p, &got) == OK && p.at == p.end && got.len == v.len &&
+           memcmp(got.s, v.s, v.len) == 0;
 }
 
-static enum status print_value(struct buf *out, const char *head, const char *name, const char *s, size_t len,
-                               struct error *err)
+static enum status print_value(struct buf *out, const char *head, const char *name, const char *s,
+                               size_t len, struct error *err)
 {
     static const char *const quotes[] = {"", "\"", "\"\"\""};
     enum status st = buf_printf(out, "%s%s%s ", head, *name ? " " : "", name);
@@ -293,20 +321,23 @@ static enum status print_value(struct buf *out, const char *head, const char *na
         if (st == OK) st = buf_append(out, s, len);
         if (st == OK) st = buf_append_str(out, q);
         if (st != OK) break;
-        if (reads_back(out->data + from, out->len - from, (struct slice){s, len})) return buf_append_str(out, "\n");
+        if (reads_back(out->data + from, out->len - from, (struct slice){s, len}))
+            return buf_append_str(out, "\n");
         out->len = from;
     }
     if (st != OK) return error_set(err, st, "no memory for the Modelfile");
-    return error_set(err, ERR_UNSUPPORTED, "%s %s: a Modelfile has no way to quote this text", head, name);
+    return error_set(err, ERR_UNSUPPORTED, "%s %s: a Modelfile has no way to quote this text", head,
+                     name);
 }
 
-static enum status print_text(struct buf *out, const char *head, const char *name, const json_t *v, struct error *err)
+static enum status print_text(struct buf *out, const char *head, const char *name, const json_t *v,
+                              struct error *err)
 {
     return print_value(out, head, name, json_string_value(v), json_string_length(v), err);
 }
 
-static enum status print_list(struct buf *out, const char *head, const char *name, const json_t *list,
-                              struct error *err)
+static enum status print_list(struct buf *out, const char *head, const char *name,
+                              const json_t *list, struct error *err)
 {
     size_t i;
     json_t *v;
@@ -318,20 +349,26 @@ static enum status print_list(struct buf *out, const char *head, const char *nam
     return OK;
 }
 
-static enum status print_parameter(struct buf *out, const char *name, const json_t *v, struct error *err)
+static enum status print_parameter(struct buf *out, const char *name, const json_t *v,
+                                   struct error *err)
 {
     if (json_is_array(v)) return print_list(out, "PARAMETER", name, v, err);
     if (json_is_string(v)) return print_text(out, "PARAMETER", name, v, err);
     char number[40];
     snprintf(number, sizeof number, "%.15g", json_number_value(v));
-    if (strtod(number, NULL) != json_number_value(v)) snprintf(number, sizeof number, "%.17g", json_number_value(v));
-    enum status st = json_is_boolean(v)   ? buf_printf(out, "PARAMETER %s %s\n", name, json_is_true(v) ? "true" : "false")
-                     : json_is_integer(v) ? buf_printf(out, "PARAMETER %s %lld\n", name, (long long)json_integer_value(v))
-                                          : buf_printf(out, "PARAMETER %s %s\n", name, number);
+    if (strtod(number, NULL) != json_number_value(v))
+        snprintf(number, sizeof number, "%.17g", json_number_value(v));
+    enum status st =
+        json_is_boolean(v)
+            ? buf_printf(out, "PARAMETER %s %s\n", name, json_is_true(v) ? "true" : "false")
+        : json_is_integer(v)
+            ? buf_printf(out, "PARAMETER %s %lld\n", name, (long long)json_integer_value(v))
+            : buf_printf(out, "PARAMETER %s %s\n", name, number);
     return st == OK ? OK : error_set(err, st, "no memory for the Modelfile");
 }
 
-enum status modelfile_print(const char *from, const json_t *settings, struct buf *out, struct error *err)
+enum status modelfile_print(const char *from, const json_t *settings, struct buf *out,
+                            struct error *err)
 {
     static const struct {
         const char *key, *command;
@@ -353,7 +390,8 @@ enum status modelfile_print(const char *from, const json_t *settings, struct buf
     {
         const char *role = json_string_value(json_object_get(v, "role"));
         const json_t *text = json_object_get(v, "content");
-        if (st == OK && role && json_is_string(text)) st = print_text(out, "MESSAGE", role, text, err);
+        if (st == OK && role && json_is_string(text))
+            st = print_text(out, "MESSAGE", role, text, err);
     }
     if (st == OK) st = print_list(out, "LICENSE", "", json_object_get(settings, "license"), err);
     if (st != OK) out->len = before;

@@ -27,8 +27,8 @@ struct layer {
 struct pushing {
     const struct store_events *ev;
     const struct push_request *rq;
-    char base[1024];    /* https://HOST/v2/REPOSITORY */
-    char origin[512];   /* https://HOST */
+    char base[1024];  /* https://HOST/v2/REPOSITORY */
+    char origin[512]; /* https://HOST */
     char tag[STORE_PART_SIZE * 2];
     CURL *curl;
     struct error *err;
@@ -46,7 +46,8 @@ struct exchange {
     bool cancelled;
 };
 
-/* ---- the destination -------------------------------------------------------------------------- */
+/* ---- the destination --------------------------------------------------------------------------
+ */
 
 static bool fits_repository(const char *s)
 {
@@ -71,29 +72,39 @@ static enum status set_destination(struct pushing *p)
     const char *d = p->rq->destination, *scheme = "https", *at = d;
     enum status st = store_name_split(p->rq->name, family, tag, p->err);
     if (st != OK) return st;
-    if (strncmp(d, "http://", 7) == 0) scheme = "http", at = d + 7;
-    else if (strncmp(d, "https://", 8) == 0) at = d + 8;
-    else if (strncmp(d, "oci://", 6) == 0) at = d + 6;
-    else if (strncmp(d, "ollama://", 9) == 0) at = d + 9;
+    if (strncmp(d, "http://", 7) == 0)
+        scheme = "http", at = d + 7;
+    else if (strncmp(d, "https://", 8) == 0)
+        at = d + 8;
+    else if (strncmp(d, "oci://", 6) == 0)
+        at = d + 6;
+    else if (strncmp(d, "ollama://", 9) == 0)
+        at = d + 9;
     const char *slash = strchr(at, '/'), *colon = slash ? strchr(slash, ':') : NULL;
     size_t n_host = slash ? (size_t)(slash - at) : 0;
     if (!slash || n_host == 0 || n_host >= sizeof host || strlen(slash + 1) >= sizeof repository)
-        return error_set(p->err, ERR_INVALID, "'%.100s' is no place for a model: give HOST/REPOSITORY[:TAG]", d);
+        return error_set(p->err, ERR_INVALID,
+                         "'%.100s' is no place for a model: give HOST/REPOSITORY[:TAG]", d);
     snprintf(host, sizeof host, "%.*s", (int)n_host, at);
-    snprintf(repository, sizeof repository, "%.*s", (int)(colon ? colon - slash - 1 : (ptrdiff_t)strlen(slash + 1)), slash + 1);
+    snprintf(repository, sizeof repository, "%.*s",
+             (int)(colon ? colon - slash - 1 : (ptrdiff_t)strlen(slash + 1)), slash + 1);
     snprintf(p->tag, sizeof p->tag, "%.127s", colon ? colon + 1 : tag);
-    if (!fits_repository(repository) || !fits_tag(p->tag) || strcspn(host, "@?#\\ %") != strlen(host))
-        return error_set(p->err, ERR_INVALID, "'%.100s' names no repository and tag that a registry could have", d);
+    if (!fits_repository(repository) || !fits_tag(p->tag) ||
+        strcspn(host, "@?#\\ %") != strlen(host))
+        return error_set(p->err, ERR_INVALID,
+                         "'%.100s' names no repository and tag that a registry could have", d);
     snprintf(p->origin, sizeof p->origin, "%s://%s", scheme, host);
     bool local = http_url_is_loopback(p->origin);
-    if (scheme[4] == 's' && local && at == d) snprintf(p->origin, sizeof p->origin, "http://%s", host);
+    if (scheme[4] == 's' && local && at == d)
+        snprintf(p->origin, sizeof p->origin, "http://%s", host);
     snprintf(p->base, sizeof p->base, "%s/v2/%s", p->origin, repository);
     if (http_is_offline() && !local)
         return error_set(p->err, ERR_NETWORK, "HEARTH_OFFLINE is set; unset it to push");
     return http_url_check(p->base, p->rq->allow_http, p->err);
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ---------------------------------------------------------------------------------
+ */
 
 static size_t on_header(char *line, size_t size, size_t count, void *ctx)
 {
@@ -106,7 +117,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
         const char *v = line + k;
         while (n && strchr("\r\n ", line[n - 1])) n--;
         while (v < line + n && *v == ' ') v++;
-        if ((size_t)(line + n - v) < sizeof x->location) snprintf(x->location, sizeof x->location, "%.*s", (int)(line + n - v), v);
+        if ((size_t)(line + n - v) < sizeof x->location)
+            snprintf(x->location, sizeof x->location, "%.*s", (int)(line + n - v), v);
     }
     return len;
 }
@@ -141,7 +153,8 @@ static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
     struct exchange *x = ctx;
     (void)dt, (void)ut, (void)un;
     if (dn > MAX_ANSWER) return 1;
-    x->cancelled = !store_progress(x->p->ev, STORE_SENDING, x->at, x->layer ? x->layer->bytes : x->end);
+    x->cancelled =
+        !store_progress(x->p->ev, STORE_SENDING, x->at, x->layer ? x->layer->bytes : x->end);
     return x->cancelled;
 }
 
@@ -169,7 +182,8 @@ static bool at_origin(const struct pushing *p, const char *url)
 }
 
 /* Gives the status of the answer, 0 where there is none (and the error is set). */
-static long send_request(struct exchange *x, const char *method, const char *url, const char *header)
+static long send_request(struct exchange *x, const char *method, const char *url,
+                         const char *header)
 {
     struct pushing *p = x->p;
     CURL *c = p->curl;
@@ -200,7 +214,8 @@ static long send_request(struct exchange *x, const char *method, const char *url
     }
     if (header) headers = curl_slist_append(headers, header);
     if (x->end > x->at && x->layer) {
-        snprintf(line, sizeof line, "Content-Range: %llu-%llu", (unsigned long long)x->at, (unsigned long long)x->end - 1);
+        snprintf(line, sizeof line, "Content-Range: %llu-%llu", (unsigned long long)x->at,
+                 (unsigned long long)x->end - 1);
         headers = curl_slist_append(headers, line);
     }
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
@@ -222,35 +237,42 @@ static long send_request(struct exchange *x, const char *method, const char *url
 static enum status refused(const struct exchange *x, const char *what, long code)
 {
     if (code == 0) return x->p->err->code;
-    const char *advice = code == 401 || code == 403 ? "; give a token in HEARTH_REGISTRY_TOKEN" : "";
-    return error_set(x->p->err, ERR_NETWORK, "%s answered HTTP %ld when %s%s%s%.200s", x->p->origin, code, what, advice,
-                     x->answer.len ? ": " : "", x->answer.len ? x->answer.data : "");
+    const char *advice =
+        code == 401 || code == 403 ? "; give a token in HEARTH_REGISTRY_TOKEN" : "";
+    return error_set(x->p->err, ERR_NETWORK, "%s answered HTTP %ld when %s%s%s%.200s", x->p->origin,
+                     code, what, advice, x->answer.len ? ": " : "",
+                     x->answer.len ? x->answer.data : "");
 }
 
-/* Where the upload goes on: the Location of the last answer, made absolute. Only the registry itself, or https. */
+/* Where the upload goes on: the Location of the last answer, made absolute. Only the registry
+ * itself, or https. */
 static enum status next_url(struct exchange *x, char url[MAX_URL])
 {
     struct pushing *p = x->p;
     CURLU *u = curl_url();
     char *whole = NULL;
     enum status st = OK;
-    if (!u || curl_url_set(u, CURLUPART_URL, p->base, 0) || curl_url_set(u, CURLUPART_URL, x->location, 0) ||
-        curl_url_get(u, CURLUPART_URL, &whole, 0))
+    if (!u || curl_url_set(u, CURLUPART_URL, p->base, 0) ||
+        curl_url_set(u, CURLUPART_URL, x->location, 0) || curl_url_get(u, CURLUPART_URL, &whole, 0))
         st = error_set(p->err, ERR_NETWORK, "%s gave no place to send the bytes to", p->origin);
     if (st == OK && !at_origin(p, whole)) {
         bool secure = strncmp(whole, "https://", 8) == 0;
         if (!secure || (http_url_is_loopback(whole) && !http_url_is_loopback(p->origin)) ||
-            (http_is_offline() && !http_url_is_loopback(whole)) || http_url_check(whole, false, NULL) != OK)
-            st = error_set(p->err, ERR_NETWORK, "%s wants the bytes sent to %.200s; refused", p->origin, whole);
+            (http_is_offline() && !http_url_is_loopback(whole)) ||
+            http_url_check(whole, false, NULL) != OK)
+            st = error_set(p->err, ERR_NETWORK, "%s wants the bytes sent to %.200s; refused",
+                           p->origin, whole);
     }
-    if (st == OK && strlen(whole) + 100 >= MAX_URL) st = error_set(p->err, ERR_NETWORK, "%s gave too long an address", p->origin);
+    if (st == OK && strlen(whole) + 100 >= MAX_URL)
+        st = error_set(p->err, ERR_NETWORK, "%s gave too long an address", p->origin);
     if (st == OK) snprintf(url, MAX_URL, "%s", whole);
     curl_free(whole);
     curl_url_cleanup(u);
     return st;
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers -----------------------------------------------------------------------------------
+ */
 
 static enum status send_chunks(struct exchange *x, char url[MAX_URL])
 {
@@ -259,8 +281,11 @@ static enum status send_chunks(struct exchange *x, char url[MAX_URL])
         x->end = x->layer->bytes - at > CHUNK ? at + CHUNK : x->layer->bytes;
         uint64_t end = x->end;
         long code = send_request(x, "PATCH", url, "Content-Type: application/octet-stream");
-        if (code != 202 && code != 201 && code != 204) return refused(x, "taking a part of a layer", code);
-        if (x->at != end) return error_set(x->p->err, ERR_NETWORK, "%s took a part of a layer only", x->p->origin);
+        if (code != 202 && code != 201 && code != 204)
+            return refused(x, "taking a part of a layer", code);
+        if (x->at != end)
+            return error_set(x->p->err, ERR_NETWORK, "%s took a part of a layer only",
+                             x->p->origin);
         at = end;
         enum status st = x->location[0] ? next_url(x, url) : OK;
         if (st != OK) return st;
@@ -318,7 +343,8 @@ static enum status send_manifest(struct pushing *p, const struct layer *l, const
     return st;
 }
 
-/* ---- the manifest ----------------------------------------------------------------------------- */
+/* ---- the manifest -----------------------------------------------------------------------------
+ */
 
 static void set_digest(struct layer *l)
 {
@@ -359,16 +385,25 @@ static enum status make_layers(const struct store_model *m, struct layers *l, st
     size_t i;
     json_t *v, *own = m->settings;
     struct layer *file = &l->items[l->n++];
-    *file = (struct layer){.type = "application/vnd.ollama.image.model", .bytes = m->bytes, .path = m->path};
+    *file = (struct layer){
+        .type = "application/vnd.ollama.image.model", .bytes = m->bytes, .path = m->path};
     snprintf(file->digest, sizeof file->digest, "sha256:%s", m->sha256);
-    bool ok = add_string(l, "application/vnd.ollama.image.template", json_object_get(own, "template"));
+    bool ok =
+        add_string(l, "application/vnd.ollama.image.template", json_object_get(own, "template"));
     ok = ok && add_string(l, "application/vnd.ollama.image.system", json_object_get(own, "system"));
     v = json_object_get(own, "parameters");
-    if (json_object_size(v)) ok = ok && add_text(l, "application/vnd.ollama.image.params", json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS));
+    if (json_object_size(v))
+        ok = ok && add_text(l, "application/vnd.ollama.image.params",
+                            json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS));
     v = json_object_get(own, "messages");
-    if (json_array_size(v)) ok = ok && add_text(l, "application/vnd.ollama.image.messages", json_dumps(v, JSON_COMPACT));
-    json_array_foreach(json_object_get(own, "license"), i, v) ok = ok && add_string(l, "application/vnd.ollama.image.license", v);
-    return ok ? OK : error_set(err, ERR_LIMIT, "the model has too many licences, or there is no memory for them");
+    if (json_array_size(v))
+        ok =
+            ok && add_text(l, "application/vnd.ollama.image.messages", json_dumps(v, JSON_COMPACT));
+    json_array_foreach(json_object_get(own, "license"), i, v) ok =
+        ok && add_string(l, "application/vnd.ollama.image.license", v);
+    return ok ? OK
+              : error_set(err, ERR_LIMIT,
+                          "the model has too many licences, or there is no memory for them");
 }
 
 static char *make_config(const struct store_model *m, const struct layers *l)
@@ -377,10 +412,11 @@ static char *make_config(const struct store_model *m, const struct layers *l)
     const char *family = i->architecture ? i->architecture : "";
     json_t *ids = json_array();
     for (size_t k = 0; k < l->n; k++) json_array_append_new(ids, json_string(l->items[k].digest));
-    json_t *c = json_pack("{s:s, s:s, s:[s], s:s, s:s, s:s, s:s, s:{s:s, s:o}}", "model_format", "gguf", "model_family", family,
-                          "model_families", family, "model_type", i->parameters ? i->parameters : "", "file_type",
-                          i->quantization ? i->quantization : "", "architecture", "amd64", "os", "linux", "rootfs", "type", "layers",
-                          "diff_ids", ids);
+    json_t *c = json_pack("{s:s, s:s, s:[s], s:s, s:s, s:s, s:s, s:{s:s, s:o}}", "model_format",
+                          "gguf", "model_family", family, "model_families", family, "model_type",
+                          i->parameters ? i->parameters : "", "file_type",
+                          i->quantization ? i->quantization : "", "architecture", "amd64", "os",
+                          "linux", "rootfs", "type", "layers", "diff_ids", ids);
     char *text = c ? json_dumps(c, JSON_COMPACT) : NULL;
     json_decref(c);
     return text;
@@ -388,7 +424,8 @@ static char *make_config(const struct store_model *m, const struct layers *l)
 
 static json_t *layer_json(const struct layer *l)
 {
-    return json_pack("{s:s, s:s, s:I}", "mediaType", l->type, "digest", l->digest, "size", (json_int_t)l->bytes);
+    return json_pack("{s:s, s:s, s:I}", "mediaType", l->type, "digest", l->digest, "size",
+                     (json_int_t)l->bytes);
 }
 
 static enum status push_all(struct pushing *p, const struct store_model *m, char digest[72])
@@ -399,15 +436,16 @@ static enum status push_all(struct pushing *p, const struct store_model *m, char
     struct layer manifest = {0};
     enum status st = make_layers(m, l, p->err);
     size_t n_own = l->n;
-    if (st == OK && !add_text(l, "application/vnd.docker.container.image.v1+json", make_config(m, l)))
+    if (st == OK &&
+        !add_text(l, "application/vnd.docker.container.image.v1+json", make_config(m, l)))
         st = error_set(p->err, ERR_NOMEM, "out of memory");
     store_notice(p->ev, "retrieving manifest");
     for (size_t i = 0; i < l->n && st == OK; i++) st = send_layer(p, &l->items[i]);
     if (st == OK) {
         json_t *list = json_array();
         for (size_t i = 0; i < n_own; i++) json_array_append_new(list, layer_json(&l->items[i]));
-        json_t *j = json_pack("{s:i, s:s, s:o, s:o}", "schemaVersion", 2, "mediaType", type, "config", layer_json(&l->items[n_own]),
-                              "layers", list);
+        json_t *j = json_pack("{s:i, s:s, s:o, s:o}", "schemaVersion", 2, "mediaType", type,
+                              "config", layer_json(&l->items[n_own]), "layers", list);
         manifest.text = j ? json_dumps(j, JSON_COMPACT) : NULL;
         json_decref(j);
         if (!manifest.text) st = error_set(p->err, ERR_NOMEM, "out of memory");
@@ -424,8 +462,8 @@ static enum status push_all(struct pushing *p, const struct store_model *m, char
     return st;
 }
 
-enum status store_push(const struct store *s, const struct push_request *rq, const struct store_events *ev, char digest[72],
-                       struct error *err)
+enum status store_push(const struct store *s, const struct push_request *rq,
+                       const struct store_events *ev, char digest[72], struct error *err)
 {
     struct store_model m;
     struct pushing *p = calloc(1, sizeof *p);
@@ -439,11 +477,14 @@ enum status store_push(const struct store *s, const struct push_request *rq, con
     if (m.problem) st = error_set(err, ERR_INTEGRITY, "%s: %s", rq->name, m.problem);
     if (st == OK) st = set_destination(p);
     for (const char *t = rq->token; st == OK && t && *t; t++)
-        if (*t <= ' ' || *t >= 0x7f || strlen(rq->token) > 1900) st = error_set(err, ERR_INVALID, "the registry's token is no token");
-    if (st == OK && curl_global_init(CURL_GLOBAL_DEFAULT) != 0) st = error_set(err, ERR_NOMEM, "cannot start libcurl");
+        if (*t <= ' ' || *t >= 0x7f || strlen(rq->token) > 1900)
+            st = error_set(err, ERR_INVALID, "the registry's token is no token");
+    if (st == OK && curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+        st = error_set(err, ERR_NOMEM, "cannot start libcurl");
     else if (st == OK) {
         p->curl = curl_easy_init();
-        st = p->curl ? push_all(p, &m, digest) : error_set(err, ERR_NOMEM, "cannot start a request");
+        st =
+            p->curl ? push_all(p, &m, digest) : error_set(err, ERR_NOMEM, "cannot start a request");
         curl_easy_cleanup(p->curl);
         curl_global_cleanup();
     }

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Names: Ollama's api/types.go (Options, Runner). Those of how a model is loaded say nothing here. */
+/* Names: Ollama's api/types.go (Options, Runner). Those of how a model is loaded say nothing here.
+ */
 static const struct parameter parameters[] = {
     {"temperature", PARAMETER_FLOAT, 0, 100, false},
     {"top_k", PARAMETER_INT, -1, INT32_MAX, false},
@@ -67,7 +68,8 @@ json_t *parameter_parse(const struct parameter *p, const char *text, size_t len,
     static const struct {
         const char *word;
         bool value;
-    } words[] = {{"true", true}, {"1", true}, {"t", true}, {"false", false}, {"0", false}, {"f", false}};
+    } words[] = {{"true", true},   {"1", true},  {"t", true},
+                 {"false", false}, {"0", false}, {"f", false}};
     char word[64];
     json_t *v = NULL;
     if (p->kind == PARAMETER_TEXTS) {
@@ -91,13 +93,15 @@ json_t *parameter_parse(const struct parameter *p, const char *text, size_t len,
     return v;
 }
 
-/* ---- checks ----------------------------------------------------------------------------------- */
+/* ---- checks -----------------------------------------------------------------------------------
+ */
 
 static enum status check_texts(const json_t *list, const char *name, struct error *err)
 {
     size_t i;
     json_t *v;
-    if (!json_is_array(list)) return error_set(err, ERR_INVALID, "'%s' must be a list of texts", name);
+    if (!json_is_array(list))
+        return error_set(err, ERR_INVALID, "'%s' must be a list of texts", name);
     json_array_foreach(list, i, v) if (!json_is_string(v)) return error_set(
         err, ERR_INVALID, "'%s' must be a list of texts", name);
     return OK;
@@ -115,9 +119,11 @@ static enum status check_parameter(const char *name, const json_t *v, struct err
     if (!fits)
         return error_set(err, ERR_INVALID, "parameter %s has a value of the wrong type", name);
     if (p->kind != PARAMETER_BOOL && !(x >= p->min && x <= p->max))
-        return error_set(err, ERR_INVALID, "parameter %s must be between %g and %g", name, p->min, p->max);
+        return error_set(err, ERR_INVALID, "parameter %s must be between %g and %g", name, p->min,
+                         p->max);
     if (strcmp(name, "typical_p") == 0 && x != 0 && x != 1)
-        return error_set(err, ERR_UNSUPPORTED, "the sampler typical_p is not implemented; leave it out");
+        return error_set(err, ERR_UNSUPPORTED,
+                         "the sampler typical_p is not implemented; leave it out");
     return OK;
 }
 
@@ -131,8 +137,10 @@ static enum status check_messages(const json_t *list, struct error *err)
     json_array_foreach(list, i, m)
     {
         const char *role = json_string_value(json_object_get(m, "role"));
-        if (!role || (strcmp(role, "system") != 0 && strcmp(role, "user") != 0 && strcmp(role, "assistant") != 0))
-            return error_set(err, ERR_INVALID, "message %zu has no role of system, user and assistant", i);
+        if (!role || (strcmp(role, "system") != 0 && strcmp(role, "user") != 0 &&
+                      strcmp(role, "assistant") != 0))
+            return error_set(err, ERR_INVALID,
+                             "message %zu has no role of system, user and assistant", i);
         if (!json_is_string(json_object_get(m, "content")))
             return error_set(err, ERR_INVALID, "message %zu has no text", i);
     }
@@ -152,9 +160,10 @@ static enum status check_member(const char *key, const json_t *v, struct error *
     if (strcmp(key, "adapters") == 0) {
         enum status st = check_texts(v, key, err);
         if (st != OK || json_array_size(v) == 0) return st;
-        return error_set(err, ERR_UNSUPPORTED,
-                         "adapters (LoRA) cannot be applied yet, so a model with one would answer as if "
-                         "it had none; merge it into the model's weights first");
+        return error_set(
+            err, ERR_UNSUPPORTED,
+            "adapters (LoRA) cannot be applied yet, so a model with one would answer as if "
+            "it had none; merge it into the model's weights first");
     }
     if (strcmp(key, "parameters") != 0)
         return error_set(err, ERR_INVALID, "a model's settings have no '%.60s'", key);
@@ -172,7 +181,8 @@ enum status settings_check(const json_t *settings, struct error *err)
     const char *key;
     json_t *v;
     if (!settings) return OK;
-    if (!json_is_object(settings)) return error_set(err, ERR_INVALID, "a model's settings must be an object");
+    if (!json_is_object(settings))
+        return error_set(err, ERR_INVALID, "a model's settings must be an object");
     json_object_foreach((json_t *)settings, key, v)
     {
         enum status st = check_member(key, v, err);
@@ -180,7 +190,8 @@ enum status settings_check(const json_t *settings, struct error *err)
     }
     size_t n = json_dumpb(settings, NULL, 0, JSON_COMPACT);
     if (n > SETTINGS_MAX_BYTES)
-        return error_set(err, ERR_LIMIT, "template, messages and licence take %zu bytes, more than %d", n,
+        return error_set(err, ERR_LIMIT,
+                         "template, messages and licence take %zu bytes, more than %d", n,
                          SETTINGS_MAX_BYTES);
     return OK;
 }
@@ -205,7 +216,8 @@ json_t *settings_merge(const json_t *base, const json_t *over)
     return out;
 }
 
-/* ---- for people ------------------------------------------------------------------------------- */
+/* ---- for people -------------------------------------------------------------------------------
+ */
 
 static enum status print_value(struct buf *out, const char *name, const json_t *v)
 {

@@ -33,7 +33,8 @@ static void sweep(const struct store *s)
     time_t now = time(NULL);
     for (const struct dirent *e; d && (e = readdir(d));) {
         struct stat sb;
-        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW) != 0)
+            continue;
         if (now - sb.st_mtime > KEEP_SECONDS) unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d) closedir(d);
@@ -53,7 +54,8 @@ void store_upload_abort(struct store_upload *u)
     free(u);
 }
 
-enum status store_upload_begin(const struct store *s, const char *digest, struct store_upload **out, struct error *err)
+enum status store_upload_begin(const struct store *s, const char *digest, struct store_upload **out,
+                               struct error *err)
 {
     *out = NULL;
     struct store_upload *u = calloc(1, sizeof *u);
@@ -69,7 +71,8 @@ enum status store_upload_begin(const struct store *s, const char *digest, struct
         snprintf(u->digest, sizeof u->digest, "%s", digest);
         /* Two senders of the same file have a file each, and the last one's stays. */
         u->fd = mkostemp(u->part, O_CLOEXEC);
-        if (u->fd < 0) st = error_set(err, ERR_IO, "cannot create %s: %s", u->part, strerror(errno));
+        if (u->fd < 0)
+            st = error_set(err, ERR_IO, "cannot create %s: %s", u->part, strerror(errno));
     }
     if (st != OK) {
         store_upload_abort(u);
@@ -79,7 +82,8 @@ enum status store_upload_begin(const struct store *s, const char *digest, struct
     return OK;
 }
 
-enum status store_upload_write(struct store_upload *u, const void *data, size_t len, struct error *err)
+enum status store_upload_write(struct store_upload *u, const void *data, size_t len,
+                               struct error *err)
 {
     enum { CHECK = 64 << 20 };
     if (u->bytes / CHECK != (u->bytes + len) / CHECK) {
@@ -101,9 +105,12 @@ enum status store_upload_finish(struct store_upload *u, struct error *err)
     if (st == OK) {
         sha256_hex(bin, hex);
         if (strcmp(hex, u->digest) != 0)
-            st = error_set(err, ERR_INTEGRITY, "the bytes that came have the digest sha256:%s, not sha256:%s", hex, u->digest);
+            st = error_set(err, ERR_INTEGRITY,
+                           "the bytes that came have the digest sha256:%s, not sha256:%s", hex,
+                           u->digest);
     }
-    if (st == OK && fsync(u->fd) != 0) st = error_set(err, ERR_IO, "cannot write %s: %s", u->part, strerror(errno));
+    if (st == OK && fsync(u->fd) != 0)
+        st = error_set(err, ERR_IO, "cannot write %s: %s", u->part, strerror(errno));
     if (st == OK && rename(u->part, u->path) != 0)
         st = error_set(err, ERR_IO, "cannot move %s to its place: %s", u->part, strerror(errno));
     if (st == OK) {
@@ -114,7 +121,8 @@ enum status store_upload_finish(struct store_upload *u, struct error *err)
     return st;
 }
 
-enum status store_upload_path(const struct store *s, const char *digest, char **out, struct error *err)
+enum status store_upload_path(const struct store *s, const char *digest, char **out,
+                              struct error *err)
 {
     static const enum store_place places[] = {STORE_UPLOAD, STORE_BLOB};
     for (size_t i = 0; i < 2; i++) {

@@ -1,6 +1,7 @@
-/* What Ollama shows a template of a conversation: messages of one role behind each other become one, tools
- * and calls become structs, and a template without .Messages runs once for each round. Names, order and
- * JSON forms of the fields: Ollama's template/template.go and api/types.go (2026-08). */
+/* What Ollama shows a template of a conversation: messages of one role behind each other become
+ * one, tools and calls become structs, and a template without .Messages runs once for each round.
+ * Names, order and JSON forms of the fields: Ollama's template/template.go and api/types.go
+ * (2026-08). */
 #include <string.h>
 
 #include "text/gotmpl_int.h"
@@ -17,7 +18,8 @@ static struct gt_value text_at(const json_t *owner, const char *key)
     return gt_str(s ? s : "", json_string_length(v), true);
 }
 
-static struct gt_value list_value(struct gt_state *in, struct gt_value *items, size_t n, enum gt_form form, const char *type)
+static struct gt_value list_value(struct gt_state *in, struct gt_value *items, size_t n,
+                                  enum gt_form form, const char *type)
 {
     struct gt_value v = gt_nil();
     struct gt_list *l = gt_alloc(in, sizeof *l);
@@ -34,15 +36,18 @@ struct field {
     struct gt_value value;
 };
 
-static struct gt_value struct_value(struct gt_state *in, const char *type, enum gt_form form, const struct field *f, size_t n)
+static struct gt_value struct_value(struct gt_state *in, const char *type, enum gt_form form,
+                                    const struct field *f, size_t n)
 {
     struct gt_value v = gt_nil();
     struct gt_map *m = gt_alloc(in, sizeof *m);
     struct gt_pair *pairs = m ? gt_alloc(in, n * sizeof *pairs) : NULL;
     if (!pairs) return v;
     for (size_t i = 0; i < n; i++)
-        pairs[i] = (struct gt_pair){.key = text_of(f[i].name), .json = f[i].json ? text_of(f[i].json) : (struct gt_text){0},
-                                    .value = f[i].value, .omit = f[i].omit};
+        pairs[i] = (struct gt_pair){.key = text_of(f[i].name),
+                                    .json = f[i].json ? text_of(f[i].json) : (struct gt_text){0},
+                                    .value = f[i].value,
+                                    .omit = f[i].omit};
     *m = (struct gt_map){.pairs = pairs, .n = n, .form = form, .fixed = true, .type = type};
     v.kind = GT_MAP;
     v.map = m;
@@ -50,7 +55,8 @@ static struct gt_value struct_value(struct gt_state *in, const char *type, enum 
 }
 #define STRUCT(in, type, form, f) struct_value(in, type, form, f, sizeof(f) / sizeof(f)[0])
 
-static struct gt_value texts_of(struct gt_state *in, const json_t *list, enum gt_form form, const char *type)
+static struct gt_value texts_of(struct gt_state *in, const json_t *list, enum gt_form form,
+                                const char *type)
 {
     size_t n = json_is_string(list) ? 1 : json_array_size(list);
     struct gt_value *items = gt_alloc(in, (n + 1) * sizeof *items);
@@ -63,7 +69,8 @@ static struct gt_value texts_of(struct gt_state *in, const json_t *list, enum gt
     return list_value(in, items, n, form, type);
 }
 
-/* ---- tools ------------------------------------------------------------------------------------ */
+/* ---- tools ------------------------------------------------------------------------------------
+ */
 
 static struct gt_value property_of(struct gt_state *in, const json_t *j, unsigned depth);
 
@@ -88,7 +95,11 @@ static struct gt_value properties_of(struct gt_state *in, const json_t *j, unsig
         }
         pairs[at] = p;
     }
-    *m = (struct gt_map){.pairs = pairs, .n = n, .form = GT_JSON, .fixed = depth > 0, .nil = !json_is_object(j),
+    *m = (struct gt_map){.pairs = pairs,
+                         .n = n,
+                         .form = GT_JSON,
+                         .fixed = depth > 0,
+                         .nil = !json_is_object(j),
                          .type = depth ? "*api.ToolPropertiesMap" : "template.templateProperties"};
     v.kind = GT_MAP;
     v.map = m;
@@ -101,19 +112,25 @@ static struct gt_value property_of(struct gt_state *in, const json_t *j, unsigne
         gt_fail(in, ERR_LIMIT, "a tool's parameters nest too deeply");
         return gt_nil();
     }
-    const json_t *any = json_object_get(j, "anyOf"), *choice = json_object_get(j, "enum"), *inner = json_object_get(j, "properties");
+    const json_t *any = json_object_get(j, "anyOf"), *choice = json_object_get(j, "enum"),
+                 *inner = json_object_get(j, "properties");
     size_t n_any = json_array_size(any);
     struct gt_value *of = gt_alloc(in, (n_any + 1) * sizeof *of);
-    for (size_t i = 0; of && i < n_any && in->st == OK; i++) of[i] = property_of(in, json_array_get(any, i), depth + 1);
+    for (size_t i = 0; of && i < n_any && in->st == OK; i++)
+        of[i] = property_of(in, json_array_get(any, i), depth + 1);
     struct gt_value values = gt_from_json(in, choice, 0);
     const struct field f[] = {
         {"AnyOf", "anyOf", true, list_value(in, of, n_any, GT_PLAIN, "[]api.ToolProperty")},
-        {"Type", "type", true, texts_of(in, json_object_get(j, "type"), GT_TYPES, "api.PropertyType")},
+        {"Type", "type", true,
+         texts_of(in, json_object_get(j, "type"), GT_TYPES, "api.PropertyType")},
         {"Items", "items", true, gt_from_json(in, json_object_get(j, "items"), 0)},
         {"Description", "description", true, text_at(j, "description")},
-        {"Enum", "enum", true, values.kind == GT_LIST ? values : list_value(in, of, 0, GT_PLAIN, NULL)},
-        {"Properties", "properties", true, json_is_object(inner) ? properties_of(in, inner, depth + 1) : gt_nil()},
-        {"Required", "required", true, texts_of(in, json_object_get(j, "required"), GT_PLAIN, "[]string")},
+        {"Enum", "enum", true,
+         values.kind == GT_LIST ? values : list_value(in, of, 0, GT_PLAIN, NULL)},
+        {"Properties", "properties", true,
+         json_is_object(inner) ? properties_of(in, inner, depth + 1) : gt_nil()},
+        {"Required", "required", true,
+         texts_of(in, json_object_get(j, "required"), GT_PLAIN, "[]string")},
     };
     return STRUCT(in, "api.ToolProperty", GT_STRUCT, f);
 }
@@ -126,18 +143,21 @@ static struct gt_value tool_of(struct gt_state *in, const json_t *j)
         {"Type", "type", false, text_at(p, "type")},
         {"Defs", "$defs", true, gt_from_json(in, json_object_get(p, "$defs"), 0)},
         {"Items", "items", true, gt_from_json(in, json_object_get(p, "items"), 0)},
-        {"Required", "required", true, texts_of(in, json_object_get(p, "required"), GT_PLAIN, "[]string")},
+        {"Required", "required", true,
+         texts_of(in, json_object_get(p, "required"), GT_PLAIN, "[]string")},
         {"Properties", "properties", false, properties_of(in, inner, 0)},
     };
     const struct field function[] = {
         {"Name", "name", false, text_at(fn, "name")},
         {"Description", "description", false, text_at(fn, "description")},
-        {"Parameters", "parameters", false, STRUCT(in, "template.templateToolFunctionParameters", GT_STRUCT, parameters)},
+        {"Parameters", "parameters", false,
+         STRUCT(in, "template.templateToolFunctionParameters", GT_STRUCT, parameters)},
     };
     const struct field tool[] = {
         {"Type", "type", false, text_at(j, "type")},
         {"Items", "items", true, gt_from_json(in, json_object_get(j, "items"), 0)},
-        {"Function", "function", false, STRUCT(in, "template.templateToolFunction", GT_STRUCT, function)},
+        {"Function", "function", false,
+         STRUCT(in, "template.templateToolFunction", GT_STRUCT, function)},
     };
     return STRUCT(in, "template.templateTool", GT_JSON, tool);
 }
@@ -146,11 +166,13 @@ static struct gt_value tools_of(struct gt_state *in, const json_t *list)
 {
     size_t n = json_array_size(list);
     struct gt_value *items = gt_alloc(in, (n + 1) * sizeof *items);
-    for (size_t i = 0; items && i < n && in->st == OK; i++) items[i] = tool_of(in, json_array_get(list, i));
+    for (size_t i = 0; items && i < n && in->st == OK; i++)
+        items[i] = tool_of(in, json_array_get(list, i));
     return list_value(in, items, n, GT_JSON, "template.templateTools");
 }
 
-/* ---- messages --------------------------------------------------------------------------------- */
+/* ---- messages ---------------------------------------------------------------------------------
+ */
 
 static struct gt_value arguments_of(struct gt_state *in, const json_t *a)
 {
@@ -179,7 +201,8 @@ static struct gt_value calls_of(struct gt_state *in, const json_t *list)
         };
         const struct field call[] = {
             {"ID", NULL, false, text_at(c, "id")},
-            {"Function", NULL, false, STRUCT(in, "template.templateToolCallFunction", GT_STRUCT, function)},
+            {"Function", NULL, false,
+             STRUCT(in, "template.templateToolCallFunction", GT_STRUCT, function)},
         };
         items[i] = STRUCT(in, "template.templateToolCall", GT_STRUCT, call);
     }
@@ -189,7 +212,8 @@ static struct gt_value calls_of(struct gt_state *in, const json_t *list)
 /* The names of roles are part of the format, as in chat.c: templates build tokens with them. */
 static struct gt_value role_of(const json_t *m)
 {
-    static const char *const roles[] = {"system", "user", "assistant", "tool", "developer", "function"};
+    static const char *const roles[] = {"system", "user",      "assistant",
+                                        "tool",   "developer", "function"};
     struct gt_value v = text_at(m, "role");
     for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
         if (strcmp(v.s, roles[i]) == 0) v.foreign = false;
@@ -221,7 +245,8 @@ struct talk {
 
 static bool same_role(const struct message *m, const struct gt_value *role)
 {
-    return m->role.len == role->len && memcmp(m->role.s, role->s, role->len) == 0 && strcmp(role->s, "tool") != 0;
+    return m->role.len == role->len && memcmp(m->role.s, role->s, role->len) == 0 &&
+           strcmp(role->s, "tool") != 0;
 }
 
 static struct gt_value joined(struct gt_state *in, struct gt_value a, struct gt_value b)
@@ -257,7 +282,8 @@ static struct gt_value message_value(struct gt_state *in, const struct message *
 {
     const json_t *j = m->json;
     const char *name = json_object_get(j, "tool_name") ? "tool_name" : "name";
-    struct gt_value thinking = text_at(j, json_object_get(j, "thinking") ? "thinking" : "reasoning_content");
+    struct gt_value thinking =
+        text_at(j, json_object_get(j, "thinking") ? "thinking" : "reasoning_content");
     const struct field f[] = {
         {"Role", NULL, false, m->role},
         {"Content", NULL, false, m->content},
@@ -270,7 +296,8 @@ static struct gt_value message_value(struct gt_state *in, const struct message *
     return STRUCT(in, "*template.templateMessage", GT_STRUCT, f);
 }
 
-/* ---- the data --------------------------------------------------------------------------------- */
+/* ---- the data ---------------------------------------------------------------------------------
+ */
 
 static int by_name(const struct field *a, const struct field *b)
 {
@@ -299,7 +326,9 @@ struct thinking {
 static struct thinking thinking_of(const json_t *request)
 {
     const json_t *on = json_object_get(request, "enable_thinking");
-    struct thinking t = {.on = json_is_true(on), .set = json_is_boolean(on), .level = text_at(request, "reasoning_effort")};
+    struct thinking t = {.on = json_is_true(on),
+                         .set = json_is_boolean(on),
+                         .level = text_at(request, "reasoning_effort")};
     if (t.level.len) t.on = t.set = true;
     return t;
 }
@@ -309,10 +338,14 @@ static void run_rounds(struct gt_state *in, const struct talk *t, const struct t
     struct gt_value none = gt_str("", 0, false), system = none, prompt = none, response = none;
     for (size_t i = 0; i <= t->n && in->st == OK; i++) {
         const char *role = i < t->n ? t->m[i].role.s : "";
-        bool full = strcmp(role, "system") == 0 ? prompt.len || response.len : strcmp(role, "user") == 0 && response.len;
+        bool full = strcmp(role, "system") == 0 ? prompt.len || response.len
+                                                : strcmp(role, "user") == 0 && response.len;
         if (full || i == t->n) {
-            struct field f[] = {{"System", NULL, false, system}, {"Prompt", NULL, false, prompt}, {"Response", NULL, false, response},
-                                {"Think", NULL, false, gt_bool(think->on)}, {"ThinkLevel", NULL, false, think->level},
+            struct field f[] = {{"System", NULL, false, system},
+                                {"Prompt", NULL, false, prompt},
+                                {"Response", NULL, false, response},
+                                {"Think", NULL, false, gt_bool(think->on)},
+                                {"ThinkLevel", NULL, false, think->level},
                                 {"IsThinkSet", NULL, false, gt_bool(think->set)}};
             /* The last round ends where the answer goes. */
             if (i == t->n) in->cut = in->t->response_order;
@@ -339,7 +372,8 @@ void gt_run_chat(struct gt_state *in, const json_t *request)
     for (size_t i = 0; items && i < t.n && in->st == OK; i++) items[i] = message_value(in, &t.m[i]);
     struct field f[] = {
         {"System", NULL, false, t.system},
-        {"Messages", NULL, false, list_value(in, items, t.n, GT_PLAIN, "[]*template.templateMessage")},
+        {"Messages", NULL, false,
+         list_value(in, items, t.n, GT_PLAIN, "[]*template.templateMessage")},
         {"Tools", NULL, false, tools_of(in, json_object_get(request, "tools"))},
         {"Response", NULL, false, gt_str("", 0, false)},
         {"Think", NULL, false, gt_bool(think.on)},

@@ -17,13 +17,16 @@ static void pad(struct gt_state *in, struct gt_out *o, size_t n, char c)
 {
     char some[64];
     memset(some, c, sizeof some);
-    for (; n && in->st == OK; n -= n < 64 ? n : 64) gt_out_add(in, o, some, n < 64 ? n : 64, NULL, false);
+    for (; n && in->st == OK; n -= n < 64 ? n : 64)
+        gt_out_add(in, o, some, n < 64 ? n : 64, NULL, false);
 }
 
 /* A text in its width, which counts characters. */
-static void put_padded(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *text, bool number)
+static void put_padded(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                       const struct gt_value *text, bool number)
 {
-    size_t chars = jinja_count_chars(text->s, text->len), fill = v->width > chars ? v->width - chars : 0;
+    size_t chars = jinja_count_chars(text->s, text->len),
+           fill = v->width > chars ? v->width - chars : 0;
     const char *s = text->s;
     size_t len = text->len;
     const char *marks = text->marks;
@@ -65,11 +68,17 @@ static void put_quoted(struct gt_state *in, struct gt_out *o, const struct gt_va
         char text[16];
         size_t len = n;
         memcpy(text, s, n);
-        if (c == '"' || c == '\\') len = (size_t)snprintf(text, sizeof text, "\\%c", (char)c);
-        else if (known) len = (size_t)snprintf(text, sizeof text, "\\%c", names[known - values]);
-        else if (c >= 0xDC80 && c <= 0xDCFF && n == 1) len = (size_t)snprintf(text, sizeof text, "\\x%02x", (unsigned)(unsigned char)*s);
-        else if (c < 0x20 || c == 0x7F) len = (size_t)snprintf(text, sizeof text, "\\x%02x", (unsigned)c);
-        else if (!jinja_is_printable(c)) len = (size_t)snprintf(text, sizeof text, c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+        if (c == '"' || c == '\\')
+            len = (size_t)snprintf(text, sizeof text, "\\%c", (char)c);
+        else if (known)
+            len = (size_t)snprintf(text, sizeof text, "\\%c", names[known - values]);
+        else if (c >= 0xDC80 && c <= 0xDCFF && n == 1)
+            len = (size_t)snprintf(text, sizeof text, "\\x%02x", (unsigned)(unsigned char)*s);
+        else if (c < 0x20 || c == 0x7F)
+            len = (size_t)snprintf(text, sizeof text, "\\x%02x", (unsigned)c);
+        else if (!jinja_is_printable(c))
+            len = (size_t)snprintf(text, sizeof text, c < 0x10000 ? "\\u%04x" : "\\U%08x",
+                                   (unsigned)c);
         gt_out_add(in, o, text, len, NULL, foreign);
         s += n;
     }
@@ -82,19 +91,26 @@ static bool put_integer(struct gt_out *o, struct gt_state *in, const struct verb
     size_t n = 0;
     uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
     const char *sign = i < 0 ? "-" : v->plus ? "+" : v->space ? " " : "";
-    const char *lead = v->sharp && v->name == 'x' ? "0x" : v->sharp && v->name == 'X' ? "0X" : v->sharp && v->name == 'o' ? "0"
-                       : v->name == 'O'                                                  ? "0o"
-                                                                                         : "";
+    const char *lead = v->sharp && v->name == 'x'   ? "0x"
+                       : v->sharp && v->name == 'X' ? "0X"
+                       : v->sharp && v->name == 'o' ? "0"
+                       : v->name == 'O'             ? "0o"
+                                                    : "";
     char digits[72];
     if (v->name == 'b') {
         size_t at = sizeof digits;
-        do digits[--at] = (char)('0' + (u & 1)); while (u >>= 1);
+        do digits[--at] = (char)('0' + (u & 1));
+        while (u >>= 1);
         memmove(digits, digits + at, sizeof digits - at);
         digits[sizeof digits - at] = 0;
     } else if (v->name == 'c') {
         n = jinja_encode_char(i >= 0 && i <= 0x10FFFF ? (int32_t)i : 0xFFFD, text);
     } else {
-        snprintf(digits, sizeof digits, v->name == 'x' ? "%llx" : v->name == 'X' ? "%llX" : v->name == 'o' || v->name == 'O' ? "%llo" : "%llu",
+        snprintf(digits, sizeof digits,
+                 v->name == 'x'                     ? "%llx"
+                 : v->name == 'X'                   ? "%llX"
+                 : v->name == 'o' || v->name == 'O' ? "%llo"
+                                                    : "%llu",
                  (unsigned long long)u);
     }
     if (v->name != 'c') n = (size_t)snprintf(text, sizeof text, "%s%s%s", sign, lead, digits);
@@ -107,7 +123,9 @@ static void put_float(struct gt_state *in, struct gt_out *o, const struct verb *
 {
     char text[402];
     char kind = v->name == 'F' ? 'f' : v->name == 'E' ? 'e' : v->name == 'G' ? 'g' : v->name;
-    int precision = v->has_precision ? (int)(v->precision < 300 ? v->precision : 300) : kind == 'v' || kind == 'g' ? -1 : 6;
+    int precision = v->has_precision             ? (int)(v->precision < 300 ? v->precision : 300)
+                    : kind == 'v' || kind == 'g' ? -1
+                                                 : 6;
     if (kind == 'v' && precision >= 0) kind = 'g';
     size_t n = gt_format_float(f, kind, precision, text + 1);
     char *s = text + 1;
@@ -115,12 +133,14 @@ static void put_float(struct gt_state *in, struct gt_out *o, const struct verb *
         text[0] = v->plus ? '+' : ' ';
         s = text, n++;
     }
-    for (size_t i = 0; i < n && (v->name == 'E' || v->name == 'G'); i++) s[i] = (char)toupper((unsigned char)s[i]);
+    for (size_t i = 0; i < n && (v->name == 'E' || v->name == 'G'); i++)
+        s[i] = (char)toupper((unsigned char)s[i]);
     struct gt_value t = gt_str(s, n, false);
     put_padded(in, o, v, &t, true);
 }
 
-static void put_text(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+static void put_text(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                     const struct gt_value *arg)
 {
     struct gt_value t = *arg;
     struct gt_out quoted = {0};
@@ -131,7 +151,8 @@ static void put_text(struct gt_state *in, struct gt_out *o, const struct verb *v
     } else if (v->name == 'x' || v->name == 'X') {
         for (size_t i = 0; i < t.len && in->st == OK; i++) {
             char two[3];
-            snprintf(two, sizeof two, v->name == 'x' ? "%02x" : "%02X", (unsigned)(unsigned char)t.s[i]);
+            snprintf(two, sizeof two, v->name == 'x' ? "%02x" : "%02X",
+                     (unsigned)(unsigned char)t.s[i]);
             gt_out_add(in, &quoted, two, 2, NULL, false);
         }
         t = gt_out_value(&quoted);
@@ -139,10 +160,12 @@ static void put_text(struct gt_state *in, struct gt_out *o, const struct verb *v
     put_padded(in, o, v, &t, false);
 }
 
-static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg);
+static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                    const struct gt_value *arg);
 
 /* The verb goes to the elements. */
-static void put_elements(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+static void put_elements(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                         const struct gt_value *arg)
 {
     bool list = arg->kind == GT_LIST, fixed = !list && arg->map->fixed;
     size_t n = list ? arg->list->n : arg->map->n;
@@ -150,19 +173,23 @@ static void put_elements(struct gt_state *in, struct gt_out *o, const struct ver
     for (size_t i = 0; i < n && gt_step(in, 1); i++) {
         if (i) gt_out_str(in, o, " ");
         if (!list && !fixed) {
-            struct gt_value key = gt_str(arg->map->pairs[i].key.s, arg->map->pairs[i].key.len, true);
+            struct gt_value key =
+                gt_str(arg->map->pairs[i].key.s, arg->map->pairs[i].key.len, true);
             put_any(in, o, v, &key);
             gt_out_str(in, o, ":");
         }
         const struct gt_value *e = list ? &arg->list->items[i] : &arg->map->pairs[i].value;
-        if (e->kind == GT_NIL) gt_out_str(in, o, "<nil>");
-        else put_any(in, o, v, e);
+        if (e->kind == GT_NIL)
+            gt_out_str(in, o, "<nil>");
+        else
+            put_any(in, o, v, e);
     }
     gt_out_str(in, o, list ? "]" : fixed ? "}" : "]");
 }
 
 /* False: the verb does not fit the kind. */
-static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                      const struct gt_value *arg)
 {
     struct gt_value t;
     struct gt_out text = {0};
@@ -177,7 +204,8 @@ static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *
         t = gt_str(arg->b ? "true" : "false", arg->b ? 4 : 5, false);
         put_padded(in, o, v, &t, false);
         return true;
-    case GT_INT: return strchr("vdboOxXc", v->name) && put_integer(o, in, v, arg->i);
+    case GT_INT:
+        return strchr("vdboOxXc", v->name) && put_integer(o, in, v, arg->i);
     case GT_FLOAT:
         if (!strchr("veEfFgG", v->name)) return false;
         put_float(in, o, v, arg->f);
@@ -186,7 +214,8 @@ static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *
         if (!strchr("vsqxX", v->name)) return false;
         put_text(in, o, v, arg);
         return true;
-    default: break;
+    default:
+        break;
     }
     if (arg->kind == GT_NIL) {
         if (v->name != 'v') return false;
@@ -205,14 +234,15 @@ static bool put_value(struct gt_state *in, struct gt_out *o, const struct verb *
     return true;
 }
 
-static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v, const struct gt_value *arg)
+static void put_any(struct gt_state *in, struct gt_out *o, const struct verb *v,
+                    const struct gt_value *arg)
 {
     if (!put_value(in, o, v, arg)) put_bad(in, o, v->name, arg);
 }
 
 /* A number or a star; *given where there is one. */
-static size_t read_count(const char **at, const char *end, const struct gt_value *args, size_t n, size_t *used, bool *given,
-                         bool *minus)
+static size_t read_count(const char **at, const char *end, const struct gt_value *args, size_t n,
+                         size_t *used, bool *given, bool *minus)
 {
     size_t v = 0;
     *given = false;
@@ -233,7 +263,8 @@ static size_t read_count(const char **at, const char *end, const struct gt_value
     return v <= MAX_WIDTH ? v : 0;
 }
 
-static struct verb read_verb(const char **at, const char *end, const struct gt_value *args, size_t n, size_t *used)
+static struct verb read_verb(const char **at, const char *end, const struct gt_value *args,
+                             size_t n, size_t *used)
 {
     struct verb v = {0};
     bool given, minus = false;
@@ -256,8 +287,8 @@ static struct verb read_verb(const char **at, const char *end, const struct gt_v
     return v;
 }
 
-struct gt_value gt_sprintf(struct gt_state *in, struct gt_text format, const char *marks, bool foreign,
-                           const struct gt_value *args, size_t n)
+struct gt_value gt_sprintf(struct gt_state *in, struct gt_text format, const char *marks,
+                           bool foreign, const struct gt_value *args, size_t n)
 {
     struct gt_out o = {0};
     const char *at = format.s, *end = at + format.len;

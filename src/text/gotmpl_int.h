@@ -1,7 +1,7 @@
 /* Inside of the interpreter of Go templates: the tree, values and the state of a rendering.
  *
- * Failure is sticky, as in jinja_int.h: the first error stays in the state, every later operation does
- * nothing and gives nil, and each loop asks gt_step before it goes on. */
+ * Failure is sticky, as in jinja_int.h: the first error stays in the state, every later operation
+ * does nothing and gives nil, and each loop asks gt_step before it goes on. */
 #ifndef HEARTH_TEXT_GOTMPL_INT_H
 #define HEARTH_TEXT_GOTMPL_INT_H
 
@@ -16,8 +16,16 @@ struct gt_text {
 /* ---- tokens of one action (gotmpl_lex.c) ---- */
 
 enum gt_token_kind {
-    GT_END, GT_SPACE, GT_DOT, GT_FIELD /* text: without its dot */, GT_VARIABLE /* with its $ */, GT_WORD, GT_STRING /* decoded */,
-    GT_INTEGER, GT_REAL, GT_OP, /* | := = , ( ) */
+    GT_END,
+    GT_SPACE,
+    GT_DOT,
+    GT_FIELD /* text: without its dot */,
+    GT_VARIABLE /* with its $ */,
+    GT_WORD,
+    GT_STRING /* decoded */,
+    GT_INTEGER,
+    GT_REAL,
+    GT_OP, /* | := = , ( ) */
 };
 struct gt_token {
     enum gt_token_kind kind;
@@ -35,7 +43,16 @@ struct gt_name {
 };
 
 enum gt_term_kind {
-    GT_T_DOT, GT_T_NIL, GT_T_BOOL, GT_T_INT, GT_T_FLOAT, GT_T_STRING, GT_T_FIELD, GT_T_VARIABLE, GT_T_FUNCTION, GT_T_PIPE,
+    GT_T_DOT,
+    GT_T_NIL,
+    GT_T_BOOL,
+    GT_T_INT,
+    GT_T_FLOAT,
+    GT_T_STRING,
+    GT_T_FIELD,
+    GT_T_VARIABLE,
+    GT_T_FUNCTION,
+    GT_T_PIPE,
 };
 struct gt_term {
     enum gt_term_kind kind;
@@ -60,7 +77,16 @@ struct gt_pipe {
     struct gt_command *commands;
 };
 
-enum gt_node_kind { GT_N_TEXT, GT_N_ACTION, GT_N_IF, GT_N_RANGE, GT_N_WITH, GT_N_TEMPLATE, GT_N_BREAK, GT_N_CONTINUE };
+enum gt_node_kind {
+    GT_N_TEXT,
+    GT_N_ACTION,
+    GT_N_IF,
+    GT_N_RANGE,
+    GT_N_WITH,
+    GT_N_TEMPLATE,
+    GT_N_BREAK,
+    GT_N_CONTINUE
+};
 struct gt_node {
     enum gt_node_kind kind;
     uint32_t line, order; /* its place in the source */
@@ -78,15 +104,21 @@ struct gotmpl {
     struct jinja_arena arena;
     struct gt_node *body;
     struct gt_define *defines;
-    struct gt_name *names;     /* all fields and variables that occur */
-    uint32_t response_order;   /* of the first action that writes .Response; UINT32_MAX: none */
-    uint32_t own_order;        /* of the last node that the source itself has */
-    bool messages, response;   /* some name is one of these, in any case */
+    struct gt_name *names;   /* all fields and variables that occur */
+    uint32_t response_order; /* of the first action that writes .Response; UINT32_MAX: none */
+    uint32_t own_order;      /* of the last node that the source itself has */
+    bool messages, response; /* some name is one of these, in any case */
 };
 
 /* ---- compiling ---- */
 
-enum { GT_MAX_SOURCE = 1 << 20, GT_MAX_NESTING = 200, GT_MAX_TEMPLATES = 100, GT_MAX_TOKENS = 1 << 16 };
+enum {
+    GT_MAX_SOURCE = 1 << 20,
+    GT_MAX_NESTING = 200,
+    GT_MAX_TEMPLATES = 100,
+    GT_MAX_TOKENS = 1 << 16,
+    GT_MAX_NAMES = 1000
+};
 
 struct gt_parser {
     struct gotmpl *t;
@@ -94,13 +126,14 @@ struct gt_parser {
     uint32_t line, order;
     bool trim;            /* what follows begins without white space */
     struct gt_token *tok; /* of the current action; the last is GT_END */
-    unsigned nesting, loops;
+    unsigned nesting, loops, n_decls, n_defines;
     bool writes;          /* the current action's value is output */
     struct gt_name *vars; /* in scope */
     enum status st;
     struct error *err;
 };
-void gt_parse_fail(struct gt_parser *p, enum status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void gt_parse_fail(struct gt_parser *p, enum status st, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void *gt_parse_alloc(struct gt_parser *p, size_t bytes); /* zeroed; NULL: failed */
 /* The next text (*text, perhaps empty), and with true an action's tokens behind it in p->tok. */
 bool gt_lex_next(struct gt_parser *p, struct gt_text *text);
@@ -138,7 +171,7 @@ struct gt_list {
     struct gt_value *items;
     size_t n;
     enum gt_form form;
-    bool nil; /* null as JSON */
+    bool nil;         /* null as JSON */
     const char *type; /* in Go; NULL: []interface {} */
 };
 struct gt_pair {
@@ -176,23 +209,34 @@ struct gt_state {
     struct gt_variable *vars;
     size_t n_vars, cap_vars;
     struct gt_out out;
-    uint32_t cut;   /* nodes behind this one are left out */
+    uint32_t cut; /* nodes behind this one are left out */
     uint32_t line;
     enum status st;
     struct error *err;
 };
 
-void gt_fail(struct gt_state *in, enum status st, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void gt_fail(struct gt_state *in, enum status st, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 bool gt_step(struct gt_state *in, uint64_t cost);
 void *gt_alloc(struct gt_state *in, size_t bytes); /* NULL: failed */
 /* marks NULL: all bytes are `foreign` or not. */
-void gt_out_add(struct gt_state *in, struct gt_out *o, const char *s, size_t len, const char *marks, bool foreign);
+void gt_out_add(struct gt_state *in, struct gt_out *o, const char *s, size_t len, const char *marks,
+                bool foreign);
 void gt_out_str(struct gt_state *in, struct gt_out *o, const char *s);
 struct gt_value gt_out_value(const struct gt_out *o);
 
-static inline struct gt_value gt_nil(void) { return (struct gt_value){.kind = GT_NIL}; }
-static inline struct gt_value gt_bool(bool b) { return (struct gt_value){.kind = GT_BOOL, .b = b}; }
-static inline struct gt_value gt_int(int64_t i) { return (struct gt_value){.kind = GT_INT, .i = i}; }
+static inline struct gt_value gt_nil(void)
+{
+    return (struct gt_value){.kind = GT_NIL};
+}
+static inline struct gt_value gt_bool(bool b)
+{
+    return (struct gt_value){.kind = GT_BOOL, .b = b};
+}
+static inline struct gt_value gt_int(int64_t i)
+{
+    return (struct gt_value){.kind = GT_INT, .i = i};
+}
 static inline struct gt_value gt_str(const char *s, size_t len, bool foreign)
 {
     struct gt_value v = {.kind = GT_STR, .foreign = foreign};
@@ -210,8 +254,8 @@ void gt_print(struct gt_state *in, struct gt_out *o, const struct gt_value *v, u
 void gt_print_json(struct gt_state *in, struct gt_out *o, const struct gt_value *v, unsigned depth);
 size_t gt_format_float(double f, char kind, int precision, char dst[400]);
 /* fmt.Sprintf (gotmpl_format.c). */
-struct gt_value gt_sprintf(struct gt_state *in, struct gt_text format, const char *marks, bool foreign, const struct gt_value *args,
-                           size_t n);
+struct gt_value gt_sprintf(struct gt_state *in, struct gt_text format, const char *marks,
+                           bool foreign, const struct gt_value *args, size_t n);
 
 struct gt_function {
     const char *name;

@@ -32,7 +32,8 @@ void *gt_parse_alloc(struct gt_parser *p, size_t bytes)
 
 bool gt_token_is(const struct gt_token *t, const char *word)
 {
-    return (t->kind == GT_OP || t->kind == GT_WORD) && t->text.len == strlen(word) && memcmp(t->text.s, word, t->text.len) == 0;
+    return (t->kind == GT_OP || t->kind == GT_WORD) && t->text.len == strlen(word) &&
+           memcmp(t->text.s, word, t->text.len) == 0;
 }
 
 static bool is_space(char c)
@@ -50,7 +51,8 @@ static void count_lines(struct gt_parser *p, const char *from, const char *to)
     for (; from < to; from++) p->line += *from == '\n';
 }
 
-/* ---- constants -------------------------------------------------------------------------------- */
+/* ---- constants --------------------------------------------------------------------------------
+ */
 
 static size_t put_utf8(uint32_t c, char *d)
 {
@@ -58,12 +60,14 @@ static size_t put_utf8(uint32_t c, char *d)
     if (c < 0x80) return d[0] = (char)c, 1;
     if (c < 0x800) return d[0] = (char)(0xC0 | c >> 6), d[1] = (char)(0x80 | (c & 63)), 2;
     if (c < 0x10000)
-        return d[0] = (char)(0xE0 | c >> 12), d[1] = (char)(0x80 | (c >> 6 & 63)), d[2] = (char)(0x80 | (c & 63)), 3;
-    return d[0] = (char)(0xF0 | c >> 18), d[1] = (char)(0x80 | (c >> 12 & 63)), d[2] = (char)(0x80 | (c >> 6 & 63)),
-           d[3] = (char)(0x80 | (c & 63)), 4;
+        return d[0] = (char)(0xE0 | c >> 12), d[1] = (char)(0x80 | (c >> 6 & 63)),
+               d[2] = (char)(0x80 | (c & 63)), 3;
+    return d[0] = (char)(0xF0 | c >> 18), d[1] = (char)(0x80 | (c >> 12 & 63)),
+           d[2] = (char)(0x80 | (c >> 6 & 63)), d[3] = (char)(0x80 | (c & 63)), 4;
 }
 
-/* Behind a backslash; strconv.UnquoteChar. *code: its value where it is a character, not a byte. False: no such escape. */
+/* Behind a backslash; strconv.UnquoteChar. *code: its value where it is a character, not a byte.
+ * False: no such escape. */
 static bool read_escape(const char **at, const char *end, char quote, uint32_t *code, bool *byte)
 {
     static const char names[] = "abfnrtv\\", values[] = "\a\b\f\n\r\t\v\\";
@@ -71,14 +75,21 @@ static bool read_escape(const char **at, const char *end, char quote, uint32_t *
     char c = *(*at)++;
     const char *known = c ? strchr(names, c) : NULL;
     *byte = false;
-    if (known || c == quote) return *code = (unsigned char)(known ? values[known - names] : c), true;
-    int n = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : c >= '0' && c <= '7' ? 3 : 0, base = n == 3 ? 8 : 16;
+    if (known || c == quote)
+        return *code = (unsigned char)(known ? values[known - names] : c), true;
+    int n = c == 'x'               ? 2
+            : c == 'u'             ? 4
+            : c == 'U'             ? 8
+            : c >= '0' && c <= '7' ? 3
+                                   : 0,
+        base = n == 3 ? 8 : 16;
     if (n == 3) --*at;
     char digits[9] = "";
     if (n == 0 || end - *at < n) return false;
     for (int i = 0; i < n; i++) {
         digits[i] = (*at)[i];
-        if (base == 8 ? digits[i] < '0' || digits[i] > '7' : !isxdigit((unsigned char)digits[i])) return false;
+        if (base == 8 ? digits[i] < '0' || digits[i] > '7' : !isxdigit((unsigned char)digits[i]))
+            return false;
     }
     *at += n;
     unsigned long v = strtoul(digits, NULL, base);
@@ -87,11 +98,13 @@ static bool read_escape(const char **at, const char *end, char quote, uint32_t *
     return *byte ? v < 256 : v <= 0x10FFFF && !(v >= 0xD800 && v < 0xE000);
 }
 
-static const char *lex_quoted(struct gt_parser *p, const char *at, const char *end, struct gt_token *t)
+static const char *lex_quoted(struct gt_parser *p, const char *at, const char *end,
+                              struct gt_token *t)
 {
     char quote = *at++;
     const char *close = at;
-    while (close < end && *close != quote && *close != '\n') close += *close == '\\' && close + 1 < end ? 2 : 1;
+    while (close < end && *close != quote && *close != '\n')
+        close += *close == '\\' && close + 1 < end ? 2 : 1;
     if (close >= end || *close != quote) {
         gt_parse_fail(p, ERR_FORMAT, "a quoted text is never closed");
         return end;
@@ -127,13 +140,15 @@ static const char *lex_quoted(struct gt_parser *p, const char *at, const char *e
     return close + 1;
 }
 
-static const char *lex_number(struct gt_parser *p, const char *at, const char *end, struct gt_token *t)
+static const char *lex_number(struct gt_parser *p, const char *at, const char *end,
+                              struct gt_token *t)
 {
     char digits[80], *stop = digits;
     size_t n = 0;
     const char *from = at;
-    while (at < end && (isalnum((unsigned char)*at) || *at == '.' || *at == '_' ||
-                        ((*at == '+' || *at == '-') && (at == from || strchr("eEpP", at[-1])))) &&
+    while (at < end &&
+           (isalnum((unsigned char)*at) || *at == '.' || *at == '_' ||
+            ((*at == '+' || *at == '-') && (at == from || strchr("eEpP", at[-1])))) &&
            n + 1 < sizeof digits) {
         if (*at != '_') digits[n++] = *at;
         at++;
@@ -142,7 +157,9 @@ static const char *lex_number(struct gt_parser *p, const char *at, const char *e
     const char *d = digits + (*digits == '+' || *digits == '-');
     bool hex = d[0] == '0' && (d[1] == 'x' || d[1] == 'X');
     bool real = strpbrk(d, ".pP") || (!hex && strpbrk(d, "eE"));
-    int base = d[0] == '0' && (d[1] == 'b' || d[1] == 'B') ? 2 : d[0] == '0' && (d[1] == 'o' || d[1] == 'O') ? 8 : 0;
+    int base = d[0] == '0' && (d[1] == 'b' || d[1] == 'B')   ? 2
+               : d[0] == '0' && (d[1] == 'o' || d[1] == 'O') ? 8
+                                                             : 0;
     errno = 0;
     t->kind = real ? GT_REAL : GT_INTEGER;
     if (real) {
@@ -158,7 +175,8 @@ static const char *lex_number(struct gt_parser *p, const char *at, const char *e
     return at;
 }
 
-/* ---- an action -------------------------------------------------------------------------------- */
+/* ---- an action --------------------------------------------------------------------------------
+ */
 
 static const char *lex_word(const char *at, const char *end, struct gt_token *t)
 {
@@ -172,7 +190,8 @@ static const char *lex_word(const char *at, const char *end, struct gt_token *t)
     return at;
 }
 
-static const char *lex_token(struct gt_parser *p, const char *at, const char *end, struct gt_token *t)
+static const char *lex_token(struct gt_parser *p, const char *at, const char *end,
+                             struct gt_token *t)
 {
     char next = at + 1 < end ? at[1] : 0;
     t->text = (struct gt_text){at, 1};
@@ -196,19 +215,24 @@ static const char *lex_token(struct gt_parser *p, const char *at, const char *en
         t->text = (struct gt_text){at + 1, (size_t)(close - at - 1)};
         return close + 1;
     }
-    if (isdigit((unsigned char)*at) || ((*at == '+' || *at == '-' || *at == '.') && isdigit((unsigned char)next)) ||
+    if (isdigit((unsigned char)*at) ||
+        ((*at == '+' || *at == '-' || *at == '.') && isdigit((unsigned char)next)) ||
         ((*at == '+' || *at == '-') && next == '.'))
         return lex_number(p, at, end, t);
     if (*at == '$' || *at == '.' || (is_letter(*at) && !isdigit((unsigned char)*at))) {
         const char *to = lex_word(at, end, t);
         if (to < end && !is_space(*to) && !strchr(".,|:()=", *to))
-            gt_parse_fail(p, ERR_FORMAT, "unexpected bad character '%c' behind %.*s", isprint((unsigned char)*to) ? *to : '?',
+            gt_parse_fail(p, ERR_FORMAT, "unexpected bad character '%c' behind %.*s",
+                          isprint((unsigned char)*to) ? *to : '?',
                           (int)(to - at < 60 ? to - at : 60), at);
         return to;
     }
     t->kind = GT_OP;
-    if (*at == ':' && next == '=') t->text.len = 2;
-    else if (!strchr("|=,()", *at)) gt_parse_fail(p, ERR_FORMAT, "unexpected character '%c'", isprint((unsigned char)*at) ? *at : '?');
+    if (*at == ':' && next == '=')
+        t->text.len = 2;
+    else if (!strchr("|=,()", *at))
+        gt_parse_fail(p, ERR_FORMAT, "unexpected character '%c'",
+                      isprint((unsigned char)*at) ? *at : '?');
     return at + t->text.len;
 }
 
@@ -222,7 +246,8 @@ static const char *action_end(const char *at, const char *end)
             if (!at) return NULL;
         } else if (*at == '"' || *at == '\'') {
             char quote = *at++;
-            while (at < end && *at != quote && *at != '\n') at += *at == '\\' && at + 1 < end ? 2 : 1;
+            while (at < end && *at != quote && *at != '\n')
+                at += *at == '\\' && at + 1 < end ? 2 : 1;
         }
         at++;
     }
@@ -262,7 +287,8 @@ static bool is_comment(const char *at, const char *end)
 
 bool gt_lex_next(struct gt_parser *p, struct gt_text *text)
 {
-    const char *open = memmem(p->at, (size_t)(p->end - p->at), "{{", 2), *from = p->at, *to = open ? open : p->end;
+    const char *open = memmem(p->at, (size_t)(p->end - p->at), "{{", 2), *from = p->at,
+               *to = open ? open : p->end;
     uint32_t line = p->line;
     count_lines(p, from, to);
     if (p->trim)
@@ -288,11 +314,13 @@ bool gt_lex_next(struct gt_parser *p, struct gt_text *text)
         const char *stop = memmem(word, (size_t)(p->end - word), "*/", 2);
         close = stop ? stop + 2 : NULL;
         if (close && p->end - close >= 2 && memcmp(close, "}}", 2) == 0) {
-        } else if (close && p->end - close >= 4 && is_space(close[0]) && close[1] == '-' && memcmp(close + 2, "}}", 2) == 0) {
+        } else if (close && p->end - close >= 4 && is_space(close[0]) && close[1] == '-' &&
+                   memcmp(close + 2, "}}", 2) == 0) {
             p->trim = true;
             close += 2;
         } else {
-            gt_parse_fail(p, ERR_FORMAT, "%s", close ? "comment ends before closing delimiter" : "unclosed comment");
+            gt_parse_fail(p, ERR_FORMAT, "%s",
+                          close ? "comment ends before closing delimiter" : "unclosed comment");
             return false;
         }
         count_lines(p, open, close);

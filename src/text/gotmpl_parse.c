@@ -29,10 +29,12 @@ static void unexpected(struct gt_parser *p, const char *context)
     if (t->kind == GT_END)
         gt_parse_fail(p, ERR_FORMAT, "unexpected end of the action in %s", context);
     else
-        gt_parse_fail(p, ERR_FORMAT, "unexpected '%.*s' in %s", t->text.len < 60 ? (int)t->text.len : 60, t->text.s, context);
+        gt_parse_fail(p, ERR_FORMAT, "unexpected '%.*s' in %s",
+                      t->text.len < 60 ? (int)t->text.len : 60, t->text.s, context);
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ------------------------------------------------------------------------------------
+ */
 
 static struct gt_name *add_name(struct gt_parser *p, struct gt_name **list, struct gt_text text)
 {
@@ -47,9 +49,10 @@ static void note_name(struct gt_parser *p, struct gt_text name)
 {
     if (name.len == 8 && strncasecmp(name.s, "messages", 8) == 0) p->t->messages = true;
     if (name.len == 8 && strncasecmp(name.s, "response", 8) == 0) p->t->response = true;
-    for (struct gt_name *n = p->t->names; n; n = n->next)
+    unsigned count = 0;
+    for (struct gt_name *n = p->t->names; n; n = n->next, count++)
         if (same(n->name, name)) return;
-    add_name(p, &p->t->names, name);
+    if (count < GT_MAX_NAMES) add_name(p, &p->t->names, name); /* only gotmpl_uses looks there */
 }
 
 static bool knows_variable(const struct gt_parser *p, struct gt_text name)
@@ -59,7 +62,8 @@ static bool knows_variable(const struct gt_parser *p, struct gt_text name)
     return false;
 }
 
-/* ---- pipelines -------------------------------------------------------------------------------- */
+/* ---- pipelines --------------------------------------------------------------------------------
+ */
 
 static void parse_fields(struct gt_parser *p, struct gt_name **at, bool of_dot)
 {
@@ -90,7 +94,8 @@ static void parse_word(struct gt_parser *p, struct gt_term *t)
         t->text = w;
         t->function = gt_function_find(w);
         if (!t->function)
-            gt_parse_fail(p, ERR_FORMAT, "function \"%.*s\" not defined", w.len < 60 ? (int)w.len : 60, w.s);
+            gt_parse_fail(p, ERR_FORMAT, "function \"%.*s\" not defined",
+                          w.len < 60 ? (int)w.len : 60, w.s);
     }
     p->tok++;
 }
@@ -110,11 +115,14 @@ static struct gt_term *parse_term(struct gt_parser *p)
         t->kind = GT_T_VARIABLE;
         t->text = k->text;
         if (!knows_variable(p, k->text))
-            gt_parse_fail(p, ERR_FORMAT, "undefined variable \"%.*s\"", k->text.len < 60 ? (int)k->text.len : 60, k->text.s);
+            gt_parse_fail(p, ERR_FORMAT, "undefined variable \"%.*s\"",
+                          k->text.len < 60 ? (int)k->text.len : 60, k->text.s);
         p->tok++;
         parse_fields(p, &t->fields, false);
         return t;
-    case GT_WORD: parse_word(p, t); break;
+    case GT_WORD:
+        parse_word(p, t);
+        break;
     case GT_STRING:
         t->kind = GT_T_STRING;
         t->text = k->text;
@@ -158,7 +166,8 @@ static struct gt_command *parse_command(struct gt_parser *p)
         *at = t;
         at = &t->next;
         c->n++;
-        if (p->tok->kind != GT_SPACE && p->tok->kind != GT_END && !gt_token_is(p->tok, ")") && !gt_token_is(p->tok, "|"))
+        if (p->tok->kind != GT_SPACE && p->tok->kind != GT_END && !gt_token_is(p->tok, ")") &&
+            !gt_token_is(p->tok, "|"))
             unexpected(p, "operand");
     }
     if (p->st == OK && c->n == 0) gt_parse_fail(p, ERR_FORMAT, "empty command");
@@ -181,6 +190,8 @@ static void parse_declarations(struct gt_parser *p, struct gt_pipe *pipe, bool r
         p->tok++;
         pipe->assign = assigns;
         pipe->decl[pipe->n_decl++] = name;
+        if (++p->n_decls > GT_MAX_NAMES)
+            gt_parse_fail(p, ERR_LIMIT, "it declares more than %d variables", GT_MAX_NAMES);
         add_name(p, &p->vars, name);
         if (!another) return;
         if (peek(p)->kind != GT_VARIABLE) {
@@ -213,14 +224,16 @@ struct gt_pipe *gt_parse_pipe(struct gt_parser *p, const char *context, bool in_
             gt_parse_fail(p, ERR_FORMAT, "non executable command in pipeline");
         *at = c;
         at = &c->next;
-        if (!take(p, "|") || peek(p)->kind == GT_END || gt_token_is(p->tok, ")")) break; /* Go lets a last | pass */
+        if (!take(p, "|") || peek(p)->kind == GT_END || gt_token_is(p->tok, ")"))
+            break; /* Go lets a last | pass */
     }
     if (p->st == OK && !in_parens && peek(p)->kind != GT_END) unexpected(p, context);
     p->nesting--;
     return pipe;
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------ */
+/* ---- nodes ------------------------------------------------------------------------------------
+ */
 
 enum stop { STOP_EOF, STOP_END, STOP_ELSE };
 
@@ -247,8 +260,10 @@ static void parse_branch(struct gt_parser *p, struct gt_node *n, const char *con
     enum stop how = p->st == OK ? parse_list(p, &n->body, false) : STOP_EOF;
     p->loops -= range;
     if (how == STOP_ELSE && p->st == OK) {
-        /* {{else if}} and {{else with}} stand for an {{if}} or {{with}} in the else, with one {{end}}. */
-        bool is_if = n->kind == GT_N_IF && take(p, "if"), is_with = n->kind == GT_N_WITH && take(p, "with");
+        /* {{else if}} and {{else with}} stand for an {{if}} or {{with}} in the else, with one
+         * {{end}}. */
+        bool is_if = n->kind == GT_N_IF && take(p, "if"),
+             is_with = n->kind == GT_N_WITH && take(p, "with");
         if (is_if || is_with) {
             n->otherwise = node_new(p, n->kind);
             if (n->otherwise) parse_branch(p, n->otherwise, context);
@@ -260,7 +275,8 @@ static void parse_branch(struct gt_parser *p, struct gt_node *n, const char *con
             if (how == STOP_ELSE) gt_parse_fail(p, ERR_FORMAT, "expected end; found {{else}}");
         }
     }
-    if (p->st == OK && how == STOP_EOF) gt_parse_fail(p, ERR_FORMAT, "{{%s}} without {{end}}", context);
+    if (p->st == OK && how == STOP_EOF)
+        gt_parse_fail(p, ERR_FORMAT, "{{%s}} without {{end}}", context);
     p->vars = outer;
     p->nesting--;
 }
@@ -280,14 +296,17 @@ static void parse_define(struct gt_parser *p, struct gt_text name)
     struct gt_name *outer = p->vars;
     struct gt_define *d = gt_parse_alloc(p, sizeof *d);
     unsigned loops = p->loops;
-    if (!d) return;
+    if (++p->n_defines > GT_MAX_NAMES)
+        gt_parse_fail(p, ERR_LIMIT, "it defines more than %d templates", GT_MAX_NAMES);
+    if (!d || p->st != OK) return;
     p->vars = NULL;
     p->loops = 0;
     add_name(p, &p->vars, (struct gt_text){"$", 1});
     *d = (struct gt_define){.name = name};
     if (++p->nesting > GT_MAX_NESTING) gt_parse_fail(p, ERR_LIMIT, "it nests too deeply");
     enum stop how = p->st == OK ? parse_list(p, &d->body, false) : STOP_END;
-    if (p->st == OK && how != STOP_END) gt_parse_fail(p, ERR_FORMAT, "unexpected {{else}} or end in define clause");
+    if (p->st == OK && how != STOP_END)
+        gt_parse_fail(p, ERR_FORMAT, "unexpected {{else}} or end in define clause");
     p->nesting--;
     d->next = p->t->defines; /* the newest of a name counts */
     p->t->defines = d;
@@ -310,7 +329,9 @@ static struct gt_node *parse_call(struct gt_parser *p, bool block)
 static struct gt_node *parse_jump(struct gt_parser *p, enum gt_node_kind kind)
 {
     if (peek(p)->kind != GT_END) unexpected(p, "{{break}} or {{continue}}");
-    if (!p->loops) gt_parse_fail(p, ERR_FORMAT, "{{%s}} outside {{range}}", kind == GT_N_BREAK ? "break" : "continue");
+    if (!p->loops)
+        gt_parse_fail(p, ERR_FORMAT, "{{%s}} outside {{range}}",
+                      kind == GT_N_BREAK ? "break" : "continue");
     return node_new(p, kind);
 }
 
@@ -374,7 +395,8 @@ static enum stop parse_list(struct gt_parser *p, struct gt_node **first, bool to
         if (!p->tok) continue; /* a comment */
         enum stop stop;
         struct gt_node *n = parse_action(p, top, &stop);
-        if (stop != STOP_EOF && top) gt_parse_fail(p, ERR_FORMAT, "unexpected {{%s}}", stop == STOP_END ? "end" : "else");
+        if (stop != STOP_EOF && top)
+            gt_parse_fail(p, ERR_FORMAT, "unexpected {{%s}}", stop == STOP_END ? "end" : "else");
         if (stop != STOP_EOF) return stop;
         if (!n) continue;
         *at = n;
@@ -401,7 +423,8 @@ enum status gotmpl_compile(const char *source, size_t len, struct gotmpl **out, 
     struct error unwanted = {0};
     if (!err) err = &unwanted;
     *out = NULL;
-    if (len > GT_MAX_SOURCE) return error_set(err, ERR_LIMIT, "the template has more than %d bytes", GT_MAX_SOURCE);
+    if (len > GT_MAX_SOURCE)
+        return error_set(err, ERR_LIMIT, "the template has more than %d bytes", GT_MAX_SOURCE);
     struct gotmpl *t = calloc(1, sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "no memory for the template");
     t->arena.max = (1 << 20) + 256 * len;

@@ -11,20 +11,28 @@ enum { MAX_DEPTH = 256 };
 bool gt_truth(const struct gt_value *v)
 {
     switch (v->kind) {
-    case GT_NIL: return false;
-    case GT_BOOL: return v->b;
-    case GT_INT: return v->i != 0;
-    case GT_FLOAT: return v->f != 0;
-    case GT_STR: return v->len > 0;
-    case GT_LIST: return v->list->n > 0;
-    case GT_MAP: return v->map->fixed || v->map->n > 0;
+    case GT_NIL:
+        return false;
+    case GT_BOOL:
+        return v->b;
+    case GT_INT:
+        return v->i != 0;
+    case GT_FLOAT:
+        return v->f != 0;
+    case GT_STR:
+        return v->len > 0;
+    case GT_LIST:
+        return v->list->n > 0;
+    case GT_MAP:
+        return v->map->fixed || v->map->n > 0;
     }
     return false;
 }
 
 const char *gt_type_name(const struct gt_value *v)
 {
-    static const char *const names[] = {"<nil>", "bool", "int", "float64", "string", "[]interface {}", "map[string]interface {}"};
+    static const char *const names[] = {
+        "<nil>", "bool", "int", "float64", "string", "[]interface {}", "map[string]interface {}"};
     if (v->kind == GT_LIST && v->list->type) return v->list->type;
     if (v->kind == GT_MAP && v->map->type) return v->map->type;
     return names[v->kind];
@@ -48,8 +56,10 @@ const struct gt_value *gt_map_get(const struct gt_map *m, struct gt_text key)
         size_t mid = from + (to - from) / 2;
         int c = order(m->pairs[mid].key, key);
         if (c == 0) return &m->pairs[mid].value;
-        if (c < 0) from = mid + 1;
-        else to = mid;
+        if (c < 0)
+            from = mid + 1;
+        else
+            to = mid;
     }
     return NULL;
 }
@@ -70,7 +80,8 @@ static struct gt_value from_object(struct gt_state *in, const json_t *j, unsigne
     json_object_foreach((json_t *)j, key, item)
     {
         if (in->st != OK) return gt_nil();
-        pairs[i++] = (struct gt_pair){.key = {key, strlen(key)}, .value = gt_from_json(in, item, depth + 1)};
+        pairs[i++] =
+            (struct gt_pair){.key = {key, strlen(key)}, .value = gt_from_json(in, item, depth + 1)};
     }
     if (i) qsort(pairs, i, sizeof *pairs, by_key);
     *m = (struct gt_map){.pairs = pairs, .n = i};
@@ -97,14 +108,16 @@ struct gt_value gt_from_json(struct gt_state *in, const json_t *j, unsigned dept
     size_t n = json_array_size(j);
     struct gt_value *items = l ? gt_alloc(in, (n + 1) * sizeof *items) : NULL;
     if (!items) return v;
-    for (size_t i = 0; i < n && in->st == OK; i++) items[i] = gt_from_json(in, json_array_get(j, i), depth + 1);
+    for (size_t i = 0; i < n && in->st == OK; i++)
+        items[i] = gt_from_json(in, json_array_get(j, i), depth + 1);
     *l = (struct gt_list){.items = items, .n = n};
     v.kind = GT_LIST;
     v.list = l;
     return v;
 }
 
-/* ---- numbers ---------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------
+ */
 
 /* The fewest digits that read back as the same: strconv's shortest. */
 static int shortest(double f)
@@ -117,7 +130,8 @@ static int shortest(double f)
     return 17;
 }
 
-/* strconv.FormatFloat; precision -1: the shortest. kind: 'e', 'f', 'g', 'v' (fmt's %v) or 'j' (JSON). */
+/* strconv.FormatFloat; precision -1: the shortest. kind: 'e', 'f', 'g', 'v' (fmt's %v) or 'j'
+ * (JSON). */
 size_t gt_format_float(double f, char kind, int precision, char dst[400])
 {
     if (isnan(f)) return (size_t)snprintf(dst, 400, "NaN");
@@ -127,13 +141,16 @@ size_t gt_format_float(double f, char kind, int precision, char dst[400])
     snprintf(text, sizeof text, "%.*e", kind == 'g' && precision > 0 ? precision - 1 : digits, f);
     at = atoi(strchr(text, 'e') + 1);
     if (kind == 'v' || kind == 'j' || (kind == 'g' && precision < 0)) {
-        bool small = kind == 'j' ? f != 0 && fabs(f) < 1e-6 : at < -4, large = kind == 'j' ? fabs(f) >= 1e21 : at >= 6;
+        bool small = kind == 'j' ? f != 0 && fabs(f) < 1e-6 : at < -4,
+             large = kind == 'j' ? fabs(f) >= 1e21 : at >= 6;
         bool json = kind == 'j';
         kind = small || large ? 'e' : 'f';
         precision = kind == 'e' ? digits : digits > at ? digits - at : 0;
-        size_t n = (size_t)(kind == 'e' ? snprintf(dst, 400, "%.*e", precision, f) : snprintf(dst, 400, "%.*f", precision, f));
+        size_t n = (size_t)(kind == 'e' ? snprintf(dst, 400, "%.*e", precision, f)
+                                        : snprintf(dst, 400, "%.*f", precision, f));
         /* JSON writes e-09 as e-9. */
-        if (json && kind == 'e' && n >= 4 && dst[n - 4] == 'e' && dst[n - 3] == '-' && dst[n - 2] == '0') {
+        if (json && kind == 'e' && n >= 4 && dst[n - 4] == 'e' && dst[n - 3] == '-' &&
+            dst[n - 2] == '0') {
             dst[n - 2] = dst[n - 1];
             dst[--n] = 0;
         }
@@ -150,14 +167,17 @@ size_t gt_format_float(double f, char kind, int precision, char dst[400])
 static void print_number(struct gt_state *in, struct gt_out *o, const struct gt_value *v, char kind)
 {
     char text[400];
+    if (!gt_step(in, v->kind == GT_INT ? 1 : 16)) return; /* the shortest form is found by trying */
     size_t n = v->kind == GT_INT ? (size_t)snprintf(text, sizeof text, "%lld", (long long)v->i)
                                  : gt_format_float(v->f, kind, -1, text);
     gt_out_add(in, o, text, n, NULL, false);
 }
 
-/* ---- as text ---------------------------------------------------------------------------------- */
+/* ---- as text ----------------------------------------------------------------------------------
+ */
 
-static void print_list(struct gt_state *in, struct gt_out *o, const struct gt_list *l, unsigned depth)
+static void print_list(struct gt_state *in, struct gt_out *o, const struct gt_list *l,
+                       unsigned depth)
 {
     bool bare = l->form == GT_TYPES && l->n <= 1;
     if (!bare) gt_out_str(in, o, "[");
@@ -185,23 +205,38 @@ static void print_map(struct gt_state *in, struct gt_out *o, const struct gt_map
 void gt_print(struct gt_state *in, struct gt_out *o, const struct gt_value *v, unsigned depth)
 {
     if (!gt_step(in, 1) || depth > MAX_DEPTH) return;
-    enum gt_form form = v->kind == GT_LIST ? v->list->form : v->kind == GT_MAP ? v->map->form : GT_PLAIN;
+    enum gt_form form = v->kind == GT_LIST  ? v->list->form
+                        : v->kind == GT_MAP ? v->map->form
+                                            : GT_PLAIN;
     if (form == GT_JSON) {
         gt_print_json(in, o, v, depth);
         return;
     }
     switch (v->kind) {
-    case GT_NIL: gt_out_str(in, o, "<nil>"); break;
-    case GT_BOOL: gt_out_str(in, o, v->b ? "true" : "false"); break;
+    case GT_NIL:
+        gt_out_str(in, o, "<nil>");
+        break;
+    case GT_BOOL:
+        gt_out_str(in, o, v->b ? "true" : "false");
+        break;
     case GT_INT:
-    case GT_FLOAT: print_number(in, o, v, 'v'); break;
-    case GT_STR: gt_out_add(in, o, v->s, v->len, v->marks, v->foreign); break;
-    case GT_LIST: print_list(in, o, v->list, depth); break;
-    case GT_MAP: print_map(in, o, v->map, depth); break;
+    case GT_FLOAT:
+        print_number(in, o, v, 'v');
+        break;
+    case GT_STR:
+        gt_out_add(in, o, v->s, v->len, v->marks, v->foreign);
+        break;
+    case GT_LIST:
+        print_list(in, o, v->list, depth);
+        break;
+    case GT_MAP:
+        print_map(in, o, v->map, depth);
+        break;
     }
 }
 
-/* ---- as JSON ---------------------------------------------------------------------------------- */
+/* ---- as JSON ----------------------------------------------------------------------------------
+ */
 
 /* What encoding/json escapes: quotes, controls, <, >, & and the two line ends of JavaScript. */
 static size_t escape_of(const char *s, const char *end, size_t *len, char dst[8])
@@ -211,7 +246,14 @@ static size_t escape_of(const char *s, const char *end, size_t *len, char dst[8]
     *len = c < 0x80 ? 1 : jinja_char_len(s, end);
     if (c == '"' || c == '\\') return dst[0] = '\\', dst[1] = (char)c, 2;
     const char *known = c ? strchr("\b\f\n\r\t", c) : NULL;
-    if (known) return dst[0] = '\\', dst[1] = "bfnrt"[c == '\b' ? 0 : c == '\f' ? 1 : c == '\n' ? 2 : c == '\r' ? 3 : 4], 2;
+    if (known)
+        return dst[0] = '\\',
+               dst[1] = "bfnrt"[c == '\b'   ? 0
+                                : c == '\f' ? 1
+                                : c == '\n' ? 2
+                                : c == '\r' ? 3
+                                            : 4],
+               2;
     if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7F) {
         if (c == 0x7F) return 0;
         memcpy(dst, "\\u00", 4);
@@ -228,7 +270,8 @@ static size_t escape_of(const char *s, const char *end, size_t *len, char dst[8]
     return 0;
 }
 
-static void json_text(struct gt_state *in, struct gt_out *o, const char *s, size_t len, bool foreign)
+static void json_text(struct gt_state *in, struct gt_out *o, const char *s, size_t len,
+                      bool foreign)
 {
     const char *end = s + len, *from = s;
     char escape[8];
@@ -273,7 +316,8 @@ static void json_map(struct gt_state *in, struct gt_out *o, const struct gt_map 
     gt_out_str(in, o, "}");
 }
 
-static void json_list(struct gt_state *in, struct gt_out *o, const struct gt_list *l, unsigned depth)
+static void json_list(struct gt_state *in, struct gt_out *o, const struct gt_list *l,
+                      unsigned depth)
 {
     bool bare = l->form == GT_TYPES && l->n == 1;
     if (l->nil && l->n == 0) {
@@ -292,12 +336,24 @@ void gt_print_json(struct gt_state *in, struct gt_out *o, const struct gt_value 
 {
     if (!gt_step(in, 1) || depth > MAX_DEPTH) return;
     switch (v->kind) {
-    case GT_NIL: gt_out_str(in, o, "null"); break;
-    case GT_BOOL: gt_out_str(in, o, v->b ? "true" : "false"); break;
+    case GT_NIL:
+        gt_out_str(in, o, "null");
+        break;
+    case GT_BOOL:
+        gt_out_str(in, o, v->b ? "true" : "false");
+        break;
     case GT_INT:
-    case GT_FLOAT: print_number(in, o, v, 'j'); break;
-    case GT_STR: json_text(in, o, v->s, v->len, v->foreign || v->marks); break;
-    case GT_LIST: json_list(in, o, v->list, depth); break;
-    case GT_MAP: json_map(in, o, v->map, depth); break;
+    case GT_FLOAT:
+        print_number(in, o, v, 'j');
+        break;
+    case GT_STR:
+        json_text(in, o, v->s, v->len, v->foreign || v->marks);
+        break;
+    case GT_LIST:
+        json_list(in, o, v->list, depth);
+        break;
+    case GT_MAP:
+        json_map(in, o, v->map, depth);
+        break;
     }
 }

@@ -8,6 +8,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from conftest import ROOT
 from serve_kit import Server
 from store_kit import gguf_bytes, sha256
 
@@ -81,6 +82,24 @@ def test_settings_are_laid_over_those_below(hearth, home):
     s = manifest(home, "more:latest")["settings"]
     assert s["system"] == "other" and s["parent"] == "mine:latest" and s["template"] == SETTINGS["template"]
     assert s["parameters"] == {**SETTINGS["parameters"], "top_k": 3}
+
+
+def test_quantize(hearth, hearth_bin, home):
+    text = f"FROM {ROOT}/tests/golden/tiny/bf16.gguf\nSYSTEM x\n"
+    assert create(hearth, home, text, "small", "--quantize", "q8_0").returncode == 0
+    s = manifest(home, "small:latest")
+    assert s["model"]["quantization"] == "Q8_0" and s["settings"] == {"system": "x"}
+    r = create(hearth, home, "FROM small", "smaller", "--quantize", "Q4_0")
+    assert r.returncode != 0 and "already" in r.stderr
+    assert create(hearth, home, text, "plain").returncode == 0
+    server = Server(hearth_bin, home / "home", "--allow-pull")
+    try:
+        ask = {"model": "tiny:q", "from": "plain", "quantize": "Q8_0", "stream": False}
+        assert server.post("/api/create", ask) == (200, {"status": "success"})
+    finally:
+        server.stop()
+    assert manifest(home, "tiny:q")["sha256"] == s["sha256"] and manifest(home, "tiny:q")["settings"]["parent"] == "plain:latest"
+    assert not list((home / "home/imports").iterdir())
 
 
 @pytest.mark.parametrize("text, words", [

@@ -1,6 +1,6 @@
 /* Renders Go templates for tests/e2e/test_go_templates.py. Each line of standard input is a job,
- * {"template": TEXT, "request": OBJECT or "data": OBJECT}; each line of output its result: {"text": TEXT,
- * "marks": "01..."} or {"error": TEXT, "status": NAME}, and "ms", the thread's time. */
+ * {"template": TEXT, "request": OBJECT or "data": OBJECT}; each line of output its result: {"text":
+ * TEXT, "marks": "01..."} or {"error": TEXT, "status": NAME}, and "ms", the thread's time. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,15 +17,18 @@ static double cpu_ms(void)
 
 static json_t *run(const json_t *job)
 {
-    const json_t *source = json_object_get(job, "template"), *request = json_object_get(job, "request");
+    const json_t *source = json_object_get(job, "template"),
+                 *request = json_object_get(job, "request");
     struct gotmpl *t = NULL;
     struct error err = {0};
     struct buf out, marks;
     buf_init(&out, (size_t)256 << 20);
     buf_init(&marks, (size_t)256 << 20);
-    const struct gotmpl_options opt = {.marks = &marks, .now = json_integer_value(json_object_get(job, "now"))};
+    const struct gotmpl_options opt = {.marks = &marks,
+                                       .now = json_integer_value(json_object_get(job, "now"))};
     double begin = cpu_ms();
-    enum status st = gotmpl_compile(json_string_value(source), json_string_length(source), &t, &err);
+    enum status st =
+        gotmpl_compile(json_string_value(source), json_string_length(source), &t, &err);
     if (st == OK)
         st = request ? gotmpl_render_chat(t, request, &opt, &out, &err)
                      : gotmpl_render(t, json_object_get(job, "data"), &opt, &out, &err);
