@@ -84,14 +84,17 @@ static enum status make_file(struct making *m, const char *in, bool folder)
     int threads = m->rq->n_threads > 0 ? m->rq->n_threads : 1;
     if (folder) {
         struct import_report report;
-        const struct import_options o = {.quantize = m->rq->quantize,
+        const struct import_options o = {.name = m->rq->name,
+                                         .quantize = m->rq->quantize,
                                          .n_threads = threads,
                                          .progress = on_bytes,
                                          .ctx = m,
                                          .tokenizer = tokenizer_import};
         tell(m, "converting model");
         st = import_folder(in, path, &o, &report, m->err);
-        snprintf(source, sizeof source, "folder %.200s", in);
+        snprintf(source, sizeof source, "%s%.200s",
+                 strstr(in, "/uploads/folder-") ? "files that a client sent" : "folder ",
+                 strstr(in, "/uploads/folder-") ? "" : in);
     } else {
         struct quantize_request q = {
             .in = in, .out = path, .n_threads = threads, .progress = on_bytes, .ctx = m};

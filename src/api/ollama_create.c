@@ -79,10 +79,14 @@ static void get_blob(struct call *c)
 /* ---- /api/create ------------------------------------------------------------------------------
  */
 
+enum { MAX_FILES = 256 };
+
 struct creating {
     struct ollama_work work; /* first */
     char name[STORE_NAME_SIZE];
-    char digest[65]; /* of a file that was sent, or "" */
+    struct store_file files[MAX_FILES]; /* that were sent; names are the body's */
+    char digests[MAX_FILES][65];
+    size_t n_files;
     json_t *settings;
 };
 
@@ -149,25 +153,27 @@ static json_t *settings_of(struct reader *rd)
     return s;
 }
 
-/* The one file of "files". Its name says nothing here: no path is made of it. */
+/* One GGUF file, of whose name no path is made, or the files of a folder. */
 static void read_files(struct reader *rd, struct creating *p)
 {
     const json_t *files = read_object(rd, "files");
     const char *name;
     json_t *v;
-    if (json_object_size(files) > 1) {
-        read_fail(rd, "'files' may name one GGUF file here; import folders with hearth create or "
-                      "hearth import");
+    if (json_object_size(files) > MAX_FILES) {
+        read_fail(rd, "'files' may name at most %d files", MAX_FILES);
         return;
     }
     json_object_foreach((json_t *)files, name, v)
     {
         if (*name == '/' || strstr(name, ".."))
             read_fail(rd, "'files': a file's path must be relative");
-        else if (!digest_of(json_string_value(v), p->digest))
+        else if (!digest_of(json_string_value(v), p->digests[p->n_files]))
             read_fail(
                 rd,
                 "'files' gives each file's digest as sha256: and 64 lower-case hexadecimal digits");
+        if (rd->err.code) return;
+        p->files[p->n_files] = (struct store_file){name, p->digests[p->n_files]};
+        p->n_files++;
     }
 }
 
@@ -177,9 +183,8 @@ static enum status run_create(struct ollama_work *w, struct store *s, const stru
     struct creating *p = (struct creating *)w;
     const json_t *body = w->c->body;
     struct store_model made;
-    const char *from = json_string_value(json_object_get(body, "from")),
-               *to = json_string_value(json_object_get(body, "quantize"));
-    char *path = NULL;
+    const char *to = json_string_value(json_object_get(body, "quantize"));
+    char *path = NULL, *folder = NULL;
     struct create_request rq = {.name = p->name,
                                 .settings = p->settings,
                                 .events = ev,
@@ -187,19 +192,23 @@ static enum status run_create(struct ollama_work *w, struct store *s, const stru
                                 .quantize = to && *to ? to : NULL,
                                 .n_threads = machine_physical_cores()};
     enum status st = OK;
-    if (p->digest[0]) st = store_upload_path(s, p->digest, &path, err);
-    if (p->digest[0]) {
+    if (p->n_files == 0) {
+        rq.from = json_string_value(json_object_get(body, "from"));
+    } else if (p->n_files == 1) {
+        st = store_upload_path(s, p->digests[0], &path, err);
         rq.path = path;
         rq.take = path && strstr(path, "/uploads/") && !rq.quantize;
     } else {
-        rq.from = from;
+        st = store_upload_folder(s, p->files, p->n_files, &folder, err);
+        rq.path = folder;
     }
     if (st == OK) st = create_model(s, &rq, &made, err);
     if (st == OK) {
         ollama_say(w, json_pack("{s:s}", "status", "success"));
-        if (p->digest[0]) store_upload_forget(s, p->digest);
+        for (size_t i = 0; i < p->n_files; i++) store_upload_forget(s, p->digests[i]);
         store_model_fini(&made);
     }
+    store_upload_folder_remove(folder);
     free(path);
     return st;
 }
@@ -224,7 +233,7 @@ static void post_create(struct call *c)
         read_fail(&rd, "'modelfile' is of an older version of this API; send from, system, "
                        "template, parameters, ...");
     if (!rd.err.code && (!name || !*name)) read_fail(&rd, "'model' is missing");
-    if (!rd.err.code && !p->digest[0] && (!from || !*from))
+    if (!rd.err.code && !p->n_files && (!from || !*from))
         read_fail(&rd, "neither 'from' or 'files' was specified");
     if (!rd.err.code) store_new_name(name, p->name, &rd.err);
     p->settings = settings_of(&rd);

@@ -11,7 +11,7 @@
  *   locks/                      flock files: one per name, one per digest, one for short commits
  *   catalogue.json              the user's own catalogue, see catalogue.h
  *
- * No function but store_pull and those that repair or fetch by their names opens a network connection. Functions may be called from any thread,
+ * No function but store_pull, store_push and those that repair or fetch by their names opens a network connection. Functions may be called from any thread,
  * one at a time per store; several processes may share a store. */
 #ifndef HEARTH_STORE_STORE_H
 #define HEARTH_STORE_STORE_H
@@ -144,5 +144,13 @@ void store_upload_abort(struct store_upload *u); /* NULL is fine */
 /* Where the file with this digest lies, sent or installed; malloc'd. ERR_NOT_FOUND. */
 enum status store_upload_path(const struct store *s, const char *digest, char **out, struct error *err);
 void store_upload_forget(const struct store *s, const char *digest);
+/* A new folder in which the sent files are found under these names (letters, digits, '.', '_' and '-', none twice);
+ * malloc'd. store_upload_folder_remove deletes it, and frees. ERR_INVALID: a name; ERR_NOT_FOUND: a file. */
+struct store_file {
+    const char *name, *digest;
+};
+enum status store_upload_folder(const struct store *s, const struct store_file *files, size_t n, char **out,
+                                struct error *err);
+void store_upload_folder_remove(char *path); /* NULL is fine */
 
 #endif

@@ -35,7 +35,12 @@ static void sweep(const struct store *s)
         struct stat sb;
         if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &sb, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
-        if (now - sb.st_mtime > KEEP_SECONDS) unlinkat(dirfd(d), e->d_name, 0);
+        if (now - sb.st_mtime <= KEEP_SECONDS) continue;
+        char *folder;
+        if (!S_ISDIR(sb.st_mode))
+            unlinkat(dirfd(d), e->d_name, 0);
+        else if (asprintf(&folder, "%s/%s", dir, e->d_name) >= 0)
+            store_upload_folder_remove(folder);
     }
     if (d) closedir(d);
     free(dir);
@@ -141,5 +146,58 @@ void store_upload_forget(const struct store *s, const char *digest)
     char *path;
     if (store_path(s, STORE_UPLOAD, digest, &path, NULL) != OK) return;
     unlink(path);
+    free(path);
+}
+
+static bool fits_name(const char *name)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t n = strspn(name, letters);
+    return n > 0 && n < 200 && name[n] == 0 && *name != '.';
+}
+
+enum status store_upload_folder(const struct store *s, const struct store_file *files, size_t n,
+                                char **out, struct error *err)
+{
+    char *base, *dir = NULL;
+    *out = NULL;
+    enum status st = store_path(s, STORE_UPLOADS, NULL, &base, err);
+    if (st != OK) return st;
+    if (asprintf(&dir, "%s/folder-XXXXXX", base) < 0) dir = NULL;
+    free(base);
+    if (!dir) return error_set(err, ERR_NOMEM, "out of memory");
+    st = store_make_parent(dir, err);
+    if (st == OK && !mkdtemp(dir))
+        st = error_set(err, ERR_IO, "cannot create %s: %s", dir, strerror(errno));
+    if (st != OK) {
+        free(dir);
+        return st;
+    }
+    for (size_t i = 0; i < n && st == OK; i++) {
+        char *file = NULL, *link = NULL;
+        if (!fits_name(files[i].name))
+            st = error_set(err, ERR_INVALID, "'%.80s' is no plain name of a file", files[i].name);
+        if (st == OK) st = store_upload_path(s, files[i].digest, &file, err);
+        if (st == OK && asprintf(&link, "%s/%s", dir, files[i].name) < 0) {
+            link = NULL;
+            st = error_set(err, ERR_NOMEM, "out of memory");
+        }
+        if (st == OK && symlink(file, link) != 0)
+            st = error_set(err, ERR_IO, "cannot create %s: %s", link, strerror(errno));
+        free(link);
+        free(file);
+    }
+    if (st == OK)
+        *out = dir;
+    else
+        store_upload_folder_remove(dir);
+    return st;
+}
+
+void store_upload_folder_remove(char *path)
+{
+    if (!path) return;
+    store_remove_tree(path);
     free(path);
 }

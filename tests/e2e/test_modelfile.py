@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from conftest import ROOT
 from serve_kit import Server
+from test_import import llama_folder
 from store_kit import gguf_bytes, sha256
 
 FULL = '''# all that there is
@@ -174,6 +175,25 @@ def test_create_from_a_file_that_was_sent(server, home):
     assert names == {"sent:latest", "twin:latest"}
     assert server.post("/api/create", {"model": "third:1", "from": "twin", "system": "", "stream": False}) == (200, {"status": "success"})
     assert server.post("/api/show", {"model": "third:1"})[1]["details"]["parent_model"] == "twin:latest"
+
+
+def test_create_from_the_files_of_a_folder(server, hearth, home):
+    llama_folder(home / "hf")
+    files = {}
+    for path in (home / "hf").iterdir():
+        assert send(server, path.read_bytes()) == 201
+        files[path.name] = "sha256:" + sha256(path.read_bytes())
+    ask = {"model": "hf", "files": files, "system": "S", "stream": False}
+    evil = {**ask, "files": {**files, "a/b": files["config.json"]}}
+    assert server.post("/api/create", evil)[0] == 400
+    assert server.post("/api/create", ask) == (200, {"status": "success"})
+    assert not list((home / "home/uploads").iterdir())
+    (home / "hf.txt").write_text("FROM ./hf\nSYSTEM S\n")
+    r = hearth("create", "same", "-f", home / "hf.txt", env={"HEARTH_HOME": str(home / "home")})
+    assert r.returncode == 0, r.stderr
+    a, b = manifest(home, "hf:latest"), manifest(home, "same:latest")
+    assert a["settings"] == b["settings"] == {"system": "S"} and a["model"]["architecture"] == "llama"
+    assert a["bytes"] == pytest.approx(b["bytes"], abs=64), "but for the folder's name"
 
 
 @pytest.mark.parametrize("more, code", [
