@@ -232,7 +232,7 @@ static void read_options(struct job *j, struct reader *rd)
         read_int(&o, "num_ctx", 1, INT32_MAX, &ctx);
     }
     /* More than the server has is as much as it has: what does not fit is refused, never cut. */
-    if (ctx > 0 && (size_t)ctx < j->n_ctx) j->n_ctx = (size_t)ctx;
+    if (ctx > 0) j->n_ctx = (size_t)ctx < j->m->n_ctx ? (size_t)ctx : j->m->n_ctx;
     if (most >= 0) {
         j->q.max_tokens = (size_t)most;
         j->explicit_max = true;

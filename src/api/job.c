@@ -53,6 +53,7 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
     j->q.cls = SCHED_CHAT;
     j->n_ctx = m->n_ctx;
     j->q.max_tokens = m->n_ctx;
+    job_apply_limits(j);
     snprintf(c->model, sizeof c->model, "%s", m->name);
     return j;
 }

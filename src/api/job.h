@@ -148,6 +148,8 @@ void job_unref(struct job *j);
 /* Sampling, stop texts, logit biases and the seed by the names that OpenAI, Ollama's options and
  * llama.cpp share. */
 void job_read_sampling(struct job *j, struct reader *rd);
+/* num_ctx and num_predict of the model's name, before the request's own are read; for job.c. */
+void job_apply_limits(struct job *j);
 void job_read_stops(struct job *j, struct reader *rd, const char *key);
 /* OpenAI's `prediction`: a text that much of the answer is expected to repeat, to draft from. */
 void job_read_prediction(struct job *j, struct reader *rd);

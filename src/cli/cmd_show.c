@@ -14,10 +14,12 @@
 #include "gguf/gguf.h"
 #include "model/model.h"
 #include "quant/quant.h"
+#include "store/modelfile.h"
+#include "store/settings.h"
 #include "store/store.h"
 
 struct show_options {
-    bool json, tensors, verify, provenance, template_diff;
+    bool json, tensors, verify, provenance, template_diff, modelfile;
 };
 
 /* ---- what the file holds ------------------------------------------------------------------ */
@@ -232,6 +234,7 @@ static void add_installed(json_t *root, const struct store_model *m)
     set_text(root, "pulled_at", m->pulled_at);
     set_text(root, "path", m->path);
     set_text(root, "problem", m->problem);
+    if (m->settings) json_object_set(root, "settings", m->settings);
 }
 
 /* ---- for people --------------------------------------------------------------------------- */
@@ -315,6 +318,40 @@ static void print_file(const json_t *f)
     }
 }
 
+/* What goes with the name, in a few lines. */
+static void print_settings(const json_t *s)
+{
+    struct buf text;
+    char part[160];
+    if (!s) return;
+    line("made from", str(s, "parent"));
+    snprintf(part, sizeof part, "%.100s%s", str(s, "system") ? str(s, "system") : "",
+             json_string_length(json_object_get(s, "system")) > 100 ? "..." : "");
+    for (char *p = part; *p; p++)
+        if (*p == '\n' || *p == '\r') *p = ' ';
+    line("system", part);
+    if (str(s, "template")) line("template", "its own (--modelfile shows it)");
+    buf_init(&text, 1 << 20);
+    if (settings_print_parameters(s, &text, NULL) == OK && text.len) {
+        const char *at = text.data;
+        for (const char *end; (end = strchr(at, '\n')); at = end + 1) printf("  %-14s %.*s\n", at == text.data ? "parameters" : "", (int)(end - at), at);
+    }
+    buf_fini(&text);
+    snprintf(part, sizeof part, "%zu", json_array_size(json_object_get(s, "messages")));
+    if (json_array_size(json_object_get(s, "messages"))) line("messages", part);
+}
+
+static enum status print_modelfile(const json_t *root, const char *typed, struct error *err)
+{
+    struct buf text;
+    const char *name = str(root, "name");
+    buf_init(&text, 16 << 20);
+    enum status st = modelfile_print(name ? name : typed, json_object_get(root, "settings"), &text, err);
+    if (st == OK) st = cli_write(text.data, text.len, err);
+    buf_fini(&text);
+    return st;
+}
+
 static void print_text(const json_t *root, const char *typed, bool verified)
 {
     char size[32], text[128];
@@ -352,6 +389,7 @@ static void print_text(const json_t *root, const char *typed, bool verified)
         line("sha256", text);
     }
     if (verified) line("verified", "yes, hashed just now");
+    print_settings(json_object_get(root, "settings"));
     if (f) {
         print_file(f);
         return;
@@ -498,10 +536,12 @@ static int run(const void *options, int argc, char **argv)
     } else {
         st = gather_name(o, typed, root, &path, &err);
     }
-    if (st == OK && path) st = file_json(path, o->tensors, &file, &err);
+    if (st == OK && o->modelfile) st = print_modelfile(root, typed, &err);
+    else if (st == OK && path) st = file_json(path, o->tensors, &file, &err);
     if (file) json_object_set_new(root, "file", file);
     if (st) {
         code = cli_fail(&err);
+    } else if (o->modelfile) {
     } else if (o->json) {
         json_dumpf(root, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -523,6 +563,7 @@ static const struct option options[] = {
      offsetof(struct show_options, provenance), 0, 0},
     {"template-diff", 0, OPTION_FLAG, NULL, "Its chat template beside the published one of its family",
      offsetof(struct show_options, template_diff), 0, 0},
+    {"modelfile", 0, OPTION_FLAG, NULL, "Print a Modelfile that makes the same", offsetof(struct show_options, modelfile), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print JSON", offsetof(struct show_options, json), 0, 0},
     {0},
 };

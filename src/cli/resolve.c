@@ -1,4 +1,5 @@
 /* From what a person writes after -m to a file, and where derived data goes. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,24 @@ enum status cli_resolve_model(const char *name, char **out, struct error *err)
     if (st == OK) st = installed_path(s, full, !name, out, err);
     store_close(s);
     return st;
+}
+
+json_t *cli_model_settings(const char *name)
+{
+    const char *env = getenv("HEARTH_MODEL");
+    struct store *s;
+    struct store_model m;
+    char full[STORE_NAME_SIZE];
+    json_t *settings = NULL;
+    if (!name && env && *env) name = env;
+    if ((name && looks_like_path(name)) || store_open(NULL, &s, NULL) != OK) return NULL;
+    enum status st = name ? store_resolve(s, name, full, NULL) : resolve_default(s, full, NULL);
+    if (st == OK && store_find(s, full, &m, NULL) == OK) {
+        settings = json_incref(m.settings);
+        store_model_fini(&m);
+    }
+    store_close(s);
+    return settings;
 }
 
 char *cli_cache_dir(struct error *err)

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "store/chain_file.h"
+#include "store/settings.h"
 #include "store/store_int.h"
 #include "store/trusted_int.h"
 
@@ -64,11 +65,11 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
         json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name", m->name,
                   "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from", m->digest_from,
                   "source", m->source, "pulled_at", when, "model", m->model);
-    if (json && json_object_set_new(json, "recorded", provenance_stamp()) != 0) {
-        json_decref(json);
-        json = NULL;
-    }
-    if (json && m->origin && json_object_set(json, "origin", m->origin) != 0) {
+    int rc = 0;
+    if (json) rc = json_object_set_new(json, "recorded", provenance_stamp());
+    if (json && rc == 0 && m->origin) rc = json_object_set(json, "origin", m->origin);
+    if (json && rc == 0 && json_object_size(m->settings)) rc = json_object_set(json, "settings", (json_t *)m->settings);
+    if (rc != 0) {
         json_decref(json);
         json = NULL;
     }
@@ -99,6 +100,11 @@ static enum status manifest_parse(const json_t *json, const char *path, const ch
     out->bytes = (uint64_t)bytes;
     out->origin = json_incref(json_object_get(json, "origin")); /* manifests of before have none */
     out->recorded = json_incref(json_object_get(json, "recorded"));
+    const json_t *settings = json_object_get(json, "settings");
+    struct error why = {0};
+    if (settings_check(settings, &why) != OK && why.code != ERR_UNSUPPORTED)
+        return error_set(err, ERR_FORMAT, "%s: %s", path, why.msg);
+    out->settings = json_object_size(settings) ? json_incref((json_t *)settings) : NULL;
     out->digest_from = strdup(from);
     out->source = strdup(source);
     out->pulled_at = strdup(when);
@@ -165,6 +171,7 @@ void store_model_fini(struct store_model *m)
     catalogue_model_fini(&m->info);
     json_decref(m->origin);
     json_decref(m->recorded);
+    json_decref(m->settings);
     *m = (struct store_model){0};
 }
 

@@ -118,6 +118,9 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_PIN] = {'n', "pins/"},
         [STORE_LOCK_NAME] = {'n', "locks/"},
         [STORE_IMPORT] = {'n', "imports/"},
+        [STORE_UPLOADS] = {0, "uploads"},
+        [STORE_UPLOAD] = {'d', "uploads/"},
+        [STORE_UPLOAD_PART] = {'d', "uploads/"},
     };
     char family[STORE_PART_SIZE], tag[STORE_PART_SIZE];
     const char *prefix = places[place].format;
@@ -130,6 +133,7 @@ enum status store_path(const struct store *s, enum store_place place, const char
         const char *suffix = place == STORE_PARTIAL_NOTE || place == STORE_SIGNATURES ? ".json"
                              : place == STORE_WORK       ? ".work"
                              : place == STORE_REPAIR     ? ".repair"
+                             : place == STORE_UPLOAD_PART ? ".part-XXXXXX"
                                                          : "";
         n = asprintf(out, "%s/%s%s%s", s->root, prefix, key, suffix);
     } else if (places[place].key == 'n') {

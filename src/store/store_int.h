@@ -31,6 +31,9 @@ enum store_place {
     STORE_PIN,
     STORE_LOCK_NAME,
     STORE_IMPORT,
+    STORE_UPLOADS, /* folder */
+    STORE_UPLOAD,  /* key: a digest */
+    STORE_UPLOAD_PART, /* a template for mkostemp */
 };
 
 /* The only function that builds paths inside the store: the key is checked to be exactly a digest
@@ -80,6 +83,7 @@ struct manifest {
     uint64_t bytes;
     json_t *model;  /* the catalogue entry; borrowed */
     json_t *origin; /* the source's description as in a catalogue, or NULL; borrowed */
+    const json_t *settings; /* what goes with the name, see settings.h, or NULL; borrowed */
 };
 /* The programs that have to do with a pull, and their versions; NULL = no memory. */
 json_t *provenance_stamp(void);
