@@ -5,7 +5,7 @@
 
 #include "store/http.h"
 #include "store/partial.h"
-#include "store/registry.h"
+#include "store/oci_registry.h"
 #include "store/source_http.h"
 
 static const char ollama_host[] = "registry.ollama.ai";

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
-#include "store/registry.h"
+#include "store/oci_registry.h"
 #include "store/source.h"
 
 static const char *text(const json_t *spec, const char *field)

@@ -4,8 +4,8 @@
  * Credentials: $HEARTH_REGISTRY_AUTH is "HOST[:PORT]=USER:PASSWORD" and goes to that host alone. A
  * registry may send us for a token only to itself (and Docker's to the one place it is known to use);
  * another realm is refused. */
-#ifndef HEARTH_STORE_REGISTRY_H
-#define HEARTH_STORE_REGISTRY_H
+#ifndef HEARTH_STORE_OCI_REGISTRY_H
+#define HEARTH_STORE_OCI_REGISTRY_H
 
 #include <jansson.h>
 

@@ -1,4 +1,4 @@
-#include "store/registry.h"
+#include "store/oci_registry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
