@@ -65,7 +65,10 @@ static void on_notice(void *ctx, const char *line)
 
 static bool is_url(const char *s)
 {
-    return strncmp(s, "https://", 8) == 0 || strncmp(s, "http://", 7) == 0;
+    static const char *const schemes[] = {"https://", "http://", "hf://", "ollama://", "oci://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncmp(s, schemes[i], strlen(schemes[i])) == 0) return true;
+    return false;
 }
 
 /* "name" or "name:tag" as given, with the tag "latest" where it has none. */
@@ -106,10 +109,10 @@ static enum status plan(const struct store *s, const struct pull_options *o, con
     if (arg && is_url(arg)) {
         if (o->from) return error_set(err, ERR_INVALID, "either a URL or --from FILE, not both");
         rq->url = arg;
-        if (o->name) return full_name(o->name, name, err);
-        if (!store_name_from_file(arg, derived))
-            return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
-        return full_name(derived, name, err);
+        enum status st = store_name_from_url(arg, derived, err);
+        if (o->name && (st == OK || !strstr(arg, "://") || strncmp(arg, "http", 4) == 0))
+            return full_name(o->name, name, err);
+        return st ? st : full_name(derived, name, err);
     }
     if (o->name) return error_set(err, ERR_INVALID, "--name belongs to a URL");
     if (!arg) {

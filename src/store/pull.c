@@ -37,8 +37,14 @@ struct pull {
 
 static json_t *own_source(const struct pull_request *rq)
 {
+    struct stat sb;
+    char ignored[STORE_NAME_SIZE];
+    json_t *spec = NULL;
+    if (rq->file && stat(rq->file, &sb) == 0 && S_ISDIR(sb.st_mode))
+        return json_pack("{s:s, s:s, s:s}", "type", "store", "path", rq->file, "name", rq->name);
     if (rq->file) return json_pack("{s:s, s:s}", "type", "file", "path", rq->file);
-    json_t *spec = hub_spec_from_url(rq->url);
+    source_from_url(rq->url, &spec, ignored, NULL);
+    if (!spec) spec = hub_spec_from_url(rq->url);
     return spec ? spec : json_pack("{s:s, s:s}", "type", "url", "url", rq->url);
 }
 
@@ -480,4 +486,26 @@ enum status store_pull(const struct store *s, const struct pull_request *rq,
     catalogue_model_fini(&p.entry);
     buf_fini(&p.failures);
     return st;
+}
+
+enum status store_name_from_url(const char *url, char name[STORE_NAME_SIZE], struct error *err)
+{
+    json_t *spec;
+    char text[STORE_NAME_SIZE];
+    enum status st = source_from_url(url, &spec, text, err);
+    bool known = spec != NULL;
+    json_decref(spec);
+    if (st) return st;
+    if (!known) {
+        if (!strstr(url, "://") || !store_name_from_file(url, name))
+            return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
+        return OK;
+    }
+    char *colon = strchr(text, ':'), family[STORE_NAME_SIZE], tag[STORE_NAME_SIZE];
+    if (colon) *colon = 0;
+    if (!store_name_from_file(text, family) ||
+        !store_name_from_file(colon ? colon + 1 : "latest", tag))
+        return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
+    snprintf(name, STORE_NAME_SIZE, "%.64s:%.64s", family, tag);
+    return OK;
 }

@@ -104,7 +104,7 @@ enum status store_remove_unfinished(const struct store *s, size_t *count, uint64
 struct pull_request {
     const char *name;   /* full name (store_resolve), or the new name of a url or file */
     const char *url;    /* instead of the catalogue's sources; or NULL */
-    const char *file;   /* a local file instead; or NULL */
+    const char *file;   /* a local file instead, or the folder of another store; or NULL */
     const char *sha256; /* the digest the user expects; or NULL */
     const char *signature; /* path or URL of the model's signature, which has to be good; or NULL */
     bool verify;        /* hash an installed model again, and fetch it anew where it changed */
@@ -118,6 +118,10 @@ enum pull_outcome { PULL_FETCHED, PULL_PRESENT /* was installed already */ };
 enum status store_pull(const struct store *s, const struct pull_request *rq,
                        const struct store_events *ev, enum pull_outcome *outcome,
                        struct store_model *out, struct error *err);
+
+/* The name that a model pulled from a URL gets where none was chosen. ERR_INVALID where the URL is of a
+ * known kind and wrong, or tells no name. */
+enum status store_name_from_url(const char *url, char name[STORE_NAME_SIZE], struct error *err);
 
 /* Where a model file that is to be called `name` (a full name) is made: a path in the store that
  * belongs to that name; its folder is there afterwards. *out is malloc'd. */
