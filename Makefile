@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 # Seconds for each fuzz target of `make fuzz`.
 FUZZ_SECONDS ?= 600
 
-.PHONY: all setup demo check clients trust bench install fuzz sanitize soak stores vscode clean help
+.PHONY: all setup demo check clients trust bench install fuzz sanitize soak stores vscode vscode-test lsp-test clean help
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) program
@@ -59,8 +59,15 @@ stores: all       ## test the vector stores against a real Chroma server and Qdr
 vscode:           ## build, test and pack the VS Code extension (needs Node 20 and npm)
 	@cd editors/vscode && npm ci && npm run build && npm test && npm run package
 
+# CODE_SERVER is code-server's program or out/node/entry.js, CHROMIUM the browser; PICTURES a folder for screenshots.
+vscode-test: all  ## run the packed extension in VS Code in a browser, also in a hostile folder (HEARTH_HOME has the models)
+	@tools/editors.sh vscode $(PICTURES)
+
+lsp-test: all     ## run hearth lsp by the official client library (needs Node 22; HEARTH_HOME has the models)
+	@tools/editors.sh lsp
+
 clean:
 	rm -rf $(BUILD) build-check
 
 help:
-	@awk -F ':[^#]*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -77,7 +77,8 @@ static void answered(struct fill *f)
 
 static json_t *no_items(bool plain)
 {
-    return plain ? json_pack("{s:b, s:[]}", "isIncomplete", 1, "items") : json_pack("{s:[]}", "items");
+    return plain ? json_pack("{s:b, s:[]}", "isIncomplete", 1, "items")
+                 : json_pack("{s:[]}", "items");
 }
 
 /* ---- the answer --------------------------------------------------------------------------------
@@ -89,22 +90,23 @@ struct filled { /* a suggestion on its way to the server's thread */
     size_t len;
     enum suggest_source source;
     bool superseded;
-    double ms;
+    double ms, first_ms;
     struct error err;
 };
 
-static json_t *inline_item(struct fill *f, const struct filled *s, const char *id, const char *model)
+static json_t *inline_item(struct fill *f, const struct filled *s, const char *id,
+                           const char *model)
 {
     size_t head = strlen(f->head);
     char *text = malloc(head + s->len + 1);
     if (!text) return NULL;
     memcpy(text, f->head, head);
     memcpy(text + head, s->text, s->len);
-    json_t *item = json_pack(
-        "{s:s%, s:O, s:{s:s, s:s, s:[s]}, s:{s:s, s:s, s:s, s:f}}", "insertText", text,
-        head + s->len, "range", f->range, "command", "title", "Accepted", "command",
-        "hearth.accepted", "arguments", id, "data", "id", id, "source",
-        suggest_source_name(s->source), "model", model, "ms", s->ms);
+    json_t *item = json_pack("{s:s%, s:O, s:{s:s, s:s, s:[s]}, s:{s:s, s:s, s:s, s:f, s:f}}",
+                             "insertText", text, head + s->len, "range", f->range, "command",
+                             "title", "Accepted", "command", "hearth.accepted", "arguments", id,
+                             "data", "id", id, "source", suggest_source_name(s->source), "model",
+                             model, "ms", s->ms, "firstMs", s->first_ms);
     /* Editors compare this with what stands in the range. */
     if (item && head) json_object_set_new(item, "filterText", json_stringn(text, head + s->len));
     free(text);
@@ -131,12 +133,13 @@ static json_t *plain_item(struct fill *f, const struct filled *s, const char *id
         memcpy(text, f->text + word, head);
         memcpy(text + head, s->text, s->len);
         item = json_pack("{s:s%, s:i, s:s, s:s%, s:s, s:b, s:{s:O, s:s%}, s:{s:s, s:s, s:[s]}, "
-                         "s:{s:s, s:s, s:s, s:f}}",
+                         "s:{s:s, s:s, s:s, s:f, s:f}}",
                          "label", text, head + line, "kind", 1, "detail", "Hearth", "filterText",
-                         text, head + line, "sortText", "\x01", "preselect", 1, "textEdit",
-                         "range", range, "newText", text, head + s->len, "command", "title",
-                         "Accepted", "command", "hearth.accepted", "arguments", id, "data", "id", id,
-                         "source", suggest_source_name(s->source), "model", model, "ms", s->ms);
+                         text, head + line, "sortText", "\x01", "preselect", 1, "textEdit", "range",
+                         range, "newText", text, head + s->len, "command", "title", "Accepted",
+                         "command", "hearth.accepted", "arguments", id, "data", "id", id, "source",
+                         suggest_source_name(s->source), "model", model, "ms", s->ms, "firstMs",
+                         s->first_ms);
     }
     json_decref(range);
     free(text);
@@ -202,6 +205,7 @@ static void on_suggestion(void *ctx, const struct suggestion *g)
     }
     s->source = g->source;
     s->ms = (double)(long long)(g->total_ms * 100) / 100;
+    s->first_ms = (double)(long long)(g->first_ms * 100) / 100;
     s->superseded = g->stopped_by && strcmp(g->stopped_by, "superseded") == 0;
     if (g->status && g->error) s->err = *g->error;
     lsp_post(f->l, finished, s);
@@ -212,19 +216,18 @@ static void on_suggestion(void *ctx, const struct suggestion *g)
 
 static void ask(struct lsp *l, struct fill *f)
 {
-    struct suggest_request req = {.path = lsp_docs_find(&l->docs, f->uri)
-                                              ? lsp_docs_find(&l->docs, f->uri)->path
-                                              : NULL,
-                                  .language = *f->language ? f->language : NULL,
-                                  .text = f->text,
-                                  .len = f->len,
-                                  .offset = f->offset,
-                                  .mode = l->set.mode,
-                                  .automatic = f->automatic,
-                                  .max_tokens = l->set.max_tokens,
-                                  .deadline_ms = f->automatic ? l->set.automatic_ms : l->set.deadline_ms,
-                                  .on_suggestion = on_suggestion,
-                                  .ctx = f};
+    struct suggest_request req = {
+        .path = lsp_docs_find(&l->docs, f->uri) ? lsp_docs_find(&l->docs, f->uri)->path : NULL,
+        .language = *f->language ? f->language : NULL,
+        .text = f->text,
+        .len = f->len,
+        .offset = f->offset,
+        .mode = l->set.mode,
+        .automatic = f->automatic,
+        .max_tokens = l->set.max_tokens,
+        .deadline_ms = f->automatic ? l->set.automatic_ms : l->set.deadline_ms,
+        .on_suggestion = on_suggestion,
+        .ctx = f};
     struct error err = {0};
     f->asked = true;
     if (suggester_ask(l->suggester, &req, &f->ask_id, &err) == OK) return;
@@ -265,8 +268,9 @@ static void wait_for_model(struct lsp *l, struct fill *f, const json_t *work)
     }
     if (work) {
         f->work = json_incref((json_t *)work);
-        lsp_progress(l, work, json_pack("{s:s, s:s}", "kind", "begin", "title",
-                                        "Hearth: loading the model"));
+        lsp_progress(
+            l, work,
+            json_pack("{s:s, s:s}", "kind", "begin", "title", "Hearth: loading the model"));
     }
     if (l->fim.state == LSP_STARTING) lsp_slot_load(l, &l->fim);
     lsp_fills_ready(l);
