@@ -1,0 +1,74 @@
+#include "cli/complete_context.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/index_embed.h"
+#include "cli/load.h"
+#include "index/answer_json.h"
+
+/* Bytes of code that a token has at least, on average; what is more than the prompt's share is left out there. */
+static const double bytes_per_token = 3.2;
+
+enum status complete_context_init(struct complete_context *cc, const char *project, double share, struct error *err)
+{
+    struct stat st;
+    *cc = (struct complete_context){.share = share};
+    if (stat(project, &st) != 0 || !S_ISDIR(st.st_mode))
+        return error_set(err, ERR_NOT_FOUND, "--project %s: there is no such folder", project);
+    cc->cache = cli_index_cache(err);
+    if (!cc->cache) return err->code;
+    return context_keep_create(project, cc->cache, &cc->keep, err);
+}
+
+void complete_context_fini(struct complete_context *cc)
+{
+    context_keep_destroy(cc->keep);
+    free(cc->cache);
+    *cc = (struct complete_context){0};
+}
+
+void complete_context_take(struct complete_context *cc, const char *path, struct complete_request *req)
+{
+    cc->n = 0;
+    cc->last = (struct context_kept){0};
+    if (!cc->keep || !path) return;
+    size_t len = req->prefix_len + req->suffix_len;
+    char *text = malloc(len + 1);
+    if (!text) return; /* less context is no error */
+    memcpy(text, req->prefix, req->prefix_len);
+    memcpy(text + req->prefix_len, req->suffix, req->suffix_len);
+    text[len] = 0;
+    double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
+    context_keep_take(cc->keep, path, text, len, req->prefix_len, (size_t)(room * cc->share * bytes_per_token) + 1,
+                      &cc->last);
+    free(text);
+    for (; cc->n < cc->last.found->n && cc->n < COMPLETE_CONTEXT_ITEMS; cc->n++) {
+        const struct index_context_item *i = &cc->last.found->list[cc->n];
+        cc->items[cc->n] = (struct context_item){.path = i->path, .text = i->text, .len = i->len, .score = (double)i->score,
+                                                 .kind = i->declarations ? CONTEXT_SYMBOL : CONTEXT_CHUNK};
+    }
+    if (!cc->last.path) return;
+    req->context = cc->items;
+    req->n_context = cc->n;
+    req->context_share = cc->share;
+    req->file_name = cc->last.path;
+    req->repository = cc->last.repository;
+}
+
+bool complete_context_json(const struct complete_context *cc, json_t *answer)
+{
+    if (!cc->keep) return true;
+    json_t *list = json_array();
+    bool ok = list && json_object_set_new(answer, "context", list) == 0;
+    for (size_t i = 0; i < cc->n && ok; i++) {
+        const struct index_context_item *it = &cc->last.found->list[i];
+        json_t *path = index_json_text(it->path, strlen(it->path)), *text = index_json_text(it->text, it->len);
+        ok = json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:o}", "path", path, "line", (json_int_t)it->line,
+                                                   "declarations", (json_int_t)it->declarations, "chunks",
+                                                   (json_int_t)it->chunks, "text", text)) == 0;
+    }
+    json_t *times = json_object_get(answer, "timings");
+    return ok && (!times || json_object_set_new(times, "context_ms", json_real(cli_round(cc->last.ms))) == 0);
+}
