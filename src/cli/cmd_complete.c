@@ -23,7 +23,7 @@ enum { MAX_FILE_BYTES = 64 << 20 };
 struct complete_options {
     const char *at, *model, *kv_type, *project;
     int64_t max_tokens, ctx, threads, top_k, seed;
-    double deadline, temperature, top_p, min_p, context_share;
+    double deadline, temperature, top_p, min_p, context_share, context_ms;
     bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions,
         approximate;
 };
@@ -60,6 +60,9 @@ static const struct option options[] = {
     {"context-share", 0, OPTION_FLOAT, "P",
      "The most of a prompt that the project's other files may have (default 0.4)",
      offsetof(struct complete_options, context_share), 0.01, 0.9},
+    {"context-deadline", 0, OPTION_FLOAT, "MS",
+     "Look no longer for them (default 15): what was found by then is used",
+     offsetof(struct complete_options, context_ms), 0.1, 1e6},
     {"approximate-reuse", 0, OPTION_FLAG, NULL,
      "After an edit, keep what was read of the text behind it: faster, but answers may differ",
      offsetof(struct complete_options, approximate)},
@@ -104,6 +107,7 @@ static void init(void *p)
     struct sample_params s = sample_params_default();
     *o = (struct complete_options){.max_tokens = 128,
                                    .context_share = 0.4,
+                                   .context_ms = 1e3 * INDEX_CONTEXT_SECONDS,
                                    .temperature = (double)s.temperature,
                                    .top_k = s.top_k,
                                    .top_p = (double)s.top_p,
@@ -359,6 +363,7 @@ static int run(const void *p, int argc, char **argv)
     if (j.o->forget_sessions) return complete_cache_forget();
     enum status st = OK;
     if (j.o->project) st = complete_context_init(&j.context, j.o->project, j.o->context_share, &err);
+    j.context.seconds = 1e-3 * j.o->context_ms;
     if (st == OK && j.o->stdio) {
         struct complete_request defaults = request_of(j.o);
         st = load(&j, &err);

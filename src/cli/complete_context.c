@@ -10,6 +10,8 @@
 
 /* Bytes of code that a token has at least, on average; what is more than the prompt's share is left out there. */
 static const double bytes_per_token = 3.2;
+/* Of what is left to the file itself, the part before the cursor that is surely kept. */
+static const double near_share = 0.6;
 
 enum status complete_context_init(struct complete_context *cc, const char *project, double share, struct error *err)
 {
@@ -41,8 +43,10 @@ void complete_context_take(struct complete_context *cc, const char *path, struct
     memcpy(text + req->prefix_len, req->suffix, req->suffix_len);
     text[len] = 0;
     double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
-    context_keep_take(cc->keep, path, text, len, req->prefix_len, (size_t)(room * cc->share * bytes_per_token) + 1,
-                      &cc->last);
+    struct context_budget budget = {.near_bytes = (size_t)(room * (1 - cc->share) * near_share * bytes_per_token),
+                                    .max_bytes = (size_t)(room * cc->share * bytes_per_token) + 1,
+                                    .seconds = cc->seconds};
+    context_keep_take(cc->keep, path, text, len, req->prefix_len, &budget, &cc->last);
     free(text);
     for (; cc->n < cc->last.found->n && cc->n < COMPLETE_CONTEXT_ITEMS; cc->n++) {
         const struct index_context_item *i = &cc->last.found->list[cc->n];
@@ -65,9 +69,9 @@ bool complete_context_json(const struct complete_context *cc, json_t *answer)
     for (size_t i = 0; i < cc->n && ok; i++) {
         const struct index_context_item *it = &cc->last.found->list[i];
         json_t *path = index_json_text(it->path, strlen(it->path)), *text = index_json_text(it->text, it->len);
-        ok = json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:o}", "path", path, "line", (json_int_t)it->line,
+        ok = json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "path", path, "line", (json_int_t)it->line,
                                                    "declarations", (json_int_t)it->declarations, "chunks",
-                                                   (json_int_t)it->chunks, "text", text)) == 0;
+                                                   (json_int_t)it->chunks, "imports", (json_int_t)it->imports, "text", text)) == 0;
     }
     json_t *times = json_object_get(answer, "timings");
     return ok && (!times || json_object_set_new(times, "context_ms", json_real(cli_round(cc->last.ms))) == 0);

@@ -1,5 +1,6 @@
 #include "index/context.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ enum {
     PATH_COST = 16, /* bytes that a file's heading costs besides its path */
 };
 /* Of the bytes, before what is left of one goes to the other; and below which nothing is worth its place. */
-static const float declarations_share = 0.6f, least_score = 0.1f;
+static const float imports_share = 0.3f, declarations_share = 0.75f, least_score = 0.1f;
 
 /* ---- pieces ---- */
 
@@ -40,18 +41,18 @@ static char *copy(const char *s, size_t n)
 }
 
 enum status context_add(struct context_search *s, const char *path, size_t path_len, uint32_t line, uint32_t end_line,
-                        bool declaration, float score, const char *text, size_t len)
+                        enum context_piece_kind kind, float score, const char *text, size_t len)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct context_piece *p = &s->list[i];
-        if (p->line != line || p->declaration != declaration || strlen(p->path) != path_len || memcmp(p->path, path, path_len))
+        if (p->line != line || p->kind != kind || strlen(p->path) != path_len || memcmp(p->path, path, path_len))
             continue;
         if (score > p->score) p->score = score;
         return OK;
     }
     if (s->n == CONTEXT_PIECES || !path_is_plain(path, path_len) || memchr(text, 0, len)) return OK;
     struct context_piece p = {.path = copy(path, path_len), .text = copy(text, len), .len = len, .line = line,
-                              .end_line = end_line, .declaration = declaration, .score = score};
+                              .end_line = end_line, .kind = kind, .score = score};
     if (!p.path || !p.text || secret_path(p.path)) {
         enum status st = p.path && p.text ? OK : error_set(s->err, ERR_NOMEM, "out of memory for context");
         free(p.path);
@@ -62,10 +63,17 @@ enum status context_add(struct context_search *s, const char *path, size_t path_
     return OK;
 }
 
+/* What a piece gives for what it costs. */
+static float worth(const struct context_piece *p)
+{
+    return p->kind == PIECE_CODE ? p->score : p->score / sqrtf((float)p->len + 20);
+}
+
 static int better(const void *a, const void *b)
 {
     const struct context_piece *x = a, *y = b;
-    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    float a_worth = worth(x), b_worth = worth(y);
+    if (a_worth != b_worth) return a_worth > b_worth ? -1 : 1;
     int c = strcmp(x->path, y->path);
     return c ? c : x->line < y->line ? -1 : x->line > y->line;
 }
@@ -80,11 +88,11 @@ static bool has_path(const struct context_search *s, const char *path)
 }
 
 /* Takes the best pieces of a kind while they fit; returns the bytes that all taken ones have. */
-static size_t take(struct context_search *s, bool declarations, size_t used, size_t most)
+static size_t take(struct context_search *s, enum context_piece_kind kind, size_t used, size_t most)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct context_piece *p = &s->list[i];
-        if (p->taken || p->declaration != declarations || p->score < least_score) continue;
+        if (p->taken || p->kind != kind || p->score < least_score) continue;
         size_t cost = p->len + 1 + (has_path(s, p->path) ? 0 : strlen(p->path) + PATH_COST);
         if (used + cost > most) continue;
         p->taken = true;
@@ -97,9 +105,9 @@ static size_t take(struct context_search *s, bool declarations, size_t used, siz
 static void drop_doubled(struct context_search *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        for (size_t k = 0; s->list[i].taken && s->list[i].declaration && k < s->n; k++) {
+        for (size_t k = 0; s->list[i].taken && s->list[i].kind == PIECE_DECLARATION && k < s->n; k++) {
             const struct context_piece *c = &s->list[k];
-            if (c->taken && !c->declaration && c->line <= s->list[i].line && s->list[i].line <= c->end_line &&
+            if (c->taken && c->kind == PIECE_CODE && c->line <= s->list[i].line && s->list[i].line <= c->end_line &&
                 strcmp(c->path, s->list[i].path) == 0)
                 s->list[i].taken = false;
         }
@@ -108,10 +116,12 @@ static void drop_doubled(struct context_search *s)
 static void choose(struct context_search *s, size_t max_bytes)
 {
     qsort(s->list, s->n, sizeof *s->list, better);
-    size_t used = take(s, true, 0, (size_t)(declarations_share * (float)max_bytes));
-    used = take(s, false, used, max_bytes);
+    size_t used = take(s, PIECE_IMPORT, 0, (size_t)(imports_share * (float)max_bytes));
+    used = take(s, PIECE_DECLARATION, used, (size_t)(declarations_share * (float)max_bytes));
+    used = take(s, PIECE_CODE, used, max_bytes);
     drop_doubled(s);
-    take(s, true, used, max_bytes);
+    used = take(s, PIECE_DECLARATION, used, max_bytes);
+    take(s, PIECE_IMPORT, used, max_bytes);
 }
 
 /* ---- files ---- */
@@ -120,7 +130,7 @@ static int by_line(const void *a, const void *b)
 {
     const struct context_piece *x = *(struct context_piece *const *)a, *y = *(struct context_piece *const *)b;
     if (x->line != y->line) return x->line < y->line ? -1 : 1;
-    return y->declaration - x->declaration;
+    return (int)x->kind - (int)y->kind;
 }
 
 static enum status add_text(struct buf *b, struct context_piece *const *list, size_t n)
@@ -132,17 +142,17 @@ static enum status add_text(struct buf *b, struct context_piece *const *list, si
         const char *text = p->text;
         size_t len = p->len;
         /* Pieces of code may overlap: each line once. */
-        for (uint32_t line = p->line; !p->declaration && line <= behind && len;) {
+        for (uint32_t line = p->line; p->kind == PIECE_CODE && line <= behind && len;) {
             const char *nl = memchr(text, '\n', len);
             size_t cut = nl ? (size_t)(nl - text) + 1 : len;
             text += cut;
             len -= cut;
             line++;
         }
-        if (len && b->len && !p->declaration) st = buf_append(b, "\n", 1);
+        if (len && b->len && p->kind == PIECE_CODE) st = buf_append(b, "\n", 1);
         if (st == OK) st = buf_append(b, text, len);
         if (st == OK && len && text[len - 1] != '\n') st = buf_append(b, "\n", 1);
-        if (!p->declaration && p->end_line > behind) behind = p->end_line;
+        if (p->kind == PIECE_CODE && p->end_line > behind) behind = p->end_line;
     }
     return st;
 }
@@ -159,8 +169,9 @@ static enum status add_file(struct context_search *s, size_t first, struct index
         struct context_piece *p = &s->list[i];
         if (!p->taken || strcmp(p->path, s->list[first].path) != 0) continue;
         list[n++] = p;
-        if (p->declaration) item->declarations++;
-        else item->chunks++;
+        item->imports += p->kind == PIECE_IMPORT;
+        item->declarations += p->kind == PIECE_DECLARATION;
+        item->chunks += p->kind == PIECE_CODE;
     }
     qsort(list, n, sizeof *list, by_line);
     buf_init(&b, (size_t)CONTEXT_PIECES * (CONTEXT_PIECE_BYTES + 2));
@@ -181,7 +192,7 @@ static enum status add_file(struct context_search *s, size_t first, struct index
 
 static uint64_t key_of(const struct context_piece *p)
 {
-    uint64_t h = 14695981039346656037u + p->declaration; /* FNV-1a */
+    uint64_t h = 14695981039346656037u + p->kind; /* FNV-1a */
     for (const char *c = p->path; *c; c++) h = (h ^ (unsigned char)*c) * 1099511628211u;
     for (size_t i = 0; i < p->len; i++) h = (h ^ (unsigned char)p->text[i]) * 1099511628211u;
     return h;
@@ -255,6 +266,7 @@ enum status index_context_find(struct index *ix, const struct index_context_quer
             st = OK;
         }
     }
+    if (st == OK) st = context_imports(s);
     if (st == OK) st = context_chunks(s);
     if (st) goto out;
     choose(s, q.max_bytes ? q.max_bytes : INDEX_CONTEXT_BYTES);

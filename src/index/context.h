@@ -16,6 +16,7 @@ struct index_context_query {
     const char *path; /* of the text, relative to the root: nothing of it is found. NULL: it has none */
     const char *text; /* as it stands in the editor; any bytes */
     size_t len, offset; /* offset: the cursor's */
+    size_t near_bytes;  /* before the cursor, that are seen anyway: imports in them are not repeated */
     size_t max_bytes;   /* of all that is found, paths included; 0 = INDEX_CONTEXT_BYTES */
     double seconds;     /* what is found by then is answered; 0 = INDEX_CONTEXT_SECONDS */
 };
@@ -29,6 +30,7 @@ struct index_context_item {
     size_t len;
     uint32_t line;    /* of the first piece */
     uint32_t declarations, chunks; /* how many pieces are signatures, and how many are code */
+    uint32_t imports; /* that the text itself has, far from the cursor: then the path is the text's own */
     float score;
 };
 struct index_context {

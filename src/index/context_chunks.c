@@ -100,7 +100,7 @@ static enum status add_hit(struct context_search *s, const struct index_hit *h, 
         while (len > 0 && text[len] != '\n') len--;
     }
     if (len == 0 || memmem(s->q->text, s->q->len, text, len)) return OK; /* it is in the text already */
-    return context_add(s, h->path, strlen(h->path), h->line + first, h->line + first + count - 1, false, score, text, len);
+    return context_add(s, h->path, strlen(h->path), h->line + first, h->line + first + count - 1, PIECE_CODE, score, text, len);
 }
 
 enum status context_chunks(struct context_search *s)

@@ -104,19 +104,20 @@ static bool still_fits(const struct index_context *old, const struct index_conte
 }
 
 void context_keep_take(struct context_keep *k, const char *path, const char *text, size_t len, size_t offset,
-                       size_t max_bytes, struct context_kept *out)
+                       const struct context_budget *budget, struct context_kept *out)
 {
     double started = clock_now();
     struct error err = {0};
     struct index_context found = {0};
     char *rel = relative(k, path);
     uint64_t place = hash_place(text, offset);
-    bool same_file = rel && k->path && strcmp(rel, k->path) == 0 && max_bytes == k->max_bytes;
+    bool same_file = rel && k->path && strcmp(rel, k->path) == 0 && budget->max_bytes == k->max_bytes;
     *out = (struct context_kept){.repository = k->name, .found = &k->found};
     if (same_file && place == k->place && k->ix) {
         out->again = true;
     } else if (rel && open_index(k)) {
-        struct index_context_query q = {.path = rel, .text = text, .len = len, .offset = offset, .max_bytes = max_bytes};
+        struct index_context_query q = {.path = rel, .text = text, .len = len, .offset = offset, .near_bytes = budget->near_bytes,
+                                        .max_bytes = budget->max_bytes, .seconds = budget->seconds};
         enum status st = index_context_find(k->ix, &q, &found, &err);
         if (st) { /* damaged, or replaced: what is kept may be told no longer */
             index_close(k->ix);
@@ -136,7 +137,7 @@ void context_keep_take(struct context_keep *k, const char *path, const char *tex
     free(k->path);
     k->path = rel;
     k->place = place;
-    k->max_bytes = max_bytes;
+    k->max_bytes = budget->max_bytes;
     out->path = k->path;
     out->ms = 1e3 * (clock_now() - started);
 }

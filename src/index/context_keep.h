@@ -16,6 +16,10 @@ struct context_keep;
 enum status context_keep_create(const char *root, const char *cache, struct context_keep **out, struct error *err);
 void context_keep_destroy(struct context_keep *k); /* NULL is fine */
 
+struct context_budget { /* as in struct index_context_query */
+    size_t near_bytes, max_bytes;
+    double seconds;
+};
 struct context_kept {
     const char *path;       /* of the text, relative to the root; NULL: outside of the project */
     const char *repository; /* the root's name */
@@ -25,6 +29,6 @@ struct context_kept {
 };
 /* The text's path is absolute, or relative to the root. What comes back is borrowed until the next call. */
 void context_keep_take(struct context_keep *k, const char *path, const char *text, size_t len, size_t offset,
-                       size_t max_bytes, struct context_kept *out);
+                       const struct context_budget *budget, struct context_kept *out);
 
 #endif

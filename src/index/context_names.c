@@ -13,7 +13,7 @@ enum {
     IMPORT_LINES = 200,      /* of one import in brackets */
 };
 
-static const float at_cursor = 3, in_header = 0.8f, as_import = 0.12f, as_unused_import = 0.7f;
+static const float at_cursor = 3, of_self = 2.2f, in_header = 0.8f, as_import = 0.12f, as_unused_import = 0.7f;
 
 static bool is_first(unsigned char c)
 {
@@ -150,15 +150,30 @@ static void add_lines(struct context_names *names, const char *text, size_t len,
     }
 }
 
+/* Whether a member of the type around the cursor is being written. */
+static bool at_self(const char *text, size_t offset)
+{
+    static const char *const words[] = {"self.", "this.", "this->", "super()."};
+    size_t end = offset;
+    while (end > 0 && is_word((unsigned char)text[end - 1])) end--;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if (end >= n && memcmp(text + end - n, words[i], n) == 0) return true;
+    }
+    return false;
+}
+
 /* The lines above that are less and less indented: heads of the blocks around the cursor. */
 static void add_headers(struct context_names *names, const char *text, size_t len, size_t offset)
 {
+    bool self = at_self(text, offset);
     size_t start = line_start(text, offset), indent = indent_of(text, start, line_end(text, len, offset)), n = 0;
     if (is_blank(text, start, line_end(text, len, offset)) && offset - start > indent) indent = offset - start;
     for (size_t at = start; at > 0 && offset - at < SCAN_BACK && indent > 0 && n < MAX_HEADERS;) {
         size_t from = line_start(text, at - 1), i = indent_of(text, from, at - 1);
         if (!is_blank(text, from, at - 1) && i < indent && text[from + i] != '#' && text[from + i] != ')') {
-            add_words(names, text, from, at - 1, in_header);
+            bool type = memmem(text + from, at - 1 - from, "class ", 6) || memmem(text + from, at - 1 - from, "impl ", 5);
+            add_words(names, text, from, at - 1, self && type ? of_self : in_header);
             indent = i;
             n++;
         }
@@ -217,7 +232,10 @@ static size_t add_imports(struct context_names *names, const char *text, size_t 
         size_t end = line_end(text, len, at), i = at + indent_of(text, at, end);
         if (is_import(text + i, end - i)) {
             end = import_end(text, len, at);
-            if (offset < at || offset > end) add_import(names, text, at, end);
+            bool apart = offset < at || offset > end; /* not what is being written */
+            if (apart) add_import(names, text, i, end);
+            if (apart && names->n_imports < CONTEXT_IMPORTS)
+                names->imports[names->n_imports++] = (struct context_span){i, end};
             last = end;
         }
         at = end + 1;
@@ -259,11 +277,23 @@ static void add_camel(struct context_names *names, const char *s, size_t n, floa
     if (c->text == to) names->n_made += len;
 }
 
-/* The last line before the cursor that declares or sets the variable; its words may tell the type. */
+/* The words behind a variable's declaration, up to the next one. */
+static void add_type(struct context_names *names, const char *text, size_t offset, size_t from, float weight)
+{
+    size_t end = line_end(text, offset, from), begin, k = 0;
+    for (size_t at = from; k < 4 && context_word(text, end, &at, &begin); k++) {
+        struct context_name *c = add(names, text + begin, at - begin, weight / (float)(k + 1));
+        if (c && behind_dot(text, begin)) c->member = true;
+        if (c && !c->member) c->made = true;
+        if (text[at < end ? at : end - 1] == ',') break; /* the next parameter */
+    }
+}
+
+/* The last lines before the cursor that declare and that set the variable; their words may tell the type. */
 static void add_declared(struct context_names *names, const char *text, size_t offset, const char *s, size_t n,
                          float weight)
 {
-    size_t from = offset > SCAN_BACK ? offset - SCAN_BACK : 0, found = SIZE_MAX;
+    size_t from = offset > SCAN_BACK ? offset - SCAN_BACK : 0, set = SIZE_MAX, declared = SIZE_MAX;
     for (const char *p = text + from; (p = memmem(p, (size_t)(text + offset - p), s, n)); p += n) {
         size_t begin = (size_t)(p - text), end = begin + n;
         if ((begin > 0 && is_word((unsigned char)text[begin - 1])) || (end < offset && is_word((unsigned char)text[end])))
@@ -271,16 +301,11 @@ static void add_declared(struct context_names *names, const char *text, size_t o
         while (end < offset && text[end] == ' ') end++;
         if (end >= offset || (text[end] != ':' && text[end] != '=')) continue;
         if (end + 1 < offset && text[end] == '=' && text[end + 1] == '=') continue;
-        found = end + 1;
+        if (text[end] == '=') set = end + 1;
+        else if (end + 1 < offset && text[end + 1] == ' ') declared = end + 1;
     }
-    if (found == SIZE_MAX) return;
-    size_t end = line_end(text, offset, found), begin, k = 0;
-    for (size_t at = found; k < 4 && context_word(text, end, &at, &begin); k++) {
-        struct context_name *c = add(names, text + begin, at - begin, weight / (float)(k + 1));
-        if (c && behind_dot(text, begin)) c->member = true;
-        if (c && !c->member) c->made = true;
-        if (text[at < end ? at : end - 1] == ',') break; /* the next parameter */
-    }
+    if (set != SIZE_MAX) add_type(names, text, offset, set, weight);
+    if (declared != SIZE_MAX) add_type(names, text, offset, declared, weight);
 }
 
 static void add_receivers(struct context_names *names, const char *text, size_t len, size_t offset)
@@ -320,6 +345,12 @@ void context_names_find(struct context_names *out, const char *text, size_t len,
     out->partial = text + offset;
     while (out->partial > text && is_word((unsigned char)out->partial[-1])) out->partial--;
     out->partial_len = (size_t)(text + offset - out->partial);
+    out->receiver = "";
+    if (out->partial > text && out->partial[-1] == '.') {
+        const char *end = out->receiver = out->partial - 1;
+        while (out->receiver > text && is_word((unsigned char)out->receiver[-1])) out->receiver--;
+        out->receiver_len = (size_t)(end - out->receiver);
+    }
     qsort(out->list, out->n, sizeof *out->list, heavier);
     memset(out->slots, 0, sizeof out->slots);
     for (size_t i = 0; i < out->n; i++) *slot_of(out, out->list[i].text, out->list[i].len) = (uint16_t)(i + 1);

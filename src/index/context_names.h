@@ -12,6 +12,7 @@ enum {
     CONTEXT_NAMES = 512,
     CONTEXT_NAME_MAX = 128, /* bytes; longer ones are passed over */
     CONTEXT_HINTS = 128,
+    CONTEXT_IMPORTS = 128,
     CONTEXT_MADE = 2048,
 };
 
@@ -34,8 +35,14 @@ struct context_names {
     size_t n;
     struct context_hint hints[CONTEXT_HINTS];
     size_t n_hints;
+    struct context_span {
+        size_t begin, end;
+    } imports[CONTEXT_IMPORTS]; /* of the text, in its order */
+    size_t n_imports;
     const char *partial; /* the word that ends at the cursor; borrowed */
     size_t partial_len;
+    const char *receiver; /* the word before the dot in front of that; "" without */
+    size_t receiver_len;
     char made[CONTEXT_MADE];
     size_t n_made;
     uint16_t slots[4 * CONTEXT_NAMES]; /* of `list` + 1 by hash; 0 = free */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "index/context_int.h"
@@ -13,6 +14,7 @@ enum {
     MAX_TYPES = 16,   /* whose members are looked at */
     MAX_MEMBERS = 80, /* of one type */
     MAX_BASES = 24,
+    NEAR_TEXT = 240, /* bytes before the cursor, in which parts of names are looked for */
 };
 
 /* A name to be looked up; those that signatures bring in come behind the text's own. */
@@ -67,22 +69,30 @@ static void stem_of(const char *path, size_t len, const char **stem, size_t *n)
     }
 }
 
-/* 1 for an imported file, less the farther its folder is. */
-static float nearness(const struct context_search *s, const char *path, size_t len)
+/* Less, the farther the file's folder is. */
+static float closeness(const struct context_search *s, const char *path, size_t len)
 {
-    const char *stem, *from = s->q->path ? s->q->path : "";
-    size_t n, common = 0;
-    stem_of(path, len, &stem, &n);
-    for (size_t i = 0; i < s->names->n_hints; i++) {
-        const struct context_hint *h = &s->names->hints[i];
-        if (h->len == n && memcmp(h->text, stem, n) == 0) return 1;
-    }
+    const char *from = s->q->path ? s->q->path : "";
+    size_t common = 0;
     for (size_t i = 0; i < len && from[i] && path[i] == from[i]; i++)
         if (path[i] == '/') common = i + 1;
     unsigned steps = 0;
     for (size_t i = common; i < len; i++) steps += path[i] == '/';
     for (const char *p = from + common; (p = strchr(p, '/')); p++) steps++;
     return 0.7f / (1 + 0.25f * (float)steps);
+}
+
+/* 1 for an imported file. */
+static float nearness(const struct context_search *s, const char *path, size_t len)
+{
+    const char *stem;
+    size_t n;
+    stem_of(path, len, &stem, &n);
+    for (size_t i = 0; i < s->names->n_hints; i++) {
+        const struct context_hint *h = &s->names->hints[i];
+        if (h->len == n && memcmp(h->text, stem, n) == 0) return 1;
+    }
+    return closeness(s, path, len);
 }
 
 static size_t depth_of(const char *scope)
@@ -98,9 +108,12 @@ static enum status add_signature(struct context_search *s, sqlite3_stmt *row, co
     char text[CONTEXT_PIECE_BYTES];
     const char *scope = (const char *)sqlite3_column_text(row, 2), *sig = (const char *)sqlite3_column_text(row, 3);
     if (!sig || !*sig) return OK;
-    int n = snprintf(text, sizeof text, "%*s%.600s\n", (int)(4 * depth_of(scope ? scope : "")), "", sig);
+    char brief[600];
+    size_t len = context_shorten(s->language, sig, brief, sizeof brief);
+    if (len == 0) return OK;
+    int n = snprintf(text, sizeof text, "%*s%.*s\n", (int)(4 * depth_of(scope ? scope : "")), "", (int)len, brief);
     uint32_t line = (uint32_t)sqlite3_column_int64(row, 4);
-    return n > 0 ? context_add(s, path, path_len, line, line, true, score, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1)
+    return n > 0 ? context_add(s, path, path_len, line, line, PIECE_DECLARATION, score, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1)
                  : OK;
 }
 
@@ -108,6 +121,22 @@ static bool is_type(int kind)
 {
     return kind == SYNTAX_KIND_CLASS || kind == SYNTAX_KIND_STRUCT || kind == SYNTAX_KIND_INTERFACE ||
            kind == SYNTAX_KIND_TRAIT || kind == SYNTAX_KIND_ENUM || kind == SYNTAX_KIND_UNION;
+}
+
+/* How many parts of a name ("url" of "make_url") stand in the lines up to the cursor, beyond letter case. */
+static unsigned parts_near(const struct context_search *s, const char *name)
+{
+    size_t from = s->q->offset > NEAR_TEXT ? s->q->offset - NEAR_TEXT : 0, len = s->q->offset - from;
+    unsigned n = 0;
+    for (const char *p = name; *p;) {
+        size_t part = strcspn(p, "_");
+        bool found = false;
+        for (size_t i = from; part > 2 && !found && i + part <= from + len; i++)
+            found = strncasecmp(s->q->text + i, p, part) == 0;
+        n += found;
+        p += part + (p[part] == '_');
+    }
+    return n;
 }
 
 /* Tells by its name how likely a member is what is wanted at the cursor. */
@@ -122,7 +151,8 @@ static float member_share(const struct context_search *s, const char *name)
     if (names->partial_len && len > names->partial_len && memcmp(name, names->partial, names->partial_len) == 0) share *= 4;
     const struct context_name *near = context_names_get(names, name, len);
     if (near) share *= 1 + (near->weight < 1 ? 1.5f * near->weight : 1.5f);
-    return share;
+    unsigned parts = parts_near(s, name);
+    return share * (1 + 0.4f * (float)(parts < 3 ? parts : 3));
 }
 
 /* The type's members, named by its scope and name, between its first and last line. */
@@ -141,7 +171,8 @@ static enum status add_members(struct context_search *s, struct lookups *l, int6
     int rc = SQLITE_DONE;
     while (st == OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         const char *member = (const char *)sqlite3_column_text(q, 0);
-        if (member) st = add_signature(s, q, path, path_len, score * member_share(s, member));
+        const char *sig = (const char *)sqlite3_column_text(q, 3);
+        if (member && sig && strcmp(member, sig) != 0) st = add_signature(s, q, path, path_len, score * member_share(s, member));
     }
     if (st == OK && rc != SQLITE_DONE) st = db_fail(&s->ix->db, "reading the index", s->err);
     sqlite3_reset(q);
@@ -187,6 +218,38 @@ static void push_bases(struct lookups *l, const char *sig, const char *name, flo
             push(l, sig + begin, at - begin, weight, depth + 1);
             k++;
         }
+}
+
+/* What stands at the top level of a file that is imported under the name before the cursor's dot. */
+static enum status add_module(struct context_search *s, struct lookups *l, const char *name, size_t n, float score)
+{
+    char pattern[CONTEXT_NAME_MAX + 8];
+    struct {
+        int64_t file;
+        char path[CONTEXT_PATH];
+        size_t len;
+    } best = {0};
+    float nearest = 0;
+    sqlite3_stmt *q;
+    if (n > CONTEXT_NAME_MAX) return OK;
+    snprintf(pattern, sizeof pattern, "*/%.*s.*", (int)n, name);
+    enum status st = db_prepare(&s->ix->db, "SELECT id, path FROM files WHERE CAST(path AS TEXT) GLOB ?1 LIMIT 20", &q, s->err);
+    if (st) return st;
+    sqlite3_bind_text(q, 1, pattern, -1, SQLITE_STATIC);
+    int rc;
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        size_t len = (size_t)sqlite3_column_bytes(q, 1);
+        const char *path = sqlite3_column_blob(q, 1);
+        float near = len && len < CONTEXT_PATH ? closeness(s, path, len) : 0;
+        if (near <= nearest || (s->q->path && strlen(s->q->path) == len && memcmp(path, s->q->path, len) == 0)) continue;
+        nearest = near;
+        best.file = sqlite3_column_int64(q, 0);
+        best.len = len;
+        memcpy(best.path, path, len);
+    }
+    if (rc != SQLITE_DONE) st = db_fail(&s->ix->db, "reading the index", s->err);
+    sqlite3_finalize(q);
+    return st || nearest == 0 ? st : add_members(s, l, best.file, "", "", 0, UINT32_MAX, best.path, best.len, score);
 }
 
 struct row {
@@ -240,9 +303,12 @@ static enum status add_row(struct context_search *s, struct lookups *l, const st
     if (value) score *= 0.4f;
     if (!*r->sig || (value && strcmp(r->sig, what->name) == 0)) return OK;
     if (r->kind == SYNTAX_KIND_MODULE || r->kind == SYNTAX_KIND_SECTION || r->kind == SYNTAX_KIND_PROPERTY) return OK;
-    int n = snprintf(text, sizeof text, "%*s%s\n", (int)(4 * depth_of(r->scope)), "", r->sig);
+    char brief[600];
+    size_t len = context_shorten(s->language, r->sig, brief, sizeof brief);
+    if (len == 0) return OK;
+    int n = snprintf(text, sizeof text, "%*s%.*s\n", (int)(4 * depth_of(r->scope)), "", (int)len, brief);
     if (n < 0 || (size_t)n >= sizeof text) return OK;
-    enum status st = context_add(s, r->path, r->path_len, r->line, r->line, true, score, text, (size_t)n);
+    enum status st = context_add(s, r->path, r->path_len, r->line, r->line, PIECE_DECLARATION, score, text, (size_t)n);
     if (st == OK && *r->scope) st = add_owner(s, l, r->file, r->scope, r->line, r->path, r->path_len, 0.99f * score);
     if (st == OK && is_type(r->kind))
         st = add_members(s, l, r->file, r->scope, what->name, r->line, r->end_line, r->path, r->path_len, score);
@@ -301,6 +367,8 @@ enum status context_symbols(struct context_search *s)
         l->list[before].plain = !c->imported && !c->member && !c->made;
         l->list[before].imported = c->imported;
     }
+    const struct context_name *module = context_names_get(s->names, s->names->receiver, s->names->receiver_len);
+    if (st == OK && module && module->imported) st = add_module(s, l, module->text, module->len, module->weight);
     for (size_t i = 0; st == OK && i < l->n; i++) {
         if (clock_now() > s->until) {
             s->late = true;
