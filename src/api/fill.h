@@ -12,6 +12,7 @@ struct fill {
     const char *file, *repo; /* or NULL */
     const struct fim_file *files;
     size_t n_files;
+    size_t n_found; /* of them, the first so many were found for the request: they go where not all fit */
     bool raw; /* the model's own answer from the cursor on, nothing cut */
 };
 

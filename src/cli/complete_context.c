@@ -43,8 +43,9 @@ void complete_context_take(struct complete_context *cc, const char *path, struct
     memcpy(text + req->prefix_len, req->suffix, req->suffix_len);
     text[len] = 0;
     double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
+    size_t most = (size_t)(room * cc->share * bytes_per_token) + 1;
     struct context_budget budget = {.near_bytes = (size_t)(room * (1 - cc->share) * near_share * bytes_per_token),
-                                    .max_bytes = (size_t)(room * cc->share * bytes_per_token) + 1,
+                                    .max_bytes = most < INDEX_CONTEXT_BYTES ? most : INDEX_CONTEXT_BYTES,
                                     .seconds = cc->seconds};
     context_keep_take(cc->keep, path, text, len, req->prefix_len, &budget, &cc->last);
     free(text);

@@ -13,7 +13,7 @@ enum {
     IMPORT_LINES = 200,      /* of one import in brackets */
 };
 
-static const float at_cursor = 3, of_self = 2.2f, in_header = 0.8f, as_import = 0.12f, as_unused_import = 0.7f;
+static const float at_cursor = 3, of_self = 2.2f, in_header = 0.8f, as_import = 0.12f, as_unused_import = 0.7f, as_raised = 1.5f;
 
 static bool is_first(unsigned char c)
 {
@@ -243,9 +243,25 @@ static size_t add_imports(struct context_names *names, const char *text, size_t 
     return last;
 }
 
-/* What is imported and used nowhere yet is likely to be wanted where somebody writes. */
-static void weigh_imports(struct context_names *names, const char *text, size_t len, size_t from)
+static bool at_raise(const char *text, size_t offset)
 {
+    static const char *const words[] = {"raise ", "except ", "throw ", "throw new ", "catch ("};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        size_t n = strlen(words[i]);
+        if (offset >= n && memcmp(text + offset - n, words[i], n) == 0) return true;
+    }
+    return false;
+}
+
+static bool is_error(const struct context_name *c)
+{
+    return memmem(c->text, c->len, "Error", 5) || memmem(c->text, c->len, "Exception", 9);
+}
+
+/* What is imported and used nowhere yet is likely to be wanted where somebody writes. */
+static void weigh_imports(struct context_names *names, const char *text, size_t len, size_t offset, size_t from)
+{
+    bool raising = at_raise(text, offset);
     size_t begin, most = len - from < 2 * SCAN_IMPORTS ? len : from + 2 * SCAN_IMPORTS;
     for (size_t at = from; context_word(text, most, &at, &begin);) {
         uint16_t k = *slot_of(names, text + begin, at - begin);
@@ -254,6 +270,7 @@ static void weigh_imports(struct context_names *names, const char *text, size_t 
     for (size_t i = 0; i < names->n; i++) {
         struct context_name *c = &names->list[i];
         if (c->imported && c->uses == 0) c->weight += as_unused_import;
+        if (c->imported && raising && is_error(c)) c->weight += as_raised;
     }
 }
 
@@ -341,7 +358,7 @@ void context_names_find(struct context_names *out, const char *text, size_t len,
     add_headers(out, text, len, offset);
     add_receivers(out, text, len, offset);
     size_t behind = add_imports(out, text, len, offset);
-    weigh_imports(out, text, len, behind < len ? behind : len);
+    weigh_imports(out, text, len, offset, behind < len ? behind : len);
     out->partial = text + offset;
     while (out->partial > text && is_word((unsigned char)out->partial[-1])) out->partial--;
     out->partial_len = (size_t)(text + offset - out->partial);

@@ -12,7 +12,6 @@ enum {
     MAX_NAMES = 80,   /* looked up */
     MAX_ROWS = 24,    /* of one name: more are no help */
     MAX_TYPES = 16,   /* whose members are looked at */
-    MAX_MEMBERS = 80, /* of one type */
     MAX_BASES = 24,
     NEAR_TEXT = 240, /* bytes before the cursor, in which parts of names are looked for */
 };
@@ -172,7 +171,9 @@ static enum status add_members(struct context_search *s, struct lookups *l, int6
     while (st == OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
         const char *member = (const char *)sqlite3_column_text(q, 0);
         const char *sig = (const char *)sqlite3_column_text(q, 3);
-        if (member && sig && strcmp(member, sig) != 0) st = add_signature(s, q, path, path_len, score * member_share(s, member));
+        bool value = sqlite3_column_int(q, 1) == SYNTAX_KIND_FIELD || sqlite3_column_int(q, 1) == SYNTAX_KIND_VARIABLE;
+        if (!member || !sig || strcmp(member, sig) == 0) continue;
+        st = add_signature(s, q, path, path_len, score * member_share(s, member) * (value ? 0.5f : 1));
     }
     if (st == OK && rc != SQLITE_DONE) st = db_fail(&s->ix->db, "reading the index", s->err);
     sqlite3_reset(q);
@@ -335,7 +336,7 @@ static enum status look_up(struct context_search *s, struct lookups *l, size_t i
         }
         st = add_row(s, l, &what, &rows[k], score);
     }
-    if (st == OK && (is_type(rows[which].kind) || rows[which].kind == SYNTAX_KIND_FUNCTION || rows[which].kind == SYNTAX_KIND_METHOD))
+    if (st == OK && rows[which].kind != SYNTAX_KIND_MODULE)
         push_bases(l, rows[which].sig, what.name, 0.5f * best, what.depth);
     return st;
 }
@@ -347,7 +348,7 @@ static enum status prepare(struct context_search *s, struct lookups *l)
                                     " FROM definitions d JOIN files f ON f.id = d.file WHERE d.name = ?1", &l->by_name, s->err);
     if (st == OK)
         st = db_prepare(db, "SELECT name, kind, scope, signature, line FROM definitions WHERE file = ?1 AND line >= ?2"
-                            " AND line <= ?3 AND scope = ?4 LIMIT 80", &l->members, s->err);
+                            " AND line <= ?3 AND scope = ?4 LIMIT 250", &l->members, s->err);
     if (st == OK)
         st = db_prepare(db, "SELECT name, kind, scope, signature, line FROM definitions WHERE file = ?1 AND name = ?2"
                             " AND line <= ?3 AND end_line >= ?3 LIMIT 1", &l->owner, s->err);
