@@ -198,6 +198,18 @@ static uint64_t key_of(const struct context_piece *p)
     return h;
 }
 
+/* The text's own file stands nearest to the text. */
+static void own_last(const struct context_search *s, struct index_context *out)
+{
+    for (size_t i = 0; s->q->path && i + 1 < out->n; i++) {
+        if (strcmp(out->list[i].path, s->q->path) != 0) continue;
+        struct index_context_item t = out->list[i];
+        memmove(out->list + i, out->list + i + 1, (out->n - 1 - i) * sizeof t);
+        out->list[out->n - 1] = t;
+        return;
+    }
+}
+
 static enum status make_items(struct context_search *s, struct index_context *out)
 {
     enum status st = OK;
@@ -213,6 +225,7 @@ static enum status make_items(struct context_search *s, struct index_context *ou
         out->list[i] = out->list[out->n - 1 - i];
         out->list[out->n - 1 - i] = t;
     }
+    own_last(s, out);
     return st;
 }
 
@@ -256,6 +269,8 @@ enum status index_context_find(struct index *ix, const struct index_context_quer
     if (st) goto out;
     context_names_find(names, q.text, q.len, q.offset);
     *s = (struct context_search){.ix = ix, .q = &q, .names = names, .until = until, .err = err};
+    s->first_line = 1;
+    for (size_t i = 0; i < from; i++) s->first_line += query->text[i] == '\n';
     st = read_language(s);
     if (st == OK) {
         sqlite3_progress_handler(ix->db.sql, 2000, over, &s->until);

@@ -13,10 +13,12 @@
 struct index;
 
 struct index_context_query {
-    const char *path; /* of the text, relative to the root: nothing of it is found. NULL: it has none */
+    /* Of the text, relative to the root; NULL: it has none. Of this file itself nothing is found but its imports and
+     * signatures that stand too far from the cursor to be seen (near_bytes). */
+    const char *path;
     const char *text; /* as it stands in the editor; any bytes */
     size_t len, offset; /* offset: the cursor's */
-    size_t near_bytes;  /* before the cursor, that are seen anyway: imports in them are not repeated */
+    size_t near_bytes;  /* before the cursor, and a third of it behind, that are seen anyway */
     size_t max_bytes;   /* of all that is found, paths included; 0 = INDEX_CONTEXT_BYTES */
     double seconds;     /* what is found by then is answered; 0 = INDEX_CONTEXT_SECONDS */
 };

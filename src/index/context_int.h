@@ -24,6 +24,7 @@ struct context_search {
     struct index *ix;
     const struct index_context_query *q;
     const struct context_names *names;
+    uint32_t first_line; /* of the text that is looked at: from 1 */
     char language[32]; /* of the text, "" where the index does not know it */
     struct context_piece list[CONTEXT_PIECES];
     size_t n;

@@ -191,8 +191,9 @@ static bool starts(const char *s, size_t n, const char *word)
 
 static bool is_import(const char *s, size_t n)
 {
-    static const char *const words[] = {"import", "from", "use", "using", "#include", "require", "require_relative",
+    static const char *const words[] = {"import", "use", "using", "#include", "require", "require_relative",
                                         "#import", "export"};
+    if (starts(s, n, "from")) return memmem(s, n, " import ", 8) != NULL;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (starts(s, n, words[i])) return true;
     return (starts(s, n, "const") || starts(s, n, "local") || starts(s, n, "var")) && memmem(s, n, "require", 7);

@@ -81,7 +81,7 @@ static float closeness(const struct context_search *s, const char *path, size_t 
     return 0.7f / (1 + 0.25f * (float)steps);
 }
 
-/* 1 for an imported file. */
+/* About 1 for an imported file. */
 static float nearness(const struct context_search *s, const char *path, size_t len)
 {
     const char *stem;
@@ -89,7 +89,7 @@ static float nearness(const struct context_search *s, const char *path, size_t l
     stem_of(path, len, &stem, &n);
     for (size_t i = 0; i < s->names->n_hints; i++) {
         const struct context_hint *h = &s->names->hints[i];
-        if (h->len == n && memcmp(h->text, stem, n) == 0) return 1;
+        if (h->len == n && memcmp(h->text, stem, n) == 0) return 0.7f + 0.4f * closeness(s, path, len);
     }
     return closeness(s, path, len);
 }
@@ -355,6 +355,40 @@ static enum status prepare(struct context_search *s, struct lookups *l)
     return st;
 }
 
+/* Functions and types of the text's own file that are too far from the cursor to be seen. The index has them as
+ * they were saved: one whose name is gone from the text is gone. */
+static enum status add_own(struct context_search *s)
+{
+    const struct context_names *names = s->names;
+    bool self = names->receiver_len == 4 && (memcmp(names->receiver, "self", 4) == 0 || memcmp(names->receiver, "this", 4) == 0);
+    const float own_share = self ? 2.5f : 1.4f;
+    const char *text = s->q->text;
+    size_t near = s->q->near_bytes, from = s->q->offset > near ? s->q->offset - near : 0;
+    size_t to = s->q->len - s->q->offset > near / 3 ? s->q->offset + near / 3 : s->q->len;
+    uint32_t first = s->first_line, last;
+    sqlite3_stmt *q;
+    if (!s->q->path || near == 0) return OK;
+    for (size_t i = 0; i < from; i++) first += text[i] == '\n';
+    last = first;
+    for (size_t i = from; i < to; i++) last += text[i] == '\n';
+    enum status st = db_prepare(&s->ix->db, "SELECT d.name, d.kind, d.scope, d.signature, d.line FROM definitions d JOIN files f"
+                                            " ON f.id = d.file WHERE f.path = ?1 LIMIT 1000", &q, s->err);
+    if (st) return st;
+    sqlite3_bind_blob(q, 1, s->q->path, (int)strlen(s->q->path), SQLITE_STATIC);
+    int rc = SQLITE_DONE;
+    while (st == OK && (rc = sqlite3_step(q)) == SQLITE_ROW) {
+        const char *name = (const char *)sqlite3_column_text(q, 0);
+        int kind = sqlite3_column_int(q, 1);
+        uint32_t line = (uint32_t)sqlite3_column_int64(q, 4);
+        bool code = kind == SYNTAX_KIND_FUNCTION || kind == SYNTAX_KIND_METHOD || kind == SYNTAX_KIND_MACRO || is_type(kind);
+        if (!code || !name || (line >= first && line <= last) || !memmem(text, s->q->len, name, strlen(name))) continue;
+        st = add_signature(s, q, s->q->path, strlen(s->q->path), own_share * member_share(s, name));
+    }
+    if (st == OK && rc != SQLITE_DONE) st = db_fail(&s->ix->db, "reading the index", s->err);
+    sqlite3_finalize(q);
+    return st;
+}
+
 enum status context_symbols(struct context_search *s)
 {
     struct lookups *l = calloc(1, sizeof *l);
@@ -369,6 +403,7 @@ enum status context_symbols(struct context_search *s)
         l->list[before].imported = c->imported;
     }
     const struct context_name *module = context_names_get(s->names, s->names->receiver, s->names->receiver_len);
+    if (st == OK) st = add_own(s);
     if (st == OK && module && module->imported) st = add_module(s, l, module->text, module->len, module->weight);
     for (size_t i = 0; st == OK && i < l->n; i++) {
         if (clock_now() > s->until) {

@@ -234,7 +234,9 @@ static void ask(struct lsp *l, struct fill *f)
     struct context_item items[LSP_CONTEXT_ITEMS];
     const struct lsp_doc *d = lsp_docs_find(&l->docs, f->uri);
     const char *name = NULL;
-    size_t n = take_context(l, f, d ? d->path : NULL, items, &name);
+    double since = clock_now();
+    size_t n = l->context_files = take_context(l, f, d ? d->path : NULL, items, &name);
+    l->context_ms = (double)(long long)((clock_now() - since) * 1e5) / 100;
     struct suggest_request req = {.path = d ? d->path : NULL,
                                   .name = name,
                                   .more = items,

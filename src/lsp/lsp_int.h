@@ -133,6 +133,8 @@ struct lsp {
     struct lsp_slot fim, chat;
     struct suggester *suggester;
     struct fill *fills;
+    size_t context_files; /* of the workspace, that the last completion was told of */
+    double context_ms;    /* that finding them took */
     struct shown *shown;
     struct stats *stats;
     struct chat_job *jobs; /* waiting, the first is next */

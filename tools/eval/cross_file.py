@@ -289,7 +289,7 @@ def run(args, folders, holes, arm, options, until):
                 servers[key].ask(**{**request, "prefix": head[:start + indent], "max_tokens": 1})
             a = servers[key].ask(**request)
             for piece in a.get("context", []):
-                assert piece["path"] != hole["file"] or piece["declarations"] + piece["chunks"] == 0, "the hole's own file was retrieved"
+                assert piece["path"] != hole["file"] or piece["chunks"] == 0, "code of the hole's own file was retrieved"
             line = {"id": hole["id"], "text": a["text"], "prompt_tokens": a["prompt_tokens"],
                     "total_ms": a["timings"]["total_ms"], "context_ms": a["timings"].get("context_ms", 0),
                     "context": [f"{p['path']}:{p['line']}" for p in a.get("context", [])]}
