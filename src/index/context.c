@@ -169,6 +169,7 @@ static enum status add_file(struct context_search *s, size_t first, struct index
         struct context_piece *p = &s->list[i];
         if (!p->taken || strcmp(p->path, s->list[first].path) != 0) continue;
         list[n++] = p;
+        if (p->score > item->score) item->score = p->score;
         item->imports += p->kind == PIECE_IMPORT;
         item->declarations += p->kind == PIECE_DECLARATION;
         item->chunks += p->kind == PIECE_CODE;

@@ -74,6 +74,8 @@ static int clean(void **state)
     return system(line);
 }
 
+static size_t near_bytes; /* of the queries */
+
 /* What is found where `text` has its '|'; freed by the caller. */
 static struct index_context find(const char *path, const char *text, size_t max_bytes)
 {
@@ -84,7 +86,7 @@ static struct index_context find(const char *path, const char *text, size_t max_
     assert_non_null(at);
     memmove(at, at + 1, strlen(at));
     struct index_context_query q = {.path = path, .text = bare, .len = strlen(bare), .offset = (size_t)(at - bare),
-                                    .max_bytes = max_bytes, .seconds = 10};
+                                    .near_bytes = near_bytes, .max_bytes = max_bytes, .seconds = 10};
     if (index_open(root, cache, &ix, &err) != OK) fail_msg("%s", err.msg);
     if (index_context_find(ix, &q, &c, &err) != OK) fail_msg("%s", err.msg);
     index_close(ix);
@@ -206,7 +208,7 @@ static void test_declarations_of_what_is_near(void **state)
     assert_true(has(&c, "    address: str\n"));
     assert_true(has(&c, "    def close()\n")); /* of the base */
     assert_true(has(&c, "def encode_path(path, safe='/')\n")); /* imported, not used yet */
-    assert_false(has(&c, "unrelated_thing"));
+    assert_false(has(&c, "def of_main")); /* nobody asked for it */
     assert_non_null(item_of(&c, "net/client.py"));
     index_context_fini(&c);
 }
@@ -217,7 +219,7 @@ static void test_an_imported_file_is_nearer(void **state)
     struct index_context c = find("net/page.py", "from .util import encode_path\n\n\ndef show(a):\n    return encode_path(|\n", 0);
     const struct index_context_item *near = item_of(&c, "net/util.py"), *far = item_of(&c, "far/util.py");
     assert_non_null(near);
-    assert_true(!far || far->score <= near->score);
+    assert_true(!far || far->score < near->score);
     assert_true(has(&c, "encode_path(page.name, safe='~')")); /* how another file calls it */
     index_context_fini(&c);
 }
@@ -247,6 +249,30 @@ static void test_far_imports_of_the_text(void **state)
     assert_int_equal(own->declarations + own->chunks, 0);
     assert_true(strstr(own->text, "from .util import encode_path\n") && strstr(own->text, "( unrelated_thing, )\n"));
     assert_null(strstr(own->text, "import os")); /* none of the project's */
+    index_context_fini(&c);
+}
+
+/* Members of the type that is written, where they are too far up to be seen; none that are near, none that the
+ * editor's text has no more. */
+static void test_far_signatures_of_the_text(void **state)
+{
+    (void)state;
+    char text[8192];
+    int n = snprintf(text, sizeof text, "class Long:\n    def early_method(self, a: int) -> int:\n        return a\n\n"
+                                        "    def gone_method(self):\n        return 2\n\n");
+    for (int i = 0; i < 60; i++) n += snprintf(text + n, sizeof text - (size_t)n, "    line_%d = %d\n", i, i);
+    n += snprintf(text + n, sizeof text - (size_t)n, "    def near_method(self):\n        return self.");
+    put("net/long.py", text);
+    update();
+    memcpy(strstr(text, "gone_method"), "new_methods", 11);
+    snprintf(text + n, sizeof text - (size_t)n, "|\n");
+    near_bytes = 300;
+    struct index_context c = find("net/long.py", text, 0);
+    near_bytes = 0;
+    assert_true(has(&c, "    def early_method(a)\n"));
+    assert_false(has(&c, "near_method"));
+    assert_false(has(&c, "gone_method"));
+    assert_int_equal(item_of(&c, "net/long.py")->chunks, 0);
     index_context_fini(&c);
 }
 
@@ -284,8 +310,9 @@ static void test_paths_that_are_not_told(void **state)
     put("<|file_sep|>.py", "def odd_helper(c):\n    return c\n");
     update();
     struct index_context c = find("net/page.py", "import odd_helper\nodd_helper(|\n", 0);
-    assert_int_equal(c.n, 1);
-    assert_string_equal(c.list[0].path, "<|file_sep|>.py"); /* text to a prompt, as any other */
+    assert_non_null(item_of(&c, "<|file_sep|>.py")); /* text to a prompt, as any other */
+    for (size_t i = 0; i < c.n; i++)
+        for (const char *p = c.list[i].path; *p; p++) assert_true((unsigned char)*p >= 32);
     index_context_fini(&c);
     c = find("net/page.py", "from .util import encode_path\nencode_path(|\n", 0);
     assert_false(has(&c, "secret"));
@@ -399,6 +426,7 @@ int main(int argc, char **argv)
         TEST(test_an_imported_file_is_nearer),
         TEST(test_nothing_of_the_file_itself),
         TEST(test_far_imports_of_the_text),
+        TEST(test_far_signatures_of_the_text),
         TEST(test_fits),
         TEST(test_same_again),
         TEST(test_paths_that_are_not_told),
