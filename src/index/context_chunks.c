@@ -9,7 +9,7 @@
 enum {
     ABOVE = 6, /* lines of the query */
     BELOW = 2,
-    HITS = 6,
+    FOUND = 20, HITS = 6, PER_FILE = 2,
     LINES = 10, /* of a piece */
     MAX_QUERY = 4096,
     MAX_LINES = 256, /* of a chunk */
@@ -103,6 +103,16 @@ static enum status add_hit(struct context_search *s, const struct index_hit *h, 
     return context_add(s, h->path, strlen(h->path), h->line + first, h->line + first + count - 1, PIECE_CODE, score, text, len);
 }
 
+static bool is_wanted(const struct context_search *s, const struct index_hits *hits, size_t i)
+{
+    const struct index_hit *h = &hits->list[i];
+    size_t same = 0;
+    if (h->kind == SYNTAX_KIND_IMPORTS || !context_same_family(s->language, h->language)) return false;
+    if (s->q->path && strcmp(h->path, s->q->path) == 0) return false;
+    for (size_t k = 0; k < i; k++) same += strcmp(hits->list[k].path, h->path) == 0;
+    return same < PER_FILE;
+}
+
 enum status context_chunks(struct context_search *s)
 {
     static const struct index_weights weights = {.text = 1, .name = 0.3f, .near = 0.2f, .k = 5};
@@ -116,12 +126,12 @@ enum status context_chunks(struct context_search *s)
     buf_init(&text, MAX_QUERY + 8192);
     enum status st = make_query(s->q, &text);
     if (st) error_set(s->err, st, "out of memory for context");
-    struct index_query q = {.text = text.data, .limit = HITS, .per_file = 2, .from = s->q->path,
-                            .leave_out_from = s->q->path != NULL, .language = *s->language ? s->language : NULL,
-                            .kinds = ~((uint64_t)1 << SYNTAX_KIND_IMPORTS), .seconds = left, .weights = &weights};
+    /* A search with conditions looks at five times as many candidates: what does not fit goes afterwards. */
+    struct index_query q = {.text = text.data, .limit = FOUND, .from = s->q->path, .seconds = left, .weights = &weights};
     if (st == OK && text.data) st = index_search(s->ix, &q, &hits, s->err);
     s->late |= hits.late;
-    for (size_t i = 0; i < hits.n && st == OK; i++) st = add_hit(s, &hits.list[i], 1 / (1 + 0.5f * (float)i));
+    for (size_t i = 0, n = 0; i < hits.n && n < HITS && st == OK; i++)
+        if (is_wanted(s, &hits, i)) st = add_hit(s, &hits.list[i], 1 / (1 + 0.5f * (float)n++));
     index_hits_fini(&hits);
     buf_fini(&text);
     return st;
