@@ -8,12 +8,14 @@
 #include "cli/load.h"
 #include "index/answer_json.h"
 
-/* Bytes of code that a token has at least, on average; what is more than the prompt's share is left out there. */
+/* Bytes of code that a token has at least, on average; what is more than the prompt's share is left
+ * out there. */
 static const double bytes_per_token = 3.2;
 /* Of what is left to the file itself, the part before the cursor that is surely kept. */
 static const double near_share = 0.6;
 
-enum status complete_context_init(struct complete_context *cc, const char *project, double share, struct error *err)
+enum status complete_context_init(struct complete_context *cc, const char *project, double share,
+                                  struct error *err)
 {
     struct stat st;
     *cc = (struct complete_context){.share = share};
@@ -31,7 +33,8 @@ void complete_context_fini(struct complete_context *cc)
     *cc = (struct complete_context){0};
 }
 
-void complete_context_take(struct complete_context *cc, const char *path, struct complete_request *req)
+void complete_context_take(struct complete_context *cc, const char *path,
+                           struct complete_request *req)
 {
     cc->n = 0;
     cc->last = (struct context_kept){0};
@@ -44,15 +47,20 @@ void complete_context_take(struct complete_context *cc, const char *path, struct
     text[len] = 0;
     double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
     size_t most = (size_t)(room * cc->share * bytes_per_token) + 1;
-    struct context_budget budget = {.near_bytes = (size_t)(room * (1 - cc->share) * near_share * bytes_per_token),
-                                    .max_bytes = most < INDEX_CONTEXT_BYTES ? most : INDEX_CONTEXT_BYTES,
-                                    .seconds = cc->seconds};
+    struct context_budget budget = {
+        .near_bytes = (size_t)(room * (1 - cc->share) * near_share * bytes_per_token),
+        .max_bytes = most < INDEX_CONTEXT_BYTES ? most : INDEX_CONTEXT_BYTES,
+        .seconds = cc->seconds};
     context_keep_take(cc->keep, path, text, len, req->prefix_len, &budget, &cc->last);
     free(text);
     for (; cc->n < cc->last.found->n && cc->n < COMPLETE_CONTEXT_ITEMS; cc->n++) {
         const struct index_context_item *i = &cc->last.found->list[cc->n];
-        cc->items[cc->n] = (struct context_item){.path = i->path, .text = i->text, .len = i->len, .score = (double)i->score,
-                                                 .kind = i->declarations ? CONTEXT_SYMBOL : CONTEXT_CHUNK};
+        cc->items[cc->n] =
+            (struct context_item){.path = i->path,
+                                  .text = i->text,
+                                  .len = i->len,
+                                  .score = (double)i->score,
+                                  .kind = i->declarations ? CONTEXT_SYMBOL : CONTEXT_CHUNK};
     }
     if (!cc->last.path) return;
     req->context = cc->items;
@@ -69,11 +77,15 @@ bool complete_context_json(const struct complete_context *cc, json_t *answer)
     bool ok = list && json_object_set_new(answer, "context", list) == 0;
     for (size_t i = 0; i < cc->n && ok; i++) {
         const struct index_context_item *it = &cc->last.found->list[i];
-        json_t *path = index_json_text(it->path, strlen(it->path)), *text = index_json_text(it->text, it->len);
-        ok = json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "path", path, "line", (json_int_t)it->line,
-                                                   "declarations", (json_int_t)it->declarations, "chunks",
-                                                   (json_int_t)it->chunks, "imports", (json_int_t)it->imports, "text", text)) == 0;
+        json_t *path = index_json_text(it->path, strlen(it->path)),
+               *text = index_json_text(it->text, it->len);
+        ok = json_array_append_new(list, json_pack("{s:o, s:I, s:I, s:I, s:I, s:o}", "path", path,
+                                                   "line", (json_int_t)it->line, "declarations",
+                                                   (json_int_t)it->declarations, "chunks",
+                                                   (json_int_t)it->chunks, "imports",
+                                                   (json_int_t)it->imports, "text", text)) == 0;
     }
     json_t *times = json_object_get(answer, "timings");
-    return ok && (!times || json_object_set_new(times, "context_ms", json_real(cli_round(cc->last.ms))) == 0);
+    return ok && (!times ||
+                  json_object_set_new(times, "context_ms", json_real(cli_round(cc->last.ms))) == 0);
 }

@@ -35,8 +35,8 @@ static struct context_keep *keep_of(struct lsp_context *c, const char *folder)
     return c->list[c->n++].keep;
 }
 
-size_t lsp_context_take(void *ctx, const struct lsp_place *place, struct context_item *out, size_t cap,
-                        const char **name)
+size_t lsp_context_take(void *ctx, const struct lsp_place *place, struct context_item *out,
+                        size_t cap, const char **name)
 {
     struct lsp_context *c = ctx;
     struct context_kept kept;
@@ -44,11 +44,15 @@ size_t lsp_context_take(void *ctx, const struct lsp_place *place, struct context
     struct context_keep *keep = c->cache && bytes ? keep_of(c, place->folder) : NULL;
     if (!keep) return 0;
     struct context_budget budget = {.near_bytes = NEAR_BYTES,
-                                    .max_bytes = bytes < INDEX_CONTEXT_BYTES ? bytes : INDEX_CONTEXT_BYTES};
+                                    .max_bytes =
+                                        bytes < INDEX_CONTEXT_BYTES ? bytes : INDEX_CONTEXT_BYTES};
     context_keep_take(keep, place->path, place->text, place->len, place->offset, &budget, &kept);
     for (; n < kept.found->n && n < cap; n++) {
         const struct index_context_item *i = &kept.found->list[n];
-        out[n] = (struct context_item){.path = i->path, .text = i->text, .len = i->len, .score = (double)i->score,
+        out[n] = (struct context_item){.path = i->path,
+                                       .text = i->text,
+                                       .len = i->len,
+                                       .score = (double)i->score,
                                        .kind = i->declarations ? CONTEXT_SYMBOL : CONTEXT_CHUNK};
     }
     if (n) *name = kept.path;

@@ -19,7 +19,7 @@ struct lsp_context {
 void lsp_context_fini(struct lsp_context *c);
 
 /* As struct lsp_options has it; ctx is a struct lsp_context. */
-size_t lsp_context_take(void *ctx, const struct lsp_place *place, struct context_item *out, size_t cap,
-                        const char **name);
+size_t lsp_context_take(void *ctx, const struct lsp_place *place, struct context_item *out,
+                        size_t cap, const char **name);
 
 #endif

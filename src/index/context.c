@@ -17,7 +17,8 @@ enum {
     MAX_FILES = 32,
     PATH_COST = 16, /* bytes that a file's heading costs besides its path */
 };
-/* Of the bytes, before what is left of one goes to the other; and below which nothing is worth its place. */
+/* Of the bytes, before what is left of one goes to the other; and below which nothing is worth its
+ * place. */
 static const float imports_share = 0.3f, declarations_share = 0.75f, least_score = 0.1f;
 
 /* ---- pieces ---- */
@@ -40,21 +41,29 @@ static char *copy(const char *s, size_t n)
     return out;
 }
 
-enum status context_add(struct context_search *s, const char *path, size_t path_len, uint32_t line, uint32_t end_line,
-                        enum context_piece_kind kind, float score, const char *text, size_t len)
+enum status context_add(struct context_search *s, const char *path, size_t path_len, uint32_t line,
+                        uint32_t end_line, enum context_piece_kind kind, float score,
+                        const char *text, size_t len)
 {
     for (size_t i = 0; i < s->n; i++) {
         struct context_piece *p = &s->list[i];
-        if (p->line != line || p->kind != kind || strlen(p->path) != path_len || memcmp(p->path, path, path_len))
+        if (p->line != line || p->kind != kind || strlen(p->path) != path_len ||
+            memcmp(p->path, path, path_len))
             continue;
         if (score > p->score) p->score = score;
         return OK;
     }
     if (s->n == CONTEXT_PIECES || !path_is_plain(path, path_len) || memchr(text, 0, len)) return OK;
-    struct context_piece p = {.path = copy(path, path_len), .text = copy(text, len), .len = len, .line = line,
-                              .end_line = end_line, .kind = kind, .score = score};
+    struct context_piece p = {.path = copy(path, path_len),
+                              .text = copy(text, len),
+                              .len = len,
+                              .line = line,
+                              .end_line = end_line,
+                              .kind = kind,
+                              .score = score};
     if (!p.path || !p.text || secret_path(p.path)) {
-        enum status st = p.path && p.text ? OK : error_set(s->err, ERR_NOMEM, "out of memory for context");
+        enum status st =
+            p.path && p.text ? OK : error_set(s->err, ERR_NOMEM, "out of memory for context");
         free(p.path);
         free(p.text);
         return st;
@@ -105,10 +114,11 @@ static size_t take(struct context_search *s, enum context_piece_kind kind, size_
 static void drop_doubled(struct context_search *s)
 {
     for (size_t i = 0; i < s->n; i++)
-        for (size_t k = 0; s->list[i].taken && s->list[i].kind == PIECE_DECLARATION && k < s->n; k++) {
+        for (size_t k = 0; s->list[i].taken && s->list[i].kind == PIECE_DECLARATION && k < s->n;
+             k++) {
             const struct context_piece *c = &s->list[k];
-            if (c->taken && c->kind == PIECE_CODE && c->line <= s->list[i].line && s->list[i].line <= c->end_line &&
-                strcmp(c->path, s->list[i].path) == 0)
+            if (c->taken && c->kind == PIECE_CODE && c->line <= s->list[i].line &&
+                s->list[i].line <= c->end_line && strcmp(c->path, s->list[i].path) == 0)
                 s->list[i].taken = false;
         }
 }
@@ -128,7 +138,8 @@ static void choose(struct context_search *s, size_t max_bytes)
 
 static int by_line(const void *a, const void *b)
 {
-    const struct context_piece *x = *(struct context_piece *const *)a, *y = *(struct context_piece *const *)b;
+    const struct context_piece *x = *(struct context_piece *const *)a,
+                               *y = *(struct context_piece *const *)b;
     if (x->line != y->line) return x->line < y->line ? -1 : 1;
     return (int)x->kind - (int)y->kind;
 }
@@ -181,9 +192,10 @@ static enum status add_file(struct context_search *s, size_t first, struct index
     item->line = list[0]->line;
     for (size_t i = 0; i < n; i++) list[i]->taken = false;
     if (!item->path || !b.data) {
+        bool nothing = item->path != NULL; /* all of its lines stood in others */
         free((char *)item->path);
         buf_fini(&b);
-        return st == OK && item->path ? OK : error_set(s->err, ERR_NOMEM, "out of memory for context");
+        return nothing ? OK : error_set(s->err, ERR_NOMEM, "out of memory for context");
     }
     item->text = b.data;
     item->len = b.len;
@@ -236,15 +248,18 @@ static enum status read_language(struct context_search *s)
 {
     sqlite3_stmt *q;
     if (!s->q->path) return OK;
-    enum status st = db_prepare(&s->ix->db, "SELECT language FROM files WHERE path = ?1", &q, s->err);
+    enum status st =
+        db_prepare(&s->ix->db, "SELECT language FROM files WHERE path = ?1", &q, s->err);
     if (st) return st;
     sqlite3_bind_blob(q, 1, s->q->path, (int)strlen(s->q->path), SQLITE_STATIC);
     int rc = sqlite3_step(q);
     const char *name = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(q, 0) : NULL;
     snprintf(s->language, sizeof s->language, "%s", name ? name : "");
-    if (rc != SQLITE_ROW && rc != SQLITE_DONE) st = db_fail(&s->ix->db, "reading the index", s->err);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        st = db_fail(&s->ix->db, "reading the index", s->err);
     sqlite3_finalize(q);
-    const struct syntax_language *l = st == OK && !*s->language ? syntax_language_of(s->q->path, NULL, 0) : NULL;
+    const struct syntax_language *l =
+        st == OK && !*s->language ? syntax_language_of(s->q->path, NULL, 0) : NULL;
     if (l) snprintf(s->language, sizeof s->language, "%s", syntax_language_name(l));
     return st;
 }
@@ -254,8 +269,8 @@ static int over(void *ctx)
     return clock_now() > *(const double *)ctx;
 }
 
-enum status index_context_find(struct index *ix, const struct index_context_query *query, struct index_context *out,
-                               struct error *err)
+enum status index_context_find(struct index *ix, const struct index_context_query *query,
+                               struct index_context *out, struct error *err)
 {
     *out = (struct index_context){0};
     double until = clock_now() + (query->seconds > 0 ? query->seconds : INDEX_CONTEXT_SECONDS);
@@ -266,7 +281,8 @@ enum status index_context_find(struct index *ix, const struct index_context_quer
     q.len = q.len - from - q.offset > BEHIND ? q.offset + BEHIND : q.len - from;
     struct context_search *s = calloc(1, sizeof *s);
     struct context_names *names = malloc(sizeof *names);
-    enum status st = s && names ? reader_refresh(ix, err) : error_set(err, ERR_NOMEM, "out of memory for context");
+    enum status st = s && names ? reader_refresh(ix, err)
+                                : error_set(err, ERR_NOMEM, "out of memory for context");
     if (st) goto out;
     context_names_find(names, q.text, q.len, q.offset);
     *s = (struct context_search){.ix = ix, .q = &q, .names = names, .until = until, .err = err};

@@ -1,6 +1,6 @@
-/* What a completion should know of the rest of the project: declarations of what the text around the
- * cursor names, members of the types it seems to hold, and code like it. Found in the index alone, by
- * words and names, in a few milliseconds. */
+/* What a completion should know of the rest of the project: declarations of what the text around
+ * the cursor names, members of the types it seems to hold, and code like it. Found in the index
+ * alone, by words and names, in a few milliseconds. */
 #ifndef HEARTH_INDEX_CONTEXT_H
 #define HEARTH_INDEX_CONTEXT_H
 
@@ -13,10 +13,10 @@
 struct index;
 
 struct index_context_query {
-    /* Of the text, relative to the root; NULL: it has none. Of this file itself nothing is found but its imports and
-     * signatures that stand too far from the cursor to be seen (near_bytes). */
+    /* Of the text, relative to the root; NULL: it has none. Of this file itself nothing is found
+     * but its imports and signatures that stand too far from the cursor to be seen (near_bytes). */
     const char *path;
-    const char *text; /* as it stands in the editor; any bytes */
+    const char *text;   /* as it stands in the editor; any bytes */
     size_t len, offset; /* offset: the cursor's */
     size_t near_bytes;  /* before the cursor, and a third of it behind, that are seen anyway */
     size_t max_bytes;   /* of all that is found, paths included; 0 = INDEX_CONTEXT_BYTES */
@@ -30,9 +30,10 @@ struct index_context_item {
     const char *path; /* relative to the root, UTF-8 without control characters */
     const char *text; /* NUL-terminated; ends with a line end */
     size_t len;
-    uint32_t line;    /* of the first piece */
+    uint32_t line;                 /* of the first piece */
     uint32_t declarations, chunks; /* how many pieces are signatures, and how many are code */
-    uint32_t imports; /* that the text itself has, far from the cursor: then the path is the text's own */
+    uint32_t imports; /* that the text itself has, far from the cursor: then the path is the text's
+                         own */
     float score;
 };
 struct index_context {
@@ -43,8 +44,8 @@ struct index_context {
     bool late; /* the time was over before all was looked at */
 };
 /* Nothing found is OK with n == 0. ERR_INTEGRITY and the like as index_search. */
-enum status index_context_find(struct index *ix, const struct index_context_query *q, struct index_context *out,
-                               struct error *err);
+enum status index_context_find(struct index *ix, const struct index_context_query *q,
+                               struct index_context *out, struct error *err);
 void index_context_fini(struct index_context *c); /* zeroed is fine */
 
 #endif

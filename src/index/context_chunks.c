@@ -1,4 +1,5 @@
-/* Code like that around the cursor: the search by words, of which the lines that fit best are cut out. */
+/* Code like that around the cursor: the search by words, of which the lines that fit best are cut
+ * out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,14 +10,16 @@
 enum {
     ABOVE = 6, /* lines of the query */
     BELOW = 2,
-    FOUND = 20, HITS = 6, PER_FILE = 2,
+    FOUND = 20,
+    HITS = 6,
+    PER_FILE = 2,
     LINES = 10, /* of a piece */
     MAX_QUERY = 4096,
     MAX_LINES = 256, /* of a chunk */
 };
 
-/* The cursor's line, then those above it from the nearest on, then those below: the search takes the first
- * words where there are too many. */
+/* The cursor's line, then those above it from the nearest on, then those below: the search takes
+ * the first words where there are too many. */
 static enum status make_query(const struct index_context_query *q, struct buf *out)
 {
     const char *text = q->text;
@@ -62,8 +65,8 @@ static float weigh_line(const struct context_names *names, const char *text, siz
 }
 
 /* The LINES lines with the most of what stands around the cursor. */
-static void best_lines(const struct context_names *names, const struct index_hit *h, size_t *begin, size_t *len, uint32_t *first,
-                       uint32_t *count)
+static void best_lines(const struct context_names *names, const struct index_hit *h, size_t *begin,
+                       size_t *len, uint32_t *first, uint32_t *count)
 {
     struct line lines[MAX_LINES];
     size_t n = 0, most = 0;
@@ -99,15 +102,18 @@ static enum status add_hit(struct context_search *s, const struct index_hit *h, 
         len = CONTEXT_PIECE_BYTES;
         while (len > 0 && text[len] != '\n') len--;
     }
-    if (len == 0 || memmem(s->q->text, s->q->len, text, len)) return OK; /* it is in the text already */
-    return context_add(s, h->path, strlen(h->path), h->line + first, h->line + first + count - 1, PIECE_CODE, score, text, len);
+    if (len == 0 || memmem(s->q->text, s->q->len, text, len))
+        return OK; /* it is in the text already */
+    return context_add(s, h->path, strlen(h->path), h->line + first, h->line + first + count - 1,
+                       PIECE_CODE, score, text, len);
 }
 
 static bool is_wanted(const struct context_search *s, const struct index_hits *hits, size_t i)
 {
     const struct index_hit *h = &hits->list[i];
     size_t same = 0;
-    if (h->kind == SYNTAX_KIND_IMPORTS || !context_same_family(s->language, h->language)) return false;
+    if (h->kind == SYNTAX_KIND_IMPORTS || !context_same_family(s->language, h->language))
+        return false;
     if (s->q->path && strcmp(h->path, s->q->path) == 0) return false;
     for (size_t k = 0; k < i; k++) same += strcmp(hits->list[k].path, h->path) == 0;
     return same < PER_FILE;
@@ -126,8 +132,13 @@ enum status context_chunks(struct context_search *s)
     buf_init(&text, MAX_QUERY + 8192);
     enum status st = make_query(s->q, &text);
     if (st) error_set(s->err, st, "out of memory for context");
-    /* A search with conditions looks at five times as many candidates: what does not fit goes afterwards. */
-    struct index_query q = {.text = text.data, .limit = FOUND, .from = s->q->path, .seconds = left, .weights = &weights};
+    /* A search with conditions looks at five times as many candidates: what does not fit goes
+     * afterwards. */
+    struct index_query q = {.text = text.data,
+                            .limit = FOUND,
+                            .from = s->q->path,
+                            .seconds = left,
+                            .weights = &weights};
     if (st == OK && text.data) st = index_search(s->ix, &q, &hits, s->err);
     s->late |= hits.late;
     for (size_t i = 0, n = 0; i < hits.n && n < HITS && st == OK; i++)

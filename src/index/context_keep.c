@@ -9,9 +9,11 @@
 #include "index/project_file.h"
 #include "index/reader.h"
 
-enum { LOOK_BACK = 64 << 10, /* bytes before the line that tell it from others */
-       BUSY_MS = 5 };        /* that a locked database is waited for */
-#define TRY_AGAIN 2.0        /* seconds before an index that could not be opened is looked for again */
+enum {
+    LOOK_BACK = 64 << 10, /* bytes before the line that tell it from others */
+    BUSY_MS = 5
+};                    /* that a locked database is waited for */
+#define TRY_AGAIN 2.0 /* seconds before an index that could not be opened is looked for again */
 
 struct context_keep {
     char *root, *cache, *name;
@@ -23,7 +25,8 @@ struct context_keep {
     struct index_context found;
 };
 
-enum status context_keep_create(const char *root, const char *cache, struct context_keep **out, struct error *err)
+enum status context_keep_create(const char *root, const char *cache, struct context_keep **out,
+                                struct error *err)
 {
     char real[PATH_MAX];
     const char *dir = realpath(root, real) ? real : root, *slash = strrchr(dir, '/');
@@ -103,21 +106,27 @@ static bool still_fits(const struct index_context *old, const struct index_conte
     return old->n_keys && missing * 4 <= top;
 }
 
-void context_keep_take(struct context_keep *k, const char *path, const char *text, size_t len, size_t offset,
-                       const struct context_budget *budget, struct context_kept *out)
+void context_keep_take(struct context_keep *k, const char *path, const char *text, size_t len,
+                       size_t offset, const struct context_budget *budget, struct context_kept *out)
 {
     double started = clock_now();
     struct error err = {0};
     struct index_context found = {0};
     char *rel = relative(k, path);
     uint64_t place = hash_place(text, offset);
-    bool same_file = rel && k->path && strcmp(rel, k->path) == 0 && budget->max_bytes == k->max_bytes;
+    bool same_file =
+        rel && k->path && strcmp(rel, k->path) == 0 && budget->max_bytes == k->max_bytes;
     *out = (struct context_kept){.repository = k->name, .found = &k->found};
     if (same_file && place == k->place && k->ix) {
         out->again = true;
     } else if (rel && open_index(k)) {
-        struct index_context_query q = {.path = rel, .text = text, .len = len, .offset = offset, .near_bytes = budget->near_bytes,
-                                        .max_bytes = budget->max_bytes, .seconds = budget->seconds};
+        struct index_context_query q = {.path = rel,
+                                        .text = text,
+                                        .len = len,
+                                        .offset = offset,
+                                        .near_bytes = budget->near_bytes,
+                                        .max_bytes = budget->max_bytes,
+                                        .seconds = budget->seconds};
         enum status st = index_context_find(k->ix, &q, &found, &err);
         if (st) { /* damaged, or replaced: what is kept may be told no longer */
             index_close(k->ix);

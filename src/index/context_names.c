@@ -6,14 +6,16 @@
 enum {
     LINES_ABOVE = 30,
     LINES_BELOW = 10,
-    RECEIVER_LINES = 3,      /* above the cursor's, whose variables are looked up, too */
+    RECEIVER_LINES = 3, /* above the cursor's, whose variables are looked up, too */
     MAX_HEADERS = 8,
-    SCAN_BACK = 64 << 10,    /* bytes before the cursor in which headers and declarations are looked for */
+    SCAN_BACK =
+        64 << 10, /* bytes before the cursor in which headers and declarations are looked for */
     SCAN_IMPORTS = 256 << 10,
-    IMPORT_LINES = 200,      /* of one import in brackets */
+    IMPORT_LINES = 200, /* of one import in brackets */
 };
 
-static const float at_cursor = 3, of_self = 2.2f, in_header = 0.8f, as_import = 0.12f, as_unused_import = 0.7f, as_raised = 1.5f;
+static const float at_cursor = 3, of_self = 2.2f, in_header = 0.8f, as_import = 0.12f,
+                   as_unused_import = 0.7f, as_raised = 1.5f;
 
 static bool is_first(unsigned char c)
 {
@@ -43,12 +45,16 @@ bool context_word(const char *text, size_t len, size_t *at, size_t *begin)
 static bool is_common(const char *s, size_t n)
 {
     static const char *const words[] = {
-        "self", "this", "cls", "super", "return", "def", "class", "if", "else", "elif", "for", "while", "in", "not",
-        "and", "or", "is", "None", "True", "False", "null", "true", "false", "import", "from", "as", "with", "try",
-        "except", "raise", "finally", "await", "async", "yield", "lambda", "pass", "break", "continue", "const", "let",
-        "var", "function", "new", "static", "void", "int", "char", "struct", "public", "private", "protected", "fn",
-        "pub", "use", "mut", "impl", "func", "package", "type", "interface", "extends", "str", "bool", "float", "list",
-        "dict", "tuple", "set", "len", "print", "string", "the", "a", "of", "to", "include", "switch", "case", "typing",
+        "self",   "this",     "cls",       "super",     "return",  "def",      "class",   "if",
+        "else",   "elif",     "for",       "while",     "in",      "not",      "and",     "or",
+        "is",     "None",     "True",      "False",     "null",    "true",     "false",   "import",
+        "from",   "as",       "with",      "try",       "except",  "raise",    "finally", "await",
+        "async",  "yield",    "lambda",    "pass",      "break",   "continue", "const",   "let",
+        "var",    "function", "new",       "static",    "void",    "int",      "char",    "struct",
+        "public", "private",  "protected", "fn",        "pub",     "use",      "mut",     "impl",
+        "func",   "package",  "type",      "interface", "extends", "str",      "bool",    "float",
+        "list",   "dict",     "tuple",     "set",       "len",     "print",    "string",  "the",
+        "a",      "of",       "to",        "include",   "switch",  "case",     "typing",
     };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(words[i]) == n && memcmp(words[i], s, n) == 0) return true;
@@ -70,7 +76,8 @@ static uint16_t *slot_of(struct context_names *names, const char *s, size_t n)
     }
 }
 
-const struct context_name *context_names_get(const struct context_names *names, const char *text, size_t len)
+const struct context_name *context_names_get(const struct context_names *names, const char *text,
+                                             size_t len)
 {
     uint16_t k = *slot_of((struct context_names *)names, text, len);
     return k ? &names->list[k - 1] : NULL;
@@ -87,7 +94,8 @@ static struct context_name *add(struct context_names *names, const char *s, size
         *slot = (uint16_t)names->n;
     }
     struct context_name *c = &names->list[*slot - 1];
-    float low = weight < c->weight ? weight : c->weight, high = weight < c->weight ? c->weight : weight;
+    float low = weight < c->weight ? weight : c->weight,
+          high = weight < c->weight ? c->weight : weight;
     c->weight = high + 0.2f * low;
     return c;
 }
@@ -99,7 +107,8 @@ static bool behind_dot(const char *text, size_t begin)
     return c == '.' || (c == '>' && b == '-') || (c == ':' && b == ':');
 }
 
-static void add_words(struct context_names *names, const char *text, size_t from, size_t to, float weight)
+static void add_words(struct context_names *names, const char *text, size_t from, size_t to,
+                      float weight)
 {
     size_t begin;
     for (size_t at = from; context_word(text, to, &at, &begin);) {
@@ -139,13 +148,15 @@ static void add_lines(struct context_names *names, const char *text, size_t len,
     float d = 1;
     for (size_t at = start; at > 0 && d <= LINES_ABOVE;) {
         size_t from = line_start(text, at - 1);
-        if (!is_blank(text, from, at - 1)) add_words(names, text, from, at - 1, 1 / (1 + 0.15f * d++));
+        if (!is_blank(text, from, at - 1))
+            add_words(names, text, from, at - 1, 1 / (1 + 0.15f * d++));
         at = from;
     }
     d = 1;
     for (size_t at = end; at < len && d <= LINES_BELOW;) {
         size_t to = line_end(text, len, at + 1);
-        if (!is_blank(text, at + 1, to)) add_words(names, text, at + 1, to, 0.6f / (1 + 0.15f * d++));
+        if (!is_blank(text, at + 1, to))
+            add_words(names, text, at + 1, to, 0.6f / (1 + 0.15f * d++));
         at = to;
     }
 }
@@ -167,12 +178,16 @@ static bool at_self(const char *text, size_t offset)
 static void add_headers(struct context_names *names, const char *text, size_t len, size_t offset)
 {
     bool self = at_self(text, offset);
-    size_t start = line_start(text, offset), indent = indent_of(text, start, line_end(text, len, offset)), n = 0;
-    if (is_blank(text, start, line_end(text, len, offset)) && offset - start > indent) indent = offset - start;
+    size_t start = line_start(text, offset),
+           indent = indent_of(text, start, line_end(text, len, offset)), n = 0;
+    if (is_blank(text, start, line_end(text, len, offset)) && offset - start > indent)
+        indent = offset - start;
     for (size_t at = start; at > 0 && offset - at < SCAN_BACK && indent > 0 && n < MAX_HEADERS;) {
         size_t from = line_start(text, at - 1), i = indent_of(text, from, at - 1);
-        if (!is_blank(text, from, at - 1) && i < indent && text[from + i] != '#' && text[from + i] != ')') {
-            bool type = memmem(text + from, at - 1 - from, "class ", 6) || memmem(text + from, at - 1 - from, "impl ", 5);
+        if (!is_blank(text, from, at - 1) && i < indent && text[from + i] != '#' &&
+            text[from + i] != ')') {
+            bool type = memmem(text + from, at - 1 - from, "class ", 6) ||
+                        memmem(text + from, at - 1 - from, "impl ", 5);
             add_words(names, text, from, at - 1, self && type ? of_self : in_header);
             indent = i;
             n++;
@@ -191,12 +206,13 @@ static bool starts(const char *s, size_t n, const char *word)
 
 static bool is_import(const char *s, size_t n)
 {
-    static const char *const words[] = {"import", "use", "using", "#include", "require", "require_relative",
-                                        "#import", "export"};
+    static const char *const words[] = {
+        "import", "use", "using", "#include", "require", "require_relative", "#import", "export"};
     if (starts(s, n, "from")) return memmem(s, n, " import ", 8) != NULL;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (starts(s, n, words[i])) return true;
-    return (starts(s, n, "const") || starts(s, n, "local") || starts(s, n, "var")) && memmem(s, n, "require", 7);
+    return (starts(s, n, "const") || starts(s, n, "local") || starts(s, n, "var")) &&
+           memmem(s, n, "require", 7);
 }
 
 /* Where an import's text ends, which may go over lines inside of brackets. */
@@ -206,9 +222,12 @@ static size_t import_end(const char *text, size_t len, size_t from)
     size_t i = from;
     for (; i < len && lines < IMPORT_LINES; i++) {
         char c = text[i];
-        if (c == '(' || c == '{') depth++;
-        else if (c == ')' || c == '}') depth--;
-        else if (c == '\n' && (depth <= 0 || ++lines == IMPORT_LINES)) break;
+        if (c == '(' || c == '{')
+            depth++;
+        else if (c == ')' || c == '}')
+            depth--;
+        else if (c == '\n' && (depth <= 0 || ++lines == IMPORT_LINES))
+            break;
     }
     return i;
 }
@@ -260,7 +279,8 @@ static bool is_error(const struct context_name *c)
 }
 
 /* What is imported and used nowhere yet is likely to be wanted where somebody writes. */
-static void weigh_imports(struct context_names *names, const char *text, size_t len, size_t offset, size_t from)
+static void weigh_imports(struct context_names *names, const char *text, size_t len, size_t offset,
+                          size_t from)
 {
     bool raising = at_raise(text, offset);
     size_t begin, most = len - from < 2 * SCAN_IMPORTS ? len : from + 2 * SCAN_IMPORTS;
@@ -296,7 +316,8 @@ static void add_camel(struct context_names *names, const char *s, size_t n, floa
 }
 
 /* The words behind a variable's declaration, up to the next one. */
-static void add_type(struct context_names *names, const char *text, size_t offset, size_t from, float weight)
+static void add_type(struct context_names *names, const char *text, size_t offset, size_t from,
+                     float weight)
 {
     size_t end = line_end(text, offset, from), begin, k = 0;
     for (size_t at = from; k < 4 && context_word(text, end, &at, &begin); k++) {
@@ -307,20 +328,24 @@ static void add_type(struct context_names *names, const char *text, size_t offse
     }
 }
 
-/* The last lines before the cursor that declare and that set the variable; their words may tell the type. */
-static void add_declared(struct context_names *names, const char *text, size_t offset, const char *s, size_t n,
-                         float weight)
+/* The last lines before the cursor that declare and that set the variable; their words may tell the
+ * type. */
+static void add_declared(struct context_names *names, const char *text, size_t offset,
+                         const char *s, size_t n, float weight)
 {
     size_t from = offset > SCAN_BACK ? offset - SCAN_BACK : 0, set = SIZE_MAX, declared = SIZE_MAX;
     for (const char *p = text + from; (p = memmem(p, (size_t)(text + offset - p), s, n)); p += n) {
         size_t begin = (size_t)(p - text), end = begin + n;
-        if ((begin > 0 && is_word((unsigned char)text[begin - 1])) || (end < offset && is_word((unsigned char)text[end])))
+        if ((begin > 0 && is_word((unsigned char)text[begin - 1])) ||
+            (end < offset && is_word((unsigned char)text[end])))
             continue;
         while (end < offset && text[end] == ' ') end++;
         if (end >= offset || (text[end] != ':' && text[end] != '=')) continue;
         if (end + 1 < offset && text[end] == '=' && text[end + 1] == '=') continue;
-        if (text[end] == '=') set = end + 1;
-        else if (end + 1 < offset && text[end + 1] == ' ') declared = end + 1;
+        if (text[end] == '=')
+            set = end + 1;
+        else if (end + 1 < offset && text[end + 1] == ' ')
+            declared = end + 1;
     }
     if (set != SIZE_MAX) add_type(names, text, offset, set, weight);
     if (declared != SIZE_MAX) add_type(names, text, offset, declared, weight);
@@ -332,8 +357,10 @@ static void add_receivers(struct context_names *names, const char *text, size_t 
     float weight = 0.8f * at_cursor;
     for (int i = 0; i <= RECEIVER_LINES; i++, weight = 0.5f) {
         for (size_t k = at; context_word(text, end, &k, &begin);) {
-            bool dot = k < len && (text[k] == '.' || (text[k] == '-' && k + 1 < len && text[k + 1] == '>'));
-            if (!dot || k - begin > CONTEXT_NAME_MAX || is_common(text + begin, k - begin)) continue;
+            bool dot = k < len &&
+                       (text[k] == '.' || (text[k] == '-' && k + 1 < len && text[k + 1] == '>'));
+            if (!dot || k - begin > CONTEXT_NAME_MAX || is_common(text + begin, k - begin))
+                continue;
             add_declared(names, text, offset, text + begin, k - begin, weight);
             add_camel(names, text + begin, k - begin, 0.8f * weight);
         }
@@ -371,5 +398,6 @@ void context_names_find(struct context_names *out, const char *text, size_t len,
     }
     qsort(out->list, out->n, sizeof *out->list, heavier);
     memset(out->slots, 0, sizeof out->slots);
-    for (size_t i = 0; i < out->n; i++) *slot_of(out, out->list[i].text, out->list[i].len) = (uint16_t)(i + 1);
+    for (size_t i = 0; i < out->n; i++)
+        *slot_of(out, out->list[i].text, out->list[i].len) = (uint16_t)(i + 1);
 }

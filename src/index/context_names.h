@@ -1,6 +1,7 @@
-/* The names that matter at a place in a text: what stands around the cursor, what encloses it, what the
- * file imports, and what the types of things before a dot may be. Looks at words and lines alone, so that
- * it works in any language, on text that does not parse, in well under a millisecond. */
+/* The names that matter at a place in a text: what stands around the cursor, what encloses it, what
+ * the file imports, and what the types of things before a dot may be. Looks at words and lines
+ * alone, so that it works in any language, on text that does not parse, in well under a
+ * millisecond. */
 #ifndef HEARTH_INDEX_CONTEXT_NAMES_H
 #define HEARTH_INDEX_CONTEXT_NAMES_H
 
@@ -51,10 +52,11 @@ struct context_names {
 /* Any bytes; offset <= len. The text must live as long as the names. */
 void context_names_find(struct context_names *out, const char *text, size_t len, size_t offset);
 /* NULL where it is none of them. */
-const struct context_name *context_names_get(const struct context_names *names, const char *text, size_t len);
+const struct context_name *context_names_get(const struct context_names *names, const char *text,
+                                             size_t len);
 
-/* The next word of text[*at..len), where *at moves behind it; false without one. A word begins with a
- * letter, an underscore or a byte from 128 on. */
+/* The next word of text[*at..len), where *at moves behind it; false without one. A word begins with
+ * a letter, an underscore or a byte from 128 on. */
 bool context_word(const char *text, size_t len, size_t *at, size_t *begin);
 
 #endif

@@ -68,7 +68,9 @@ size_t context_shorten(const char *language, const char *sig, char *out, size_t 
         memcpy(out, sig, n);
         return n;
     }
-    if (memmem(sig, (size_t)(def - sig), ".setter", 7) || memmem(sig, (size_t)(def - sig), ".deleter", 8)) return 0;
+    if (memmem(sig, (size_t)(def - sig), ".setter", 7) ||
+        memmem(sig, (size_t)(def - sig), ".deleter", 8))
+        return 0;
     if (memmem(sig, (size_t)(def - sig), "property", 8)) return property(def, out, cap);
     if (def - sig >= 6 && memcmp(def - 6, "async ", 6) == 0) def -= 6;
     while (def <= open && n + 1 < cap) out[n++] = *def++;
