@@ -350,7 +350,7 @@ static void post_generate(struct call *c)
         return;
     }
     if (!rd.err.code && g.n_suffix) {
-        struct fill f = {g.prompt, g.suffix, g.n_prompt, g.n_suffix, NULL, NULL, NULL, 0, !trim};
+        struct fill f = {.prefix = g.prompt, .suffix = g.suffix, .prefix_len = g.n_prompt, .suffix_len = g.n_suffix, .raw = !trim};
         if (job_add_fill(j, &f))
             job_start(j);
         else

@@ -275,15 +275,11 @@ static void post_completions(struct call *c)
     const json_t *prompt = read_any(&rd, "prompt");
     if (!rd.err.code && suffix && n_suffix) {
         if (!json_is_string(prompt)) read_fail(&rd, "with 'suffix', 'prompt' must be one string");
-        struct fill f = {json_string_value(prompt),
-                         suffix,
-                         json_string_length(prompt),
-                         n_suffix,
-                         NULL,
-                         NULL,
-                         NULL,
-                         0,
-                         !trim};
+        struct fill f = {.prefix = json_string_value(prompt),
+                         .suffix = suffix,
+                         .prefix_len = json_string_length(prompt),
+                         .suffix_len = n_suffix,
+                         .raw = !trim};
         if (!rd.err.code && !job_add_fill(j, &f)) {
             job_unref(j);
             return;

@@ -12,8 +12,8 @@ struct fill {
     const char *file, *repo; /* or NULL */
     const struct fim_file *files;
     size_t n_files;
-    size_t n_found; /* of them, the first so many were found for the request: they go where not all fit */
     bool raw; /* the model's own answer from the cursor on, nothing cut */
+    size_t n_found; /* of them, the first so many were found for the request: they go where not all fit */
 };
 
 /* Adds the prompt and the tokens that end a hole. False where it has answered the call: the model
