@@ -58,10 +58,11 @@ static const struct option options[] = {
      "Show the model what the file uses of this project, from the index that `hearth index` keeps",
      offsetof(struct complete_options, project)},
     {"context-share", 0, OPTION_FLOAT, "P",
-     "The most of a prompt that the project's other files may have (default 0.4)",
+     "The most of a prompt that the project's other files may have (default 0.4, but 512 tokens "
+     "are the file's own before others have any)",
      offsetof(struct complete_options, context_share), 0.01, 0.9},
     {"context-deadline", 0, OPTION_FLOAT, "MS",
-     "Look no longer for them (default 15): what was found by then is used",
+     "Look no longer for them (default 12): what was found by then is used",
      offsetof(struct complete_options, context_ms), 0.1, 1e6},
     {"approximate-reuse", 0, OPTION_FLAG, NULL,
      "After an edit, keep what was read of the text behind it: faster, but answers may differ",
@@ -106,7 +107,6 @@ static void init(void *p)
     struct complete_options *o = p;
     struct sample_params s = sample_params_default();
     *o = (struct complete_options){.max_tokens = 128,
-                                   .context_share = 0.4,
                                    .context_ms = 1e3 * INDEX_CONTEXT_SECONDS,
                                    .temperature = (double)s.temperature,
                                    .top_k = s.top_k,

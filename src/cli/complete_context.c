@@ -13,6 +13,8 @@
 static const double bytes_per_token = 3.2;
 /* Of what is left to the file itself, the part before the cursor that is surely kept. */
 static const double near_share = 0.6;
+static const double default_share = 0.4;
+enum { OWN_TOKENS = 512 }; /* of the file itself, before other files have any */
 
 enum status complete_context_init(struct complete_context *cc, const char *project, double share,
                                   struct error *err)
@@ -33,22 +35,31 @@ void complete_context_fini(struct complete_context *cc)
     *cc = (struct complete_context){0};
 }
 
+/* What a small prompt loses of its own file weighs more than what it gains. */
+static double share_of(const struct complete_context *cc, double room)
+{
+    if (cc->share > 0) return cc->share;
+    double most = room > OWN_TOKENS ? (room - OWN_TOKENS) / room : 0;
+    return most < default_share ? most : default_share;
+}
+
 void complete_context_take(struct complete_context *cc, const char *path,
                            struct complete_request *req)
 {
     cc->n = 0;
     cc->last = (struct context_kept){0};
-    if (!cc->keep || !path) return;
+    double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
+    double share = share_of(cc, room);
+    if (!cc->keep || !path || share <= 0) return;
     size_t len = req->prefix_len + req->suffix_len;
     char *text = malloc(len + 1);
     if (!text) return; /* less context is no error */
     memcpy(text, req->prefix, req->prefix_len);
     memcpy(text + req->prefix_len, req->suffix, req->suffix_len);
     text[len] = 0;
-    double room = cc->n_ctx > req->max_tokens ? (double)(cc->n_ctx - req->max_tokens) : 0;
-    size_t most = (size_t)(room * cc->share * bytes_per_token) + 1;
+    size_t most = (size_t)(room * share * bytes_per_token) + 1;
     struct context_budget budget = {
-        .near_bytes = (size_t)(room * (1 - cc->share) * near_share * bytes_per_token),
+        .near_bytes = (size_t)(room * (1 - share) * near_share * bytes_per_token),
         .max_bytes = most < INDEX_CONTEXT_BYTES ? most : INDEX_CONTEXT_BYTES,
         .seconds = cc->seconds};
     context_keep_take(cc->keep, path, text, len, req->prefix_len, &budget, &cc->last);
@@ -65,7 +76,7 @@ void complete_context_take(struct complete_context *cc, const char *path,
     if (!cc->last.path) return;
     req->context = cc->items;
     req->n_context = cc->n;
-    req->context_share = cc->share;
+    req->context_share = share;
     req->file_name = cc->last.path;
     req->repository = cc->last.repository;
 }

@@ -13,7 +13,7 @@ enum { COMPLETE_CONTEXT_ITEMS = 32 };
 struct complete_context {
     char *cache; /* owned */
     struct context_keep *keep;
-    double share;   /* of a prompt that other files may have */
+    double share;   /* of a prompt that other files may have; 0 = 0.4, less in a small one */
     double seconds; /* to look for them, at most; 0 = INDEX_CONTEXT_SECONDS */
     size_t n_ctx;   /* of the session; set by the caller once there is one */
     struct context_item items[COMPLETE_CONTEXT_ITEMS]; /* of the last request; borrow from `keep` */

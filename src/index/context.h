@@ -23,7 +23,7 @@ struct index_context_query {
     double seconds;     /* what is found by then is answered; 0 = INDEX_CONTEXT_SECONDS */
 };
 enum { INDEX_CONTEXT_BYTES = 3072 };
-#define INDEX_CONTEXT_SECONDS 0.015
+#define INDEX_CONTEXT_SECONDS 0.012
 
 /* Pieces of one file, in its order. */
 struct index_context_item {

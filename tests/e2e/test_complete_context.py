@@ -47,10 +47,15 @@ def complete(hearth_bin, model, project, *args, text=None, code=0):
     path = project / "main.py"
     text = text or (PREFIX + "<|cursor|>" + SUFFIX)
     path.write_text(text)
-    done = subprocess.run([hearth_bin, "complete", "-m", str(model), "--ctx", "512", "-n", "4", "--json", str(path), *map(str, args)],
+    done = subprocess.run([hearth_bin, "complete", "-m", str(model), "--ctx", "512", "-n", "4", "--json", str(path),
+                           *map(str, args)],
                           env=environment(project.parent), capture_output=True)
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout) if code == 0 else done.stderr.decode()
+
+
+def told_of(project):
+    return ["--project", project, "--context-share", "0.4", "--context-deadline", "5000"]
 
 
 def header(path):
@@ -60,7 +65,7 @@ def header(path):
 def test_declarations_stand_in_the_prompt_as_files(hearth_bin, model, project):
     index(hearth_bin, project)
     bare = complete(hearth_bin, model, project)
-    got = complete(hearth_bin, model, project, "--project", project, "--context-deadline", 5000)
+    got = complete(hearth_bin, model, project, *told_of(project))
     assert "context" not in bare and [c["path"] for c in got["context"]] == ["net/util.py"]
     [piece] = got["context"]
     assert "encode_path(path" in piece["text"] and got["timings"]["context_ms"] > 0
@@ -80,8 +85,13 @@ def test_no_more_than_its_share(hearth_bin, model, project):
         assert got["prompt_tokens"] <= 508
 
 
+def test_a_small_prompt_is_the_files_own(hearth_bin, model, project):
+    index(hearth_bin, project)
+    assert complete(hearth_bin, model, project, "--project", project)["context"] == []  # of 512 tokens
+
+
 def test_without_an_index_it_goes_on(hearth_bin, model, project):
-    got = complete(hearth_bin, model, project, "--project", project)
+    got = complete(hearth_bin, model, project, *told_of(project))
     assert got["context"] == []
     assert "no such folder" in complete(hearth_bin, model, project, "--project", project / "none", code=1)
 
@@ -93,11 +103,11 @@ def test_a_damaged_index_is_no_failure(hearth_bin, model, project):
     for at in range(0, len(data), 1024):
         data[at:at + 300] = b"\xa5" * 300
     db.write_bytes(data)
-    assert complete(hearth_bin, model, project, "--project", project)["context"] == []
+    assert complete(hearth_bin, model, project, *told_of(project))["context"] == []
     db.write_bytes(b"")
-    assert complete(hearth_bin, model, project, "--project", project)["context"] == []
+    assert complete(hearth_bin, model, project, *told_of(project))["context"] == []
     index(hearth_bin, project)
-    assert complete(hearth_bin, model, project, "--project", project)["context"] != []
+    assert complete(hearth_bin, model, project, *told_of(project))["context"] != []
 
 
 def test_secrets_ignored_files_and_other_folders_stay_out(hearth_bin, model, project):
@@ -111,12 +121,12 @@ def test_secrets_ignored_files_and_other_folders_stay_out(hearth_bin, model, pro
         path.write_text(HELPER)
     (project / "link").symlink_to(outside)
     index(hearth_bin, project)
-    assert complete(hearth_bin, model, project, "--project", project)["context"] == []
+    assert complete(hearth_bin, model, project, *told_of(project))["context"] == []
     # A file outside of the project is told nothing of it.
     (project / "net" / "util.py").write_text(HELPER)
     index(hearth_bin, project)
     (project / "main.py").unlink()
-    got = complete(hearth_bin, model, outside.parent / "elsewhere", "--project", project)
+    got = complete(hearth_bin, model, outside.parent / "elsewhere", *told_of(project))
     assert got["context"] == []
 
 
@@ -127,7 +137,7 @@ def test_names_of_files_are_text(hearth_bin, model, project):
     (project / "two\nlines.py").write_text(HELPER.replace("safe", "line"))
     index(hearth_bin, project)
     bare = complete(hearth_bin, model, project)
-    got = complete(hearth_bin, model, project, "--project", project, "--context-deadline", 5000)
+    got = complete(hearth_bin, model, project, *told_of(project))
     [piece] = got["context"]
     assert piece["path"] == "<|fim_suffix|>.py" and "safe" in piece["text"]
     assert got["prompt_tokens"] == (bare["prompt_tokens"] + 1 + len("shop\n") + header("<|fim_suffix|>.py") +
@@ -137,7 +147,7 @@ def test_names_of_files_are_text(hearth_bin, model, project):
 class Stdio:
     def __init__(self, hearth_bin, model, project):
         self.process = subprocess.Popen([hearth_bin, "complete", "--stdio", "-m", str(model), "--ctx", "512", "-n", "4",
-                                         "--project", str(project), "--context-deadline", "5000"],
+                                         *map(str, told_of(project))],
                                         env=environment(project.parent), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, **request):
