@@ -17,9 +17,8 @@ enum {
     MAX_FILES = 32,
     PATH_COST = 16, /* bytes that a file's heading costs besides its path */
 };
-/* Of the bytes, before what is left of one goes to the other; and below which nothing is worth its
- * place. */
-static const float imports_share = 0.3f, declarations_share = 0.75f, least_score = 0.1f;
+/* Of the bytes, before what is left of one goes to the other. */
+static const float imports_share = 0.3f, declarations_share = 0.75f;
 
 /* ---- pieces ---- */
 
@@ -101,7 +100,7 @@ static size_t take(struct context_search *s, enum context_piece_kind kind, size_
 {
     for (size_t i = 0; i < s->n; i++) {
         struct context_piece *p = &s->list[i];
-        if (p->taken || p->kind != kind || p->score < least_score) continue;
+        if (p->taken || p->kind != kind || p->score < CONTEXT_LEAST_SCORE) continue;
         size_t cost = p->len + 1 + (has_path(s, p->path) ? 0 : strlen(p->path) + PATH_COST);
         if (used + cost > most) continue;
         p->taken = true;

@@ -8,8 +8,8 @@
 #include "index/context_int.h"
 
 enum {
-    ABOVE = 6, /* lines of the query */
-    BELOW = 2,
+    ABOVE = 3, /* lines of the query */
+    BELOW = 1,
     FOUND = 20,
     HITS = 6,
     PER_FILE = 2,

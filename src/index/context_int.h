@@ -10,6 +10,8 @@ enum { CONTEXT_PIECES = 512, CONTEXT_PIECE_BYTES = 700, CONTEXT_PATH = 1024 };
 
 enum context_piece_kind { PIECE_IMPORT, PIECE_DECLARATION, PIECE_CODE };
 
+#define CONTEXT_LEAST_SCORE 0.1f /* below it nothing is worth its place */
+
 /* Some lines of a file. */
 struct context_piece {
     char *path, *text; /* owned */

@@ -374,7 +374,7 @@ static enum status look_up(struct context_search *s, struct lookups *l, size_t i
             best = score;
             which = k;
         }
-        st = add_row(s, l, &what, &rows[k], score);
+        if (score >= CONTEXT_LEAST_SCORE) st = add_row(s, l, &what, &rows[k], score);
     }
     if (st == OK && rows[which].kind != SYNTAX_KIND_MODULE)
         push_bases(l, rows[which].sig, what.name, 0.5f * best, what.depth);
