@@ -221,7 +221,7 @@ static size_t take_context(struct lsp *l, const struct fill *f, const char *path
         return 0;
     size_t n_ctx = l->set.n_ctx ? l->set.n_ctx : 4096, kept = 0;
     struct lsp_place at = {.folder = folder, .path = path, .text = f->text, .len = f->len, .offset = f->offset,
-                           .max_tokens = n_ctx > l->set.max_tokens ? (n_ctx - l->set.max_tokens) / 5 : 0};
+                           .max_tokens = n_ctx > l->set.max_tokens ? (n_ctx - l->set.max_tokens) / 8 : 0};
     size_t n = l->opt.context(l->opt.ctx, &at, items, LSP_CONTEXT_ITEMS, name);
     for (size_t i = 0; i < n; i++)
         if (snprintf(full, sizeof full, "%s/%s", folder, items[i].path) < (int)sizeof full && lsp_path_allowed(l, full))

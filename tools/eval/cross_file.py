@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what a project's index gives to completion: exact match with retrieval and without.
 
-    tools/eval/cross_file.py build/hearth --work DIR [-m MODEL] [--cross 500] [--in-file 300] [--ctx 640]
+    tools/eval/cross_file.py build/hearth --work DIR [-m MODEL] [--cross 500] [--in-file 300] [--ctx 2048]
 
 Ten Python packages are fetched with pip, by version, and unpacked. Holes are chosen from their files by a
 fixed seed, of two groups:
@@ -16,8 +16,8 @@ holes of more than 80 characters.
 
 Each package is indexed and every hole filled twice, by the same model with the same number of tokens: with
 `--project`, where the index's pieces take the place of the farthest text, and without. The file with the hole
-is left out of what is retrieved, which the answers show (`context`) and this script checks. An answer counts
-where it is the text that was there, blanks at its ends aside.
+gives none of its code, only imports and signatures, which the answers show (`context`) and this script checks. An
+answer counts where it is the text that was there, blanks at its ends aside.
 
 Answers are kept in --work, so that a run that was stopped goes on. Holes come in an order in which every
 part from the start has the same share of each package: --limit N takes the first N of each group.
@@ -363,7 +363,7 @@ def main():
     p.add_argument("--limit", type=int, nargs=2, default=(None, None), metavar=("CROSS", "IN_FILE"),
                    help="only the first so many of each group")
     p.add_argument("--seed", type=int, default=1)
-    p.add_argument("--ctx", type=int, default=640, help="tokens of a prompt and its answer")
+    p.add_argument("--ctx", type=int, default=2048, help="tokens of a prompt and its answer")
     p.add_argument("--max-tokens", type=int, default=40)
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--effort", choices=("fast", "best"), default="fast")
