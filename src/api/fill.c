@@ -80,6 +80,12 @@ static enum status build(struct job *j, const struct fill *f, struct job_part *p
                            .max_tokens = j->n_ctx - (answer ? answer : 1)};
     enum status st = fim_build_files(&m->fim, m->tok, f->repo, f->files, f->n_files, &in,
                                      &p->prompt, &where->prefix_at, needed, err);
+    if (st == ERR_LIMIT && f->n_found) {
+        *err = (struct error){0};
+        p->prompt.len = 0;
+        st = fim_build_files(&m->fim, m->tok, f->repo, f->files + f->n_found, f->n_files - f->n_found, &in,
+                             &p->prompt, &where->prefix_at, needed, err);
+    }
     where->n_asked = p->prompt.len;
     where->point = point;
     if (st || f->raw) return st;

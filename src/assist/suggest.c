@@ -129,6 +129,7 @@ void suggest_ask_free(struct ask *a)
     }
     free(a->more);
     free(a->path);
+    free(a->name);
     free(a->text);
     free(a);
 }
@@ -167,8 +168,9 @@ struct ask *suggest_ask_copy(const struct ask *a, const char *insert, size_t len
     n->more = NULL;
     n->n_more = 0;
     n->path = a->path ? strdup(a->path) : NULL;
+    n->name = a->name ? strdup(a->name) : NULL;
     n->text = malloc(a->len + len + 1);
-    if (!n->text || (a->path && !n->path) || !copy_items(n, a->more, a->n_more)) {
+    if (!n->text || (a->path && !n->path) || (a->name && !n->name) || !copy_items(n, a->more, a->n_more)) {
         suggest_ask_free(n);
         return NULL;
     }
@@ -229,6 +231,7 @@ static enum status check(const struct suggester *s, const struct suggest_request
 static struct ask *make_ask(const struct suggester *s, const struct suggest_request *req)
 {
     struct ask from = {.path = (char *)req->path,
+                       .name = (char *)req->name,
                        .text = (char *)(req->text ? req->text : ""),
                        .len = req->len,
                        .offset = req->offset,

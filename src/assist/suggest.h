@@ -92,6 +92,7 @@ struct suggestion {
 
 struct suggest_request {
     const char *path;     /* of the document, or its URI without the scheme; NULL = unnamed */
+    const char *name;     /* for the prompt, where other files stand in it; NULL = path */
     const char *language; /* "python", ...; NULL = by the path */
     const char *text;     /* the whole document, UTF-8 */
     size_t len, offset;   /* the cursor's byte */

@@ -14,7 +14,7 @@ enum { SUGGEST_GAPS = 16, SUGGEST_ITEMS = 64 };
 struct ask {
     uint64_t id;
     struct ask *next; /* in the list of those to be told that they are superseded */
-    char *path, *text;
+    char *path, *name, *text; /* name may be NULL */
     size_t len, offset;
     enum trim_mode mode;
     bool partial, automatic;

@@ -78,7 +78,8 @@ static void fill_request(struct suggest_run *r, struct complete_request *req, do
                                      .suffix_len = a->len - a->offset,
                                      .path = a->path,
                                      /* Told where other files stand in front. */
-                                     .file_name = n && s->opt.context_share > 0 ? a->path : NULL,
+                                     .file_name = n && s->opt.context_share > 0 ? (a->name ? a->name : a->path)
+                                                                                : NULL,
                                      .context = s->opt.context_share > 0 ? r->all : NULL,
                                      .n_context = s->opt.context_share > 0 ? n : 0,
                                      .context_share = s->opt.context_share,

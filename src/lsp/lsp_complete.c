@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "lsp/lsp_int.h"
 
+enum { LSP_CONTEXT_ITEMS = 32, LSP_MAX_PATH = 4096 };
+
 /* A request that has no answer yet. */
 struct fill {
     struct lsp *l;
@@ -214,20 +216,45 @@ static void on_suggestion(void *ctx, const struct suggestion *g)
 /* ---- the request -------------------------------------------------------------------------------
  */
 
+/* What the workspace folder's index knows of; files that are ignored or hold secrets by now are left out. */
+static size_t take_context(struct lsp *l, const struct fill *f, const char *path, struct context_item *items,
+                           const char **name)
+{
+    char folder[LSP_MAX_PATH], full[LSP_MAX_PATH];
+    if (!l->opt.context || !l->set.project_context || !path || !lsp_ignore_root(l->ignore, path, folder, sizeof folder))
+        return 0;
+    size_t n_ctx = l->set.n_ctx ? l->set.n_ctx : 4096, kept = 0;
+    struct lsp_place at = {.folder = folder, .path = path, .text = f->text, .len = f->len, .offset = f->offset,
+                           .max_tokens = n_ctx > l->set.max_tokens ? (n_ctx - l->set.max_tokens) / 8 : 0};
+    size_t n = l->opt.context(l->opt.ctx, &at, items, LSP_CONTEXT_ITEMS, name);
+    for (size_t i = 0; i < n; i++)
+        if (snprintf(full, sizeof full, "%s/%s", folder, items[i].path) < (int)sizeof full && lsp_path_allowed(l, full))
+            items[kept++] = items[i];
+    return kept;
+}
+
 static void ask(struct lsp *l, struct fill *f)
 {
-    struct suggest_request req = {
-        .path = lsp_docs_find(&l->docs, f->uri) ? lsp_docs_find(&l->docs, f->uri)->path : NULL,
-        .language = *f->language ? f->language : NULL,
-        .text = f->text,
-        .len = f->len,
-        .offset = f->offset,
-        .mode = l->set.mode,
-        .automatic = f->automatic,
-        .max_tokens = l->set.max_tokens,
-        .deadline_ms = f->automatic ? l->set.automatic_ms : l->set.deadline_ms,
-        .on_suggestion = on_suggestion,
-        .ctx = f};
+    struct context_item items[LSP_CONTEXT_ITEMS];
+    const struct lsp_doc *d = lsp_docs_find(&l->docs, f->uri);
+    const char *name = NULL;
+    double since = clock_now();
+    size_t n = l->context_files = take_context(l, f, d ? d->path : NULL, items, &name);
+    l->context_ms = (double)(long long)((clock_now() - since) * 1e5) / 100;
+    struct suggest_request req = {.path = d ? d->path : NULL,
+                                  .name = name,
+                                  .more = items,
+                                  .n_more = n,
+                                  .language = *f->language ? f->language : NULL,
+                                  .text = f->text,
+                                  .len = f->len,
+                                  .offset = f->offset,
+                                  .mode = l->set.mode,
+                                  .automatic = f->automatic,
+                                  .max_tokens = l->set.max_tokens,
+                                  .deadline_ms = f->automatic ? l->set.automatic_ms : l->set.deadline_ms,
+                                  .on_suggestion = on_suggestion,
+                                  .ctx = f};
     struct error err = {0};
     f->asked = true;
     if (suggester_ask(l->suggester, &req, &f->ask_id, &err) == OK) return;

@@ -25,6 +25,7 @@ struct world {
     char prefix[256]; /* of the last run */
     size_t n_context;
     char context[4096];
+    char file_name[64]; /* "" = none */
     bool fail;
     bool streams; /* half of the answer comes on the way, again and again */
     /* suggestions */
@@ -46,6 +47,7 @@ static enum status run(void *ctx, const struct complete_request *req, struct com
     snprintf(w->prefix, sizeof w->prefix, "%.*s", (int)req->prefix_len, req->prefix);
     w->n_context = req->n_context;
     w->context[0] = 0;
+    snprintf(w->file_name, sizeof w->file_name, "%s", req->file_name ? req->file_name : "");
     for (size_t i = 0; i < req->n_context; i++)
         strncat(w->context, req->context[i].text, sizeof w->context - strlen(w->context) - 1);
     double until = clock_now() + 1e-3 * w->ms;
@@ -158,6 +160,36 @@ static void ask(struct world *w, const char *text)
 }
 
 static const struct suggest_options quiet = {.prefetch_ms = -1, .idle_ms = -1};
+
+static void what_a_request_brings_stands_behind_the_ring(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, quiet);
+    char text[] = "int f(int);\n"; /* copied: gone before the thread has it */
+    struct context_item more[] = {{.path = "b.h", .text = text, .len = strlen(text)}};
+    struct suggest_request req = {.path = "/w/src/a.c", .name = "src/a.c", .text = "x = ;", .len = 5, .offset = 4,
+                                  .more = more, .n_more = 1, .on_suggestion = on_suggestion, .ctx = &w};
+    struct error err = {0};
+    uint64_t id;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    memset(text, '?', sizeof text - 1);
+    wait_for(&w, &w.n_final, 1);
+    assert_int_equal(w.n_context, 1);
+    assert_string_equal(w.context, "int f(int);\n");
+    assert_string_equal(w.file_name, "src/a.c");
+    req.name = NULL;
+    req.offset = 1;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    wait_for(&w, &w.n_final, 2);
+    assert_string_equal(w.file_name, "/w/src/a.c");
+    req.n_more = 0;
+    req.offset = 2;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    wait_for(&w, &w.n_final, 3);
+    assert_string_equal(w.file_name, "");
+    close_world(&w);
+}
 
 static void answers_and_serves_again_while_typing_along(void **state)
 {
@@ -395,6 +427,7 @@ int main(void)
         cmocka_unit_test(the_next_one_is_computed_as_if_accepted),
         cmocka_unit_test(waits_for_a_pause_when_nobody_asked),
         cmocka_unit_test(context_comes_in_when_idle),
+        cmocka_unit_test(what_a_request_brings_stands_behind_the_ring),
         cmocka_unit_test(refuses_what_is_not_to_be_completed),
         cmocka_unit_test(a_failure_is_told),
         cmocka_unit_test(the_delay_follows_the_rhythm),
