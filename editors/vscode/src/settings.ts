@@ -11,7 +11,7 @@ export const USER_KEYS = [
 
 /** Keys that a folder may set too. */
 export const FOLDER_KEYS = [
-  "enable", "languages", "maxTokens", "maxLines", "deadlineMs", "automaticDeadlineMs", "context",
+  "enable", "languages", "maxTokens", "maxLines", "deadlineMs", "automaticDeadlineMs", "context", "projectContext",
 ] as const;
 
 export type UserKey = (typeof USER_KEYS)[number];
