@@ -2,13 +2,14 @@
 """Streaming clients at once against one server or several, which take turns.
 
     load.py NAME=URL [NAME=URL ...] [--clients 1,8] [--requests 16] [--rounds 3] [--model MODEL]
-            [--prompt 800] [--shared 0.667] [--tokens 64] [--seed 1] [--json FILE]
+            [--prompt 800] [--shared 0.667] [--tokens 64] [--seed 1] [--text DIR] [--json FILE]
 
 Every server answers OpenAI's /v1/completions as a stream; all get the same prompts in the same order.
 A round asks `--requests` prompts with N clients, each of which asks the next as soon as its last is
-answered. A prompt is source-like text of about `--prompt` tokens, the first `--shared` part the same
-in all of a round, as an editor's requests share a file; a round's text is new, so that no cache of an
-earlier round helps. An answer is `--tokens` long: its end tokens are banned by `ignore_eos`.
+answered. A prompt is about `--prompt` tokens of the source files in `--text` (Hearth's own, if not named):
+the first `--shared` part is the beginning of a file and the same in all of a round, as an editor's requests
+share a file, and the rest are lines of another place. A round's files are new, so that no cache of an earlier
+round helps. An answer is `--tokens` long: its end tokens are banned by `ignore_eos`.
 
 Printed for each server and number of clients, over all rounds: generated tokens a second of the whole
 round (median of rounds), and the time to the first token (p50 and p95 of all requests). With several
@@ -17,6 +18,7 @@ servers, also the ratios to the last one named. 0 errors or the command fails.
 import argparse
 import http.client
 import json
+import pathlib
 import random
 import statistics
 import sys
@@ -24,23 +26,33 @@ import threading
 import time
 import urllib.parse
 
-WORDS = ("value index buffer count result offset length node parent child table entry cursor token stream "
-         "request answer client server model cache block page queue batch state error status reader writer").split()
+BYTES_PER_TOKEN = 3.2  # of C source, with the vocabularies of code models
 
 
-def lines(rng, tokens):
-    """Assignments in C; one takes about 12 tokens with the vocabularies of code models."""
-    out = []
-    for _ in range(max(1, round(tokens / 12))):
-        a, b, c = (rng.choice(WORDS) for _ in range(3))
-        out.append(f"    {a}_{b} = {c}_{a} + {rng.randrange(10, 99)};")
-    return "\n".join(out) + "\n"
+def source_files(folder):
+    texts = []
+    for path in sorted(pathlib.Path(folder).rglob("*")):
+        if path.suffix in (".c", ".cpp", ".go", ".h", ".py", ".rs", ".ts") and path.is_file():
+            texts.append(path.read_text(errors="replace"))
+    return texts
+
+
+def lines(text, start, size):
+    """Whole lines from the one in which `start` lies on, about `size` bytes."""
+    start = text.rfind("\n", 0, start) + 1
+    return text[start:text.find("\n", start + int(size)) + 1]
 
 
 def prompts(args, seed):
     rng = random.Random(seed)
-    shared = f"/* File {seed}. */\n" + lines(rng, args.prompt * args.shared)
-    return [shared + lines(rng, args.prompt * (1 - args.shared)) for _ in range(args.requests)]
+    size = args.prompt * BYTES_PER_TOKEN
+    large = [t for t in args.files if len(t) > size]
+    shared = f"/* File {seed}. */\n" + lines(rng.choice(large), 0, size * args.shared)
+    out = []
+    for _ in range(args.requests):
+        text = rng.choice(large)
+        out.append(shared + lines(text, rng.randrange(int(len(text) - size * (1 - args.shared))), size * (1 - args.shared)))
+    return out
 
 
 class Answer:
@@ -125,8 +137,12 @@ def main():
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--timeout", type=float, default=600)
+    parser.add_argument("--text", metavar="DIR", default=pathlib.Path(__file__).parent.parent / "src")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
+    args.files = source_files(args.text)
+    if not any(len(t) > args.prompt * BYTES_PER_TOKEN for t in args.files):
+        parser.error(f"no source file in {args.text} is long enough for prompts of {args.prompt} tokens")
     servers = [tuple(s.split("=", 1)) for s in args.servers]
     seen = {}
     errors = []
@@ -159,7 +175,8 @@ def main():
     print(f"{len(errors)} errors" + "".join("\n  " + e for e in errors[:10]))
     if args.json:
         with open(args.json, "w") as f:
-            json.dump({"options": vars(args), "results": out, "errors": errors}, f, indent=1)
+            options = {k: v for k, v in vars(args).items() if k not in ("files", "text")}
+            json.dump({"options": options, "results": out, "errors": errors}, f, indent=1)
     return 1 if errors else 0
 
 

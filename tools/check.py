@@ -137,10 +137,10 @@ def prepare_grammars(results):
     run([sys.executable, "tools/grammars.py"], "build the grammars")
 
 
-def fetch_from_source(pin, target, what, choose):
-    """Files out of a source package that pip fetches: those that `choose` has a name for, by the paths
-    in the package. `target` is made anew when the pin has changed."""
-    wanted = hashlib.sha256(pin.read_bytes()).hexdigest()
+def fetch_from_source(pin, target, what, pattern):
+    """Files out of a source package that pip fetches: those whose paths in the package match
+    `pattern`, named by its first group. `target` is made anew when the pin or what is wanted has changed."""
+    wanted = hashlib.sha256(pin.read_bytes() + pattern.encode()).hexdigest()
     stamp = target / "source.sha256"
     if stamp.is_file() and stamp.read_text() == wanted:
         return
@@ -157,8 +157,9 @@ def fetch_from_source(pin, target, what, choose):
     count = 0
     with tarfile.open(archive) as tar:
         for member in tar:
-            name = choose(member.name) if member.isfile() else None
-            if name:
+            match = re.fullmatch(pattern, member.name) if member.isfile() else None
+            if match:
+                name = match[1]
                 (staging / name).parent.mkdir(parents=True, exist_ok=True)
                 with tar.extractfile(member) as source, open(staging / name, "wb") as file:
                     shutil.copyfileobj(source, file)
@@ -173,25 +174,15 @@ def fetch_from_source(pin, target, what, choose):
 
 def prepare_vocab(results):
     """Tokenizer conformance files and chat templates, out of a source package that pip fetches."""
-    name = re.compile(r"[^/]+/vendor/llama\.cpp/models/"
-                      r"(ggml-vocab-[A-Za-z0-9._-]+|templates/[A-Za-z0-9._-]+\.jinja)")
-
-    def choose(path):
-        match = name.fullmatch(path)
-        return match and match[1]
-
-    fetch_from_source(ROOT / "tools/vocab-source.txt", VOCAB, "the tokenizer conformance files", choose)
+    pattern = (r"[^/]+/vendor/llama\.cpp/(?:models|tests)/"
+               r"(ggml-vocab-[A-Za-z0-9._-]+|templates/[A-Za-z0-9._-]+\.jinja|test-chat-template\.cpp)")
+    fetch_from_source(ROOT / "tools/vocab-source.txt", VOCAB, "the tokenizer conformance files", pattern)
 
 
 def prepare_suite(results):
     """The JSON-Schema-Test-Suite's required part, out of a source package that pip fetches."""
-    name = re.compile(r"[^/]+/json/(tests/draft2020-12/[A-Za-z0-9-]+\.json)")
-
-    def choose(path):
-        match = name.fullmatch(path)
-        return match and match[1]
-
-    fetch_from_source(ROOT / "tools/schema-suite-source.txt", SUITE, "the JSON-Schema-Test-Suite", choose)
+    pattern = r"[^/]+/json/(tests/draft2020-12/[A-Za-z0-9-]+\.json)"
+    fetch_from_source(ROOT / "tools/schema-suite-source.txt", SUITE, "the JSON-Schema-Test-Suite", pattern)
 
 
 def prepare_model(results):

@@ -72,6 +72,8 @@ if [ "$what" = check ]; then
     need groff-base has_command groff
     need procps has_command pgrep
     need bubblewrap has_command bwrap
+    need openssl has_command openssl
+    need minisign has_command minisign
     need python3-venv python3 -c 'import ensurepip, venv'
 fi
 

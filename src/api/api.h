@@ -44,6 +44,8 @@ struct api_options {
     const char *const *projects;     /* [n_projects] folders whose indexes clients may search; NULL = none */
     size_t n_projects;
     const char *index_cache;         /* where indexes live; with projects */
+    const char *vector_store, *store_key; /* the server that holds the projects' vectors (remote/stores.h), and its
+                                      * key; NULL: the indexes do */
     bool no_speculation;             /* tokens are never checked ahead; the texts are the same */
     struct api_rules rules;          /* to begin with */
     /* One line of JSON about something that happened; from any thread. Never a prompt's text. */

@@ -44,6 +44,7 @@ enum route_flags {
     ROUTE_METRICS = 8,  /* public where the options say so */
     ROUTE_CHANGES = 16, /* changes the store: only where clients may */
     ROUTE_PREFIX = 32,  /* the path's rest is call.rest */
+    ROUTE_UPLOAD = 64,  /* the body is a file that goes to the store */
 };
 
 struct route {
@@ -72,6 +73,8 @@ struct call {
     size_t max_tokens;          /* of the rules when it was admitted */
     double max_seconds;
     bool named_client; /* the client names itself: its newest completion supersedes */
+    struct store_upload *upload; /* owned: where the body goes; or NULL */
+    struct error upload_error;
     /* For the log and the metrics. */
     char model[160];
     size_t n_prompt, n_cached, n_generated;

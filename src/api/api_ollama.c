@@ -232,7 +232,7 @@ static void read_options(struct job *j, struct reader *rd)
         read_int(&o, "num_ctx", 1, INT32_MAX, &ctx);
     }
     /* More than the server has is as much as it has: what does not fit is refused, never cut. */
-    if (ctx > 0 && (size_t)ctx < j->n_ctx) j->n_ctx = (size_t)ctx;
+    if (ctx > 0) j->n_ctx = (size_t)ctx < j->m->n_ctx ? (size_t)ctx : j->m->n_ctx;
     if (most >= 0) {
         j->q.max_tokens = (size_t)most;
         j->explicit_max = true;
@@ -337,8 +337,9 @@ static void post_generate(struct call *c)
     read_string(&rd, "suffix", &g.suffix, &g.n_suffix);
     read_string(&rd, "system", &g.system, &g.n_system);
     read_bool(&rd, "raw", &g.raw);
-    bool trim = true;
-    read_bool(&rd, "trim", &trim);
+    struct fill f = {
+        .prefix = g.prompt, .suffix = g.suffix, .prefix_len = g.n_prompt, .suffix_len = g.n_suffix};
+    fill_read(&f, &rd);
     const json_t *images = read_array(&rd, "images", 64);
     if (json_array_size(images)) read_fail(&rd, "images are not understood here");
     const char *template = "";
@@ -350,7 +351,6 @@ static void post_generate(struct call *c)
         return;
     }
     if (!rd.err.code && g.n_suffix) {
-        struct fill f = {g.prompt, g.suffix, g.n_prompt, g.n_suffix, NULL, NULL, NULL, 0, !trim};
         if (job_add_fill(j, &f))
             job_start(j);
         else

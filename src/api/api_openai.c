@@ -270,20 +270,13 @@ static void post_completions(struct call *c)
         read_completion(j, &rd, s);
     else
         error_set(&rd.err, ERR_NOMEM, "no memory for the request");
-    bool trim = true;
-    read_bool(&rd, "trim", &trim);
+    struct fill f = {.suffix = suffix, .suffix_len = n_suffix};
+    fill_read(&f, &rd);
     const json_t *prompt = read_any(&rd, "prompt");
     if (!rd.err.code && suffix && n_suffix) {
         if (!json_is_string(prompt)) read_fail(&rd, "with 'suffix', 'prompt' must be one string");
-        struct fill f = {json_string_value(prompt),
-                         suffix,
-                         json_string_length(prompt),
-                         n_suffix,
-                         NULL,
-                         NULL,
-                         NULL,
-                         0,
-                         !trim};
+        f.prefix = json_string_value(prompt);
+        f.prefix_len = json_string_length(prompt);
         if (!rd.err.code && !job_add_fill(j, &f)) {
             job_unref(j);
             return;

@@ -10,15 +10,21 @@
 #include "api/read.h"
 #include "api/search_projects.h"
 #include "index/answer_json.h"
+#include "index/context_keep.h"
 #include "index/index.h"
 #include "infer/embed.h"
+#include "remote/stores.h"
 
 enum { MAX_QUERY = 16384, MAX_FIELD = 8192 };
+static const double store_seconds = 3; /* then the answer is by words */
 
 struct search_project {
     const char *root, *name; /* borrowed; name: the folder's last part */
     pthread_mutex_t lock;    /* of ix: an open index belongs to one thread at a time */
+    pthread_mutex_t keep_lock; /* of keep, so that no completion waits for a search */
+    struct context_keep *keep; /* owned */
     struct index *ix;        /* owned; NULL until it is asked for and there is one */
+    struct vector_store *store; /* owned; NULL: the index holds its vectors */
 };
 
 struct search_projects {
@@ -42,6 +48,14 @@ struct search_projects *search_projects_create(const struct api_options *opt, st
         const char *root = opt->projects[p->n], *slash = strrchr(root, '/');
         p->list[p->n] = (struct search_project){.root = root, .name = slash && slash[1] ? slash + 1 : root};
         pthread_mutex_init(&p->list[p->n].lock, NULL);
+        pthread_mutex_init(&p->list[p->n].keep_lock, NULL);
+        struct store_options o = {.key = opt->store_key, .seconds = store_seconds, .tries = 1};
+        if ((opt->vector_store && stores_open(opt->vector_store, &o, &p->list[p->n].store, err)) ||
+            context_keep_create(root, opt->index_cache, &p->list[p->n].keep, err)) {
+            p->n++;
+            search_projects_destroy(p);
+            return NULL;
+        }
     }
     return p;
 }
@@ -51,10 +65,65 @@ void search_projects_destroy(struct search_projects *p)
     if (!p) return;
     for (size_t i = 0; i < p->n; i++) {
         index_close(p->list[i].ix);
+        if (p->list[i].store) p->list[i].store->close(p->list[i].store);
+        context_keep_destroy(p->list[i].keep);
+        pthread_mutex_destroy(&p->list[i].keep_lock);
         pthread_mutex_destroy(&p->list[i].lock);
     }
     free(p->list);
     free(p);
+}
+
+/* ---- context of completions ---- */
+
+enum { NEAR_BYTES = 3000 }; /* before the cursor, that are in a prompt whatever else is */
+
+/* The pieces belong to the keeper, which the next request may use: a copy. */
+static void copy_context(const struct context_kept *kept, const char *name, struct project_context *out)
+{
+    const struct index_context *c = kept->found;
+    size_t bytes = strlen(kept->path) + 1;
+    for (size_t i = 0; i < c->n; i++) bytes += strlen(c->list[i].path) + c->list[i].len + 2;
+    char *p = out->memory = malloc(bytes);
+    out->files = calloc(c->n + 1, sizeof *out->files);
+    if (!p || !out->files) {
+        project_context_fini(out);
+        return;
+    }
+    out->name = name;
+    out->path = strcpy(p, kept->path);
+    p += strlen(p) + 1;
+    for (size_t i = 0; i < c->n; i++) {
+        struct fim_file *f = &out->files[out->n++];
+        f->path = strcpy(p, c->list[i].path);
+        p += strlen(p) + 1;
+        f->len = c->list[i].len;
+        f->text = memcpy(p, c->list[i].text, f->len + 1);
+        p += f->len + 1;
+    }
+}
+
+void search_projects_context(struct search_projects *p, const char *file, const char *text, size_t len, size_t offset,
+                             size_t max_bytes, struct project_context *out)
+{
+    *out = (struct project_context){0};
+    if (!p || !file || (*file != '/' && p->n != 1)) return;
+    for (size_t i = 0; i < p->n && !out->path; i++) {
+        struct search_project *sp = &p->list[i];
+        struct context_budget budget = {.near_bytes = NEAR_BYTES, .max_bytes = max_bytes};
+        struct context_kept kept;
+        pthread_mutex_lock(&sp->keep_lock);
+        context_keep_take(sp->keep, file, text, len, offset, &budget, &kept);
+        if (kept.path) copy_context(&kept, sp->name, out);
+        pthread_mutex_unlock(&sp->keep_lock);
+    }
+}
+
+void project_context_fini(struct project_context *c)
+{
+    free(c->files);
+    free(c->memory);
+    *c = (struct project_context){0};
 }
 
 /* By the folder as it was given at the start or by its last part; the only one where none is named. */
@@ -77,7 +146,7 @@ static float *vector_of(struct call *c, struct index *ix, const char *text, size
     struct loaded_model *m;
     struct embeddings v = {0};
     float *out = NULL;
-    if (index_info(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
+    if (index_info_brief(ix, &info, &err) != OK || info.vectors == 0 || !*text) return NULL;
     if (served_acquire_local(c->api->served, info.model, &m, &err) != OK) {
         snprintf(note, 256, "by words alone: the index's embedding model cannot be loaded");
         return NULL;
@@ -148,6 +217,7 @@ static void search(struct call *c, const json_t *body)
     enum status st = p->ix ? OK : index_open(p->root, c->api->projects->cache, &p->ix, &rd.err);
     float *v = st == OK && !words && !q.literal ? vector_of(c, p->ix, q.text, &q.dim, note) : NULL;
     q.vector = v;
+    q.store = v ? p->store : NULL;
     if (st == OK) st = index_search(p->ix, &q, &hits, &rd.err);
     if (st == ERR_INTEGRITY) { /* the next update makes a new one */
         index_close(p->ix);

@@ -6,11 +6,22 @@
 #include "assist/anchor.h"
 #include "assist/fit.h"
 #include "assist/parse.h"
+#include "assist/pick.h"
 #include "assist/trim.h"
+#include "base/clock.h"
+
+/* Bytes that the longer look may read on behind a hole's usual end; and how long others may wait
+ * for answers to be compared. */
+enum { FAR_BYTES = 160 };
+#define CHOOSE_SECONDS 3.0
 
 /* What a hole's answers are cut by. */
 struct fill_hole {
-    struct trim_hole hole;
+    struct trim_hole hole, look;
+    bool compares;               /* answers; nothing is given before the end then */
+    size_t prefix_at, n_asked;   /* tokens of the prompt: choose.h */
+    size_t point;                /* bytes of the text before what is typed behind the prompt */
+    size_t n_begin;              /* of what is typed, those that are left to the model */
     char blanks[FIT_MAX_INDENT]; /* that the answers begin with */
     size_t n_blanks;
     char *file;  /* owned; or NULL */
@@ -26,6 +37,18 @@ void fill_hole_free(struct fill_hole *h)
 /* ---- the request --------------------------------------------------------------------------------
  */
 
+void fill_read(struct fill *f, struct reader *rd)
+{
+    bool trim = true;
+    const char *effort = "best";
+    read_bool(rd, "trim", &trim);
+    read_string(rd, "effort", &effort, NULL);
+    f->raw = !trim;
+    f->fast = strcmp(effort, "fast") == 0;
+    if (!f->fast && strcmp(effort, "best") != 0)
+        read_fail(rd, "'effort' is neither \"best\" nor \"fast\"");
+}
+
 static struct fill_hole *make_hole(const struct fill *f)
 {
     struct fill_hole *h = malloc(sizeof *h + f->prefix_len + f->suffix_len + 1);
@@ -35,14 +58,15 @@ static struct fill_hole *make_hole(const struct fill *f)
     if (f->prefix_len) memcpy(h->text, f->prefix, f->prefix_len);
     if (f->suffix_len) memcpy(suffix, f->suffix, f->suffix_len);
     trim_hole_init(&h->hole, h->text, f->prefix_len, suffix, f->suffix_len, TRIM_AUTO);
+    trim_look_far(&h->hole, &h->look);
     h->n_blanks = fit_indent(&h->hole, fit_by_indent(&h->hole, f->file), h->blanks);
     return h;
 }
 
 /* The prompt as hearth complete makes it: the cursor's line goes behind the middle token, its last
  * token is left to the model. */
-static enum status build(struct job *j, const struct fill *f, struct job_part *p, size_t *needed,
-                         struct error *err)
+static enum status build(struct job *j, const struct fill *f, struct job_part *p,
+                         struct fill_hole *where, size_t *needed, struct error *err)
 {
     const struct loaded_model *m = j->m;
     /* Room for at least one token; an explicit number of tokens has its room. */
@@ -52,10 +76,18 @@ static enum status build(struct job *j, const struct fill *f, struct job_part *p
                            .prefix_len = point,
                            .suffix = f->suffix,
                            .suffix_len = f->suffix_len,
-                           .file_name = f->file,
+                           .file_name = f->n_files || f->repo ? f->file : NULL,
                            .max_tokens = j->n_ctx - (answer ? answer : 1)};
     enum status st = fim_build_files(&m->fim, m->tok, f->repo, f->files, f->n_files, &in,
-                                     &p->prompt, needed, err);
+                                     &p->prompt, &where->prefix_at, needed, err);
+    if (st == ERR_LIMIT && f->n_found) {
+        *err = (struct error){0};
+        p->prompt.len = 0;
+        st = fim_build_files(&m->fim, m->tok, f->repo, f->files + f->n_found, f->n_files - f->n_found, &in,
+                             &p->prompt, &where->prefix_at, needed, err);
+    }
+    where->n_asked = p->prompt.len;
+    where->point = point;
     if (st || f->raw) return st;
     return anchor_follow(&m->fim, m->tok, f->prefix + point, f->prefix_len - point, &p->prompt,
                          &j->q.begin, &j->q.n_begin, err);
@@ -71,14 +103,27 @@ static void fail_build(struct job *j, enum status st, const struct error *err, s
     }
 }
 
+/* Only a greedy answer, and one that nothing else is asked of. */
+static bool compares(const struct job *j, const struct fill *f, const struct fill_hole *h)
+{
+    return !f->fast && j->n == 1 && j->n_parts == 1 && j->q.sample.temperature == 0 &&
+           !j->q.logprobs && !j->grammar && !j->n_stops && !j->bias &&
+           pick_may_choose(&h->hole, &j->m->fim, 0);
+}
+
 /* The hole's text outlives the request's, which goes when this returns. */
-static bool set_hole(struct job *j, const struct fill *f)
+static bool set_hole(struct job *j, const struct fill *f, const struct fill_hole *where)
 {
     struct fill_hole *h = j->hole = make_hole(f);
     if (!h) {
         call_failf(j->c, 503, "out_of_memory", "no memory for the request");
         return false;
     }
+    h->prefix_at = where->prefix_at;
+    h->n_asked = where->n_asked;
+    h->point = where->point;
+    h->n_begin = j->q.n_begin;
+    h->compares = compares(j, f, h);
     if (j->q.n_begin) {
         j->q.begin = h->text + (j->q.begin - f->prefix);
         h->n_blanks = 0;
@@ -108,12 +153,13 @@ bool job_add_fill(struct job *j, const struct fill *f)
         return false;
     }
     size_t needed = 0;
-    enum status st = build(j, f, p, &needed, &err);
+    struct fill_hole where = {0};
+    enum status st = build(j, f, p, &where, &needed, &err);
     if (st) {
         fail_build(j, st, &err, needed);
         return false;
     }
-    if (!f->raw && !set_hole(j, f)) return false;
+    if (!f->raw && !set_hole(j, f, &where)) return false;
     j->q.stop = m->fim.stop;
     j->q.n_stop = m->fim.n_stop;
     j->q.cls = SCHED_COMPLETION;
@@ -131,6 +177,17 @@ static enum status give(struct job *j, struct job_choice *ch, const char *text, 
     return keep > had ? job_put_text(j, ch, text + had, keep - had) : OK;
 }
 
+/* Whether a rule has ended the text, or where answers are compared the longer look. */
+static bool at_end(const struct fill_hole *h, struct job_choice *ch)
+{
+    if (!ch->near_end) {
+        if (trim_scan(&h->hole, ch->filled.data, ch->filled.len).rule == TRIM_NONE) return false;
+        ch->near_end = ch->filled.len;
+    }
+    if (!h->compares || ch->filled.len - ch->near_end >= FAR_BYTES) return true;
+    return trim_scan(&h->look, ch->filled.data, ch->filled.len).rule != TRIM_NONE;
+}
+
 enum status fill_take(struct job *j, struct job_choice *ch, const char *text, size_t len)
 {
     const struct fill_hole *h = j->hole;
@@ -138,32 +195,71 @@ enum status fill_take(struct job *j, struct job_choice *ch, const char *text, si
     enum status st = ch->filled.len ? OK : buf_append(&ch->filled, h->blanks, h->n_blanks);
     if (!st) st = buf_append(&ch->filled, text, len);
     if (st) return st;
-    struct trim_cut c = trim_scan(&h->hole, ch->filled.data, ch->filled.len);
-    if (c.rule != TRIM_NONE) {
+    if (at_end(h, ch)) {
         ch->full = true;
-        return fill_end(j, ch);
+        return h->compares ? OK : fill_end(j, ch);
     }
+    if (h->compares) return OK;
     /* Lines that more text will not take back; the newest one may still have to go. */
-    c = trim_finish(&h->hole, ch->filled.data, ch->filled.len, false);
+    struct trim_cut c = trim_finish(&h->hole, ch->filled.data, ch->filled.len, false);
     size_t keep = c.keep;
     while (keep > c.skip && ch->filled.data[keep - 1] != '\n') keep--;
     while (keep > c.skip && strchr(" \t\n", ch->filled.data[keep - 1])) keep--;
     return keep > c.skip ? give(j, ch, ch->filled.data + c.skip, keep - c.skip) : OK;
 }
 
-enum status fill_end(struct job *j, struct job_choice *ch)
+/* Gives what belongs in the hole; with `base` after a look at other answers. */
+static enum status end_with(struct job *j, struct job_choice *ch, bool ended,
+                            const struct branch_base *base, struct error *err)
 {
-    bool ended = ch->finish == FINISH_STOP && ch->stop_token != TOKEN_NONE;
-    if (!ch->filled.len) return OK;
-    const struct trim_hole *h = &j->hole->hole;
-    struct trim_cut c = trim_finish(h, ch->filled.data, ch->filled.len, ended);
+    const struct fill_hole *h = j->hole;
+    const struct trim_hole *hole = &h->hole;
+    const struct token_list *prompt = &j->parts[0].prompt;
+    struct branch_limit limit = {.until = clock_now() + CHOOSE_SECONDS};
     struct parse p;
-    parse_init(&p, j->hole->file, h->prefix, h->prefix_len, h->suffix, h->suffix_len);
-    size_t keep = parse_longest(&p, ch->filled.data + c.skip, c.keep - c.skip);
+    parse_init(&p, h->file, hole->prefix, hole->prefix_len, hole->suffix, hole->suffix_len);
+    struct choose_input in = {.tok = j->m->tok,
+                              .fim = &j->m->fim,
+                              .base = base,
+                              .prompt = prompt->ids,
+                              .n_prompt = prompt->len,
+                              .prefix_at = h->prefix_at,
+                              .n_asked = h->n_asked,
+                              .begin = h->text + hole->prefix_len - h->n_begin,
+                              .n_begin = h->n_begin,
+                              .hole = hole,
+                              .typed = h->text + h->point,
+                              .n_typed = hole->prefix_len - h->point,
+                              .file_name = h->file,
+                              .whole = ch->filled.data,
+                              .n_whole = ch->filled.len,
+                              .ended = ended,
+                              .limit = &limit,
+                              .parse = &p};
+    struct pick pick;
+    enum status st = pick_answer(&in, ended && !ch->near_end, false, base != NULL, &pick, err);
     parse_fini(&p);
-    enum status st = give(j, ch, ch->filled.data + c.skip, keep);
+    if (!st) st = give(j, ch, pick.text, pick.len);
     ch->filled.len = 0; /* given once */
     return st;
+}
+
+bool fill_compares(const struct job *j)
+{
+    return j->hole && j->hole->compares;
+}
+
+enum status fill_choose(struct job *j, struct job_choice *ch, bool ended,
+                        const struct branch_base *base, struct error *err)
+{
+    return ch->filled.len ? end_with(j, ch, ended, base, err) : OK;
+}
+
+enum status fill_end(struct job *j, struct job_choice *ch)
+{
+    struct error err = {0};
+    if (!ch->filled.len) return OK;
+    return end_with(j, ch, ch->finish == FINISH_STOP && ch->stop_token != TOKEN_NONE, NULL, &err);
 }
 
 bool fill_is_full(const struct job *j, const struct job_part *p)

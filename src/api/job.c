@@ -53,6 +53,7 @@ struct job *job_create(struct call *c, const char *model, const struct job_forma
     j->q.cls = SCHED_CHAT;
     j->n_ctx = m->n_ctx;
     j->q.max_tokens = m->n_ctx;
+    job_apply_limits(j);
     snprintf(c->model, sizeof c->model, "%s", m->name);
     return j;
 }
@@ -253,6 +254,18 @@ static void on_prompt(void *ctx, const struct sched_token *tokens, size_t n)
             }
 }
 
+static void on_held(void *ctx, size_t sample, const struct sched_sample *how,
+                    const struct branch_base *base)
+{
+    struct job_part *p = ctx;
+    struct job *j = p->job;
+    struct error err = {0};
+    if (atomic_load(&j->gone) || j->failed) return;
+    bool ended = how->finish == FINISH_STOP && how->stop_token != TOKEN_NONE;
+    if (fill_choose(j, &j->choices[p->first + sample], ended, base, &err) != OK)
+        set_failed(j, &err);
+}
+
 static void take_result(struct job *j, struct job_part *p, const struct sched_result *res)
 {
     p->queue_ms = res->queue_ms;
@@ -423,6 +436,7 @@ static void complete_request(struct job *j)
     q->on_text = on_text;
     q->on_done = on_done;
     if (q->prompt_logprobs) q->on_prompt = on_prompt;
+    if (fill_compares(j)) q->on_held = on_held;
 }
 
 void job_start(struct job *j)

@@ -52,6 +52,7 @@ struct job_choice {
     struct chat_parser *parser;
     struct buf filled; /* of a hole: what the model wrote so far */
     bool full;         /* a rule ended it */
+    size_t near_end;   /* bytes of `filled` when a hole's own rules had ended it; 0 = not yet */
     bool led;          /* the job's lead went in */
     struct job *job;
     size_t given_tokens; /* of `tokens`, those that pieces had */
@@ -147,6 +148,8 @@ void job_unref(struct job *j);
 /* Sampling, stop texts, logit biases and the seed by the names that OpenAI, Ollama's options and
  * llama.cpp share. */
 void job_read_sampling(struct job *j, struct reader *rd);
+/* num_ctx and num_predict of the model's name, before the request's own are read; for job.c. */
+void job_apply_limits(struct job *j);
 void job_read_stops(struct job *j, struct reader *rd, const char *key);
 /* OpenAI's `prediction`: a text that much of the answer is expected to repeat, to draft from. */
 void job_read_prediction(struct job *j, struct reader *rd);

@@ -116,25 +116,57 @@ static void refuse_unknown_samplers(struct reader *rd)
     }
 }
 
-void job_read_sampling(struct job *j, struct reader *rd)
+struct integers {
+    int64_t top_k, last_n, seed;
+};
+
+static void read_samplers(struct job *j, struct reader *rd, struct integers *n)
 {
     struct sample_params *s = &j->q.sample;
-    int64_t top_k = s->top_k, last_n = s->penalty_last_n, seed = -1;
     read_float(rd, "temperature", 0, 100, &s->temperature);
     read_float(rd, "top_p", 0, 1, &s->top_p);
     read_float(rd, "min_p", 0, 1, &s->min_p);
-    read_int(rd, "top_k", -1, INT32_MAX, &top_k);
+    read_int(rd, "top_k", -1, INT32_MAX, &n->top_k);
     read_float(rd, "repeat_penalty", 0.01, 100, &s->repeat_penalty);
     read_float(rd, "repetition_penalty", 0.01, 100, &s->repeat_penalty);
     read_float(rd, "presence_penalty", -2, 2, &s->presence_penalty);
     read_float(rd, "frequency_penalty", -2, 2, &s->frequency_penalty);
-    read_int(rd, "repeat_last_n", -1, INT32_MAX, &last_n);
-    read_int(rd, "seed", INT64_MIN, INT64_MAX, &seed);
+    read_int(rd, "repeat_last_n", -1, INT32_MAX, &n->last_n);
+    read_int(rd, "seed", INT64_MIN, INT64_MAX, &n->seed);
+}
+
+/* The parameters that go with the model's name, for what the request leaves open. */
+static void read_own(struct job *j, struct integers *n, bool stops)
+{
+    struct reader own = {.obj = json_object_get(j->m->settings, "parameters")};
+    if (!own.obj) return;
+    read_samplers(j, &own, n);
+    if (stops) job_read_stops(j, &own, "stop");
+}
+
+void job_apply_limits(struct job *j)
+{
+    struct reader own = {.obj = json_object_get(j->m->settings, "parameters")};
+    int64_t ctx = 0, most = -1;
+    if (!own.obj) return;
+    read_int(&own, "num_ctx", 1, INT32_MAX, &ctx);
+    read_int(&own, "num_predict", -2, INT32_MAX, &most);
+    if (ctx > 0 && (size_t)ctx < j->n_ctx) j->n_ctx = (size_t)ctx;
+    /* Not an explicit wish: the server's own limit counts where it is less. */
+    if (most >= 0) j->q.max_tokens = (size_t)most;
+}
+
+void job_read_sampling(struct job *j, struct reader *rd)
+{
+    struct sample_params *s = &j->q.sample;
+    struct integers n = {s->top_k, s->penalty_last_n, -1};
+    read_own(j, &n, !read_any(rd, "stop"));
+    read_samplers(j, rd, &n);
     read_bool(rd, "ignore_eos", &j->q.ignore_end);
-    s->top_k = top_k < 0 ? 0 : (int32_t)top_k;
-    s->penalty_last_n = (int32_t)last_n;
-    s->seed = (uint64_t)seed;
-    if (seed < 0 && getrandom(&s->seed, sizeof s->seed, 0) != (ssize_t)sizeof s->seed)
+    s->top_k = n.top_k < 0 ? 0 : (int32_t)n.top_k;
+    s->penalty_last_n = (int32_t)n.last_n;
+    s->seed = (uint64_t)n.seed;
+    if (n.seed < 0 && getrandom(&s->seed, sizeof s->seed, 0) != (ssize_t)sizeof s->seed)
         s->seed = (uint64_t)j->created;
     job_read_stops(j, rd, "stop");
     read_bias(j, rd);

@@ -9,6 +9,8 @@
 #include "infer/engine.h"
 #include "model/model.h"
 #include "net/sse.h"
+#include "store/modelfile.h"
+#include "store/settings.h"
 #include "store/store.h"
 
 static void get_root(struct call *c)
@@ -28,10 +30,11 @@ static const char *or_empty(const char *s)
     return s ? s : "";
 }
 
-static json_t *details_of(const struct catalogue_model *m)
+static json_t *details_of(const struct store_model *of)
 {
-    const char *family = or_empty(m->architecture);
-    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", "", "format", "gguf",
+    const struct catalogue_model *m = &of->info;
+    const char *family = or_empty(m->architecture), *parent = json_string_value(json_object_get(of->settings, "parent"));
+    return json_pack("{s:s, s:s, s:s, s:[s], s:s, s:s}", "parent_model", or_empty(parent), "format", "gguf",
                      "family", family, "families", family, "parameter_size",
                      or_empty(m->parameters), "quantization_level", or_empty(m->quantization));
 }
@@ -41,7 +44,7 @@ static json_t *entry_of(const struct store_model *m)
     return json_pack("{s:s, s:s, s:s, s:I, s:s, s:o}", "name", m->name, "model", m->name,
                      "modified_at",
                      m->pulled_at && *m->pulled_at ? m->pulled_at : "1970-01-01T00:00:00Z", "size",
-                     (json_int_t)m->bytes, "digest", m->sha256, "details", details_of(&m->info));
+                     (json_int_t)m->bytes, "digest", m->sha256, "details", details_of(m));
 }
 
 static void get_tags(struct call *c)
@@ -142,6 +145,41 @@ static bool has_text(struct gguf_str s, const char *part)
     return s.data && memmem(s.data, s.len, part, strlen(part)) != NULL;
 }
 
+/* What goes with the name stands before what the file has. */
+static json_t *show_of(const struct store_model *m, const struct gguf *g, struct gguf_str template, json_t *can)
+{
+    struct buf parameters, modelfile, license;
+    const json_t *own = json_object_get(m->settings, "template"), *text;
+    size_t i;
+    buf_init(&parameters, 1 << 20);
+    buf_init(&modelfile, 4 << 20);
+    buf_init(&license, 4 << 20);
+    buf_append_str(&modelfile, "# Made by Hearth; `hearth create NAME -f FILE` takes it.\n");
+    if (modelfile_print(m->name, m->settings, &modelfile, NULL) != OK) buf_printf(&modelfile, "FROM %s\n", m->name);
+    settings_print_parameters(m->settings, &parameters, NULL);
+    json_array_foreach(json_object_get(m->settings, "license"), i, text)
+    {
+        if (i) buf_append_str(&license, "\n");
+        buf_append_str(&license, json_string_value(text));
+    }
+    if (!license.len) buf_append_str(&license, or_empty(m->info.license));
+    json_t *out = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "license", api_string(license.data ? license.data : "", license.len),
+                            "modelfile", api_string(modelfile.data ? modelfile.data : "", modelfile.len), "parameters",
+                            api_string(parameters.data ? parameters.data : "", parameters.len), "template",
+                            own ? json_incref((json_t *)own) : api_string(template.data ? template.data : "", template.len),
+                            "details", details_of(m), "model_info", info_of(g), "modified_at", or_empty(m->pulled_at),
+                            "capabilities", can);
+    static const char *const more[] = {"system", "messages", "requires"};
+    for (i = 0; out && i < 3; i++) {
+        json_t *v = json_object_get(m->settings, more[i]);
+        if (v) json_object_set(out, more[i], v);
+    }
+    buf_fini(&parameters);
+    buf_fini(&modelfile);
+    buf_fini(&license);
+    return out;
+}
+
 static void post_show(struct call *c)
 {
     struct store_model m;
@@ -155,18 +193,13 @@ static void post_show(struct call *c)
     }
     struct gguf_str template = {0};
     gguf_get_str(g, "tokenizer.chat_template", &template, NULL);
+    const json_t *own = json_object_get(m.settings, "template");
+    struct gguf_str used = own ? (struct gguf_str){json_string_value(own), json_string_length(own)} : template;
     json_t *can = json_pack("[s]", "completion");
     if (m.info.fim) json_array_append_new(can, json_string("insert"));
-    if (has_text(template, "tools")) json_array_append_new(can, json_string("tools"));
-    if (has_text(template, "enable_thinking")) json_array_append_new(can, json_string("thinking"));
-    char modelfile[256];
-    snprintf(modelfile, sizeof modelfile, "FROM %s\n", m.name);
-    call_json(c, 200,
-              json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:o}", "license",
-                        or_empty(m.info.license), "modelfile", modelfile, "parameters", "",
-                        "template", api_string(template.data ? template.data : "", template.len),
-                        "details", details_of(&m.info), "model_info", info_of(g), "modified_at",
-                        or_empty(m.pulled_at), "capabilities", can));
+    if (has_text(used, "tools") || has_text(used, ".Tools")) json_array_append_new(can, json_string("tools"));
+    if (has_text(used, "enable_thinking") || has_text(used, ".Think")) json_array_append_new(can, json_string("thinking"));
+    call_json(c, 200, show_of(&m, g, template, can));
     gguf_close(g);
     store_model_fini(&m);
 }
@@ -174,72 +207,109 @@ static void post_show(struct call *c)
 /* ---- changes ----------------------------------------------------------------------------------
  */
 
-struct pulling {
-    struct call *c;
-    bool stream;
-    char name[STORE_NAME_SIZE];
-    double said; /* when progress was last written */
-};
-
-static void say(struct pulling *p, json_t *line)
+void ollama_say(struct ollama_work *w, json_t *line)
 {
     size_t len = 0;
     char *text = api_dump(line, &len);
-    if (p->stream && text) ndjson_write(p->c->r, text, len);
+    w->told_any = true;
+    if (w->stream && text) ndjson_write(w->c->r, text, len);
     free(text);
 }
 
 static bool on_progress(void *ctx, enum store_phase phase, uint64_t done, uint64_t total)
 {
-    struct pulling *p = ctx;
-    say(p, json_pack("{s:s, s:s, s:I, s:I}", "status",
-                     phase == STORE_CHECKING ? "verifying sha256 digest" : "pulling", "digest",
-                     p->name, "total", (json_int_t)total, "completed", (json_int_t)done));
-    return !http_gone(p->c->r) && !atomic_load(&p->c->api->shutting);
+    struct ollama_work *w = ctx;
+    json_t *line = json_pack("{s:s}", "status", phase == STORE_CHECKING  ? "verifying sha256 digest"
+                                                : phase == STORE_COPYING ? "writing model"
+                                                : phase == STORE_SENDING ? "pushing"
+                                                                         : "pulling");
+    if (line && w->what[0]) json_object_set_new(line, "digest", json_string(w->what));
+    json_object_set_new(line, "total", json_integer((json_int_t)total));
+    json_object_set_new(line, "completed", json_integer((json_int_t)done));
+    ollama_say(w, line);
+    return !http_gone(w->c->r) && !atomic_load(&w->c->api->shutting);
 }
 
-static void run_pull(struct pulling *p)
+static void on_notice(void *ctx, const char *line)
+{
+    ollama_say(ctx, json_pack("{s:s}", "status", line));
+}
+
+static void run_work(struct ollama_work *w)
 {
     struct error err = {0};
-    struct store_model m;
-    enum pull_outcome outcome;
-    struct pull_request rq = {.name = p->name};
-    struct store_events ev = {.progress = on_progress, .ctx = p};
+    struct store_events ev = {.progress = on_progress, .notice = on_notice, .ctx = w};
     struct store *own;
-    /* A store of its own: the shared one must not be locked for as long as a download takes. */
-    enum status st = store_open(store_root(p->c->api->opt.store), &own, &err);
+    enum status st = store_open(store_root(w->c->api->opt.store), &own, &err);
     if (st == OK) {
-        st = store_pull(own, &rq, &ev, &outcome, &m, &err);
+        st = w->run(w, own, &ev, &err);
         store_close(own);
     }
-    if (st != OK) {
-        call_error(p->c, &err);
-        return;
-    }
-    store_model_fini(&m);
-    if (!p->stream) {
-        call_json(p->c, 200, json_pack("{s:s}", "status", "success"));
-        return;
-    }
-    say(p, json_pack("{s:s}", "status", "verifying sha256 digest"));
-    say(p, json_pack("{s:s}", "status", "writing manifest"));
-    say(p, json_pack("{s:s}", "status", "success"));
-    http_stream_end(p->c->r);
+    if (st != OK)
+        call_error(w->c, &err);
+    else if (w->stream)
+        http_stream_end(w->c->r);
+    else
+        call_json(w->c, 200, json_pack("{s:s}", "status", "success"));
 }
 
-static void *pull_thread(void *arg)
+static void *work_thread(void *arg)
 {
-    struct pulling *p = arg;
-    struct api *a = p->c->api;
-    struct http_request *r = p->c->r;
-    run_pull(p);
-    free(p);
+    struct ollama_work *w = arg;
+    struct api *a = w->c->api;
+    struct http_request *r = w->c->r;
+    run_work(w);
+    w->destroy(w);
     http_request_unref(r);
     atomic_fetch_sub(&a->n_jobs, 1);
     return NULL;
 }
 
-/* On a thread of its own: a download takes minutes, and the workers are few. */
+/* On a thread of its own: it takes minutes, and the workers are few. */
+void ollama_start(struct ollama_work *w)
+{
+    struct call *c = w->c;
+    if (w->stream) http_stream_begin(c->r, 200, NDJSON_TYPE);
+    http_request_ref(c->r);
+    atomic_fetch_add(&c->api->n_jobs, 1);
+    pthread_t t;
+    if (pthread_create(&t, NULL, work_thread, w) == 0) {
+        pthread_detach(t);
+        return;
+    }
+    w->destroy(w);
+    call_failf(c, 503, "out_of_memory", "cannot start a thread for this");
+    atomic_fetch_sub(&c->api->n_jobs, 1);
+    http_request_unref(c->r);
+}
+
+struct pulling {
+    struct ollama_work work; /* first */
+    char name[STORE_NAME_SIZE];
+};
+
+static void pulling_free(struct ollama_work *w)
+{
+    free(w);
+}
+
+static enum status run_pull(struct ollama_work *w, struct store *s, const struct store_events *ev, struct error *err)
+{
+    struct pulling *p = (struct pulling *)w;
+    struct store_model m;
+    enum pull_outcome outcome;
+    struct pull_request rq = {.name = p->name};
+    struct store_events quiet = {.progress = ev->progress, .ctx = ev->ctx};
+    ollama_say(w, json_pack("{s:s}", "status", "pulling manifest"));
+    enum status st = store_pull(s, &rq, &quiet, &outcome, &m, err);
+    if (st != OK) return st;
+    store_model_fini(&m);
+    ollama_say(w, json_pack("{s:s}", "status", "verifying sha256 digest"));
+    ollama_say(w, json_pack("{s:s}", "status", "writing manifest"));
+    ollama_say(w, json_pack("{s:s}", "status", "success"));
+    return OK;
+}
+
 static void post_pull(struct call *c)
 {
     struct reader rd = {.obj = c->body};
@@ -263,23 +333,9 @@ static void post_pull(struct call *c)
         call_error(c, &rd.err);
         return;
     }
-    p->c = c;
-    p->stream = stream;
-    if (stream) {
-        http_stream_begin(c->r, 200, NDJSON_TYPE);
-        say(p, json_pack("{s:s}", "status", "pulling manifest"));
-    }
-    http_request_ref(c->r);
-    atomic_fetch_add(&c->api->n_jobs, 1);
-    pthread_t t;
-    if (pthread_create(&t, NULL, pull_thread, p) == 0) {
-        pthread_detach(t);
-        return;
-    }
-    free(p);
-    call_failf(c, 503, "out_of_memory", "cannot start a thread for the download");
-    atomic_fetch_sub(&c->api->n_jobs, 1);
-    http_request_unref(c->r);
+    p->work = (struct ollama_work){.c = c, .stream = stream, .run = run_pull, .destroy = pulling_free};
+    snprintf(p->work.what, sizeof p->work.what, "%.95s", p->name);
+    ollama_start(&p->work);
 }
 
 static void delete_model(struct call *c)
@@ -301,38 +357,22 @@ static void post_copy(struct call *c)
 {
     struct reader rd = {.obj = c->body};
     const char *to = NULL, *from = NULL;
+    char full[160], name[STORE_NAME_SIZE];
     read_string(&rd, "source", &from, NULL);
     read_string(&rd, "destination", &to, NULL);
-    if (!from || !to)
-        read_fail(&rd, "'source' and 'destination' are needed");
-    else if (!store_name_valid(to))
-        read_fail(&rd, "'destination' is no valid model name");
-    char full[160];
-    struct store_model m, copy;
-    enum status st =
-        rd.err.code ? rd.err.code : served_resolve(c->api->served, from, full, &rd.err);
-    enum pull_outcome outcome;
+    if (!from || !to) read_fail(&rd, "'source' and 'destination' are needed");
+    enum status st = rd.err.code ? rd.err.code : store_new_name(to, name, &rd.err);
+    if (st == OK) st = served_resolve(c->api->served, from, full, &rd.err);
     pthread_mutex_lock(&c->api->store_lock);
+    struct store_model m = {0};
     if (st == OK) st = store_find(c->api->opt.store, full, &m, &rd.err);
-    if (st == OK) {
-        struct pull_request rq = {.name = to, .file = m.path, .sha256 = m.sha256};
-        st = store_pull(c->api->opt.store, &rq, NULL, &outcome, &copy, &rd.err);
-        if (st == OK) store_model_fini(&copy);
-        store_model_fini(&m);
-    }
+    if (st == OK) st = store_give_name(c->api->opt.store, full, name, m.settings, NULL, NULL, &rd.err);
+    store_model_fini(&m);
     pthread_mutex_unlock(&c->api->store_lock);
     if (st == OK)
         http_respond(c->r, 200, NULL, "", 0);
     else
         call_error(c, &rd.err);
-}
-
-static void refuse(struct call *c)
-{
-    call_failf(
-        c, 400, "not_supported",
-        "%s is not implemented; `hearth pull` and `hearth import` bring models into the store",
-        c->route->path);
 }
 
 const struct route routes_ollama_models[] = {
@@ -344,9 +384,5 @@ const struct route routes_ollama_models[] = {
     {"POST", "/api/pull", &dialect_ollama, ROUTE_JSON | ROUTE_CHANGES, post_pull},
     {"DELETE", "/api/delete", &dialect_ollama, ROUTE_JSON | ROUTE_CHANGES, delete_model},
     {"POST", "/api/copy", &dialect_ollama, ROUTE_JSON | ROUTE_CHANGES, post_copy},
-    {"POST", "/api/create", &dialect_ollama, ROUTE_CHANGES, refuse},
-    {"POST", "/api/push", &dialect_ollama, ROUTE_CHANGES, refuse},
-    {"POST", "/api/blobs/", &dialect_ollama, ROUTE_CHANGES | ROUTE_PREFIX, refuse},
-    {"GET", "/api/blobs/", &dialect_ollama, ROUTE_PREFIX, refuse},
     {0},
 };

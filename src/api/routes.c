@@ -6,16 +6,18 @@
 
 #include "api/api_int.h"
 #include "api/body.h"
+#include "api/ollama.h"
 #include "base/clock.h"
 
 extern const struct route routes_openai[], routes_chat[], routes_embed[], routes_responses[],
-    routes_ollama[], routes_ollama_models[], routes_llama[], routes_llama_fill[],
+    routes_ollama[], routes_ollama_models[], routes_ollama_create[], routes_ollama_push[], routes_llama[], routes_llama_fill[],
     routes_llama_slots[], routes_anthropic[], routes_search[];
 
 /* The registry: one line for each file with endpoints. */
 const struct route_family api_families[] = {
     {routes_openai},      {routes_chat},          {routes_embed}, {routes_responses},
     {routes_ollama},      {routes_ollama_models}, {routes_llama}, {routes_llama_fill},
+    {routes_ollama_create}, {routes_ollama_push},
     {routes_llama_slots}, {routes_anthropic},     {routes_search}, {NULL},
 };
 
@@ -74,6 +76,7 @@ bool api_route_name(size_t i, char *dst, size_t cap)
 static void call_destroy(void *p)
 {
     struct call *c = p;
+    store_upload_abort(c->upload);
     json_decref(c->body);
     free(c);
 }
@@ -218,7 +221,7 @@ static bool admit(void *ctx, struct http_request *r)
         return false;
     }
     if (flags & ROUTE_PREFIX) c->rest = http_path(r) + strlen(c->route->path);
-    return true;
+    return (flags & ROUTE_UPLOAD) ? ollama_begin_upload(c) : true;
 }
 
 static bool at_once(void *ctx, struct http_request *r)

@@ -14,6 +14,7 @@
 #include "infer/scheduler.h"
 #include "model/model.h"
 #include "store/store.h"
+#include "store/trusted.h"
 #include "text/chat.h"
 
 enum { DEFAULT_CTX = 16384 };
@@ -48,9 +49,42 @@ static void detach(void *beside)
     free(m);
 }
 
-static enum status attach(void *ctx, struct model_use *u, void **beside, struct error *err)
+/* A line of the log, in the form of api_log's. */
+static void log_notice(void *ctx, const char *text)
 {
     const struct served *p = ctx;
+    time_t now = time(NULL);
+    struct tm tm;
+    char when[32] = "";
+    if (!p->opt->log) return;
+    if (gmtime_r(&now, &tm)) strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
+    json_t *line = json_pack("{s:s, s:s, s:s, s:s}", "time", when, "level", "warning", "msg", "trust", "text", text);
+    char *dump = line ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    if (dump) p->opt->log(p->opt->log_ctx, dump);
+    free(dump);
+    json_decref(line);
+}
+
+/* What is done once for each time that a file is opened: the policy's warning, and hashing where it wants that. */
+static enum status check_trust(struct served *p, struct model_use *u, struct error *err)
+{
+    struct store_events ev = {.notice = log_notice, .ctx = p};
+    char *path = NULL;
+    if (!p->opt->store) return OK;
+    /* It was allowed a moment ago; a name that the store does not know is that of a file. */
+    pthread_mutex_lock(&p->store_lock);
+    store_load_path(p->opt->store, model_use_name(u), &ev, &path, NULL);
+    pthread_mutex_unlock(&p->store_lock);
+    enum status st = path ? store_load_hash(p->opt->store, path, NULL, err) : OK;
+    free(path);
+    return st;
+}
+
+static enum status attach(void *ctx, struct model_use *u, void **beside, struct error *err)
+{
+    struct served *p = ctx;
+    enum status st = check_trust(p, u, err);
+    if (st) return st;
     struct loaded_model *m = calloc(1, sizeof *m);
     if (!m) return error_set(err, ERR_NOMEM, "no memory for a model's name");
     snprintf(m->name, sizeof m->name, "%s", model_use_name(u));
@@ -65,7 +99,7 @@ static enum status attach(void *ctx, struct model_use *u, void **beside, struct 
     m->has_fim = m->tok && fim_detect(m->tok, m->name, &m->fim, NULL) == OK;
     m->loaded_at = (int64_t)time(NULL);
     if (!m->tok) {
-        enum status st = error_set(err, ERR_UNSUPPORTED,
+        st = error_set(err, ERR_UNSUPPORTED,
                                    "model %s has no vocabulary and cannot serve texts", m->name);
         free(m);
         return st;
@@ -145,7 +179,7 @@ static bool means_default_file(const struct served *p, const char *typed)
 
 /* The store's model of that name, and its file where `path` is not NULL. */
 static enum status resolve_installed(struct served *p, const char *typed, char name[160],
-                                     char **path, struct error *err)
+                                     char **path, json_t **settings, struct error *err)
 {
     /* A path in a request would let a client open any file. */
     char plain[160], full[STORE_NAME_SIZE];
@@ -153,29 +187,24 @@ static enum status resolve_installed(struct served *p, const char *typed, char n
     if (len >= sizeof plain) return error_set(err, ERR_NOT_FOUND, "there is no model of that name");
     memcpy(plain, typed, len + 1);
     if (len > 7 && strcmp(plain + len - 7, ":latest") == 0) plain[len - 7] = 0;
-    struct store_model m;
+    struct store_model m = {0};
     pthread_mutex_lock(&p->store_lock);
     enum status st = store_resolve(p->opt->store, plain, full, err);
     if (st == OK) st = store_find(p->opt->store, full, &m, err);
+    if (st == OK && path) st = store_load_path(p->opt->store, full, NULL, path, err);
     pthread_mutex_unlock(&p->store_lock);
     if (st == ERR_NOT_FOUND || st == ERR_INVALID)
-        return error_set(err, ERR_NOT_FOUND,
-                         "model '%.100s' is not installed; run: hearth pull %.100s", typed, plain);
-    if (st != OK) return st;
-    snprintf(name, 160, "%s", full);
-    if (path && m.problem) {
-        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem,
-                       name);
-    } else if (path) {
-        *path = m.path;
-        m.path = NULL;
-    }
+        st = error_set(err, ERR_NOT_FOUND,
+                       "model '%.100s' is not installed; run: hearth pull %.100s", typed, plain);
+    if (st == OK) snprintf(name, 160, "%s", full);
+    if (st == OK && settings) *settings = json_incref(m.settings);
     store_model_fini(&m);
     return st;
 }
 
+/* `path` and `settings` may be NULL. */
 static enum status resolve(struct served *p, const char *typed, char name[160], char **path,
-                           struct error *err)
+                           json_t **settings, struct error *err)
 {
     const char *d = p->opt->default_model;
     bool file = d && is_path(d);
@@ -190,7 +219,7 @@ static enum status resolve(struct served *p, const char *typed, char name[160], 
     } else {
         file = file && means_default_file(p, typed);
     }
-    if (!file) return resolve_installed(p, typed, name, path, err);
+    if (!file) return resolve_installed(p, typed, name, path, settings, err);
     snprintf(name, 160, "%.159s", base_name(d));
     if (path && !(*path = strdup(d))) return error_set(err, ERR_NOMEM, "out of memory");
     return OK;
@@ -198,26 +227,42 @@ static enum status resolve(struct served *p, const char *typed, char name[160], 
 
 enum status served_resolve(struct served *p, const char *typed, char name[160], struct error *err)
 {
-    return resolve(p, typed, name, NULL, err);
+    return resolve(p, typed, name, NULL, NULL, err);
 }
 
 /* ---- holding ----------------------------------------------------------------------------------
  */
+
+/* The template that goes with the name, instead of the file's. */
+static enum status open_own_chat(struct loaded_model *m, struct error *err)
+{
+    const json_t *t = json_object_get(m->settings, "template");
+    if (json_string_length(t) == 0) return OK;
+    struct chat_source src = {.vocab = m->tok, .architecture = engine_model_info(m->engine)->arch};
+    chat_source_set(&src, json_string_value(t), json_string_length(t));
+    enum status st = chat_create(&src, &m->own_chat, err);
+    if (st != OK) return error_prefix(err, "the template of %s", m->name);
+    m->chat = m->own_chat;
+    m->template_source = (struct gguf_str){json_string_value(t), json_string_length(t)};
+    return OK;
+}
 
 /* `local`: a path is one, because no client gave it. */
 static enum status acquire(struct served *p, const char *typed, bool local, struct loaded_model **out,
                            struct error *err)
 {
     char name[160], *path = NULL;
+    json_t *settings = NULL;
     struct model_use *u;
     struct loaded_model *own = malloc(sizeof *own);
     if (!own) return error_set(err, ERR_NOMEM, "no memory for the request");
     enum status st = OK;
     if (local && is_path(typed)) {
         snprintf(name, sizeof name, "%.159s", base_name(typed));
-        if (!(path = strdup(typed))) st = error_set(err, ERR_NOMEM, "out of memory");
+        st = store_load_file(p->opt->store, typed, NULL, err);
+        if (st == OK && !(path = strdup(typed))) st = error_set(err, ERR_NOMEM, "out of memory");
     } else {
-        st = resolve(p, typed, name, &path, err);
+        st = resolve(p, typed, name, &path, &settings, err);
     }
     if (st == OK) st = models_acquire(p->models, path, name, NAN, &u, err);
     if (st == OK) {
@@ -225,10 +270,17 @@ static enum status acquire(struct served *p, const char *typed, bool local, stru
         *own = *(const struct loaded_model *)model_use_beside(u);
         memcpy(own->name, name, sizeof own->name);
         own->use = u;
-        *out = own;
+        own->settings = settings;
+        settings = NULL;
+        st = open_own_chat(own, err);
+        if (st == OK)
+            *out = own;
+        else
+            served_release(own, NAN);
     } else {
         free(own);
     }
+    json_decref(settings);
     if (path) free(path);
     return st;
 }
@@ -249,13 +301,15 @@ void served_release(struct loaded_model *m, double seconds)
 {
     models_keep(m->use, 1e3 * seconds);
     models_release(m->use);
+    chat_destroy(m->own_chat);
+    json_decref(m->settings);
     free(m);
 }
 
 enum status served_unload(struct served *p, const char *typed, struct error *err)
 {
     char name[160], *path;
-    enum status st = resolve(p, typed, name, &path, err);
+    enum status st = resolve(p, typed, name, &path, NULL, err);
     if (st == OK && !models_unload(p->models, path))
         st = error_set(err, ERR_NOT_FOUND, "model %s is not loaded", name);
     free(path);

@@ -29,6 +29,8 @@ struct loaded_model {
     const struct tokenizer *tok;
     size_t n_ctx;
     struct chat *chat; /* its template; or NULL */
+    struct json_t *settings; /* of the name, see store/settings.h; or NULL; owned by this holder */
+    struct chat *own_chat;   /* of the settings' template, which `chat` is then; or NULL; owned likewise */
     struct gguf_str template_source;
     uint64_t bytes; /* of the weights in memory */
     bool has_fim;

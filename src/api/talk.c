@@ -181,9 +181,25 @@ void talk_read_tools(struct talk *c, struct reader *rd)
 /* ---- the prompt -------------------------------------------------------------------------------
  */
 
-static json_t *template_request(const struct talk *c)
+/* What goes with the model's name comes first: its system message, unless the conversation begins with one, then its
+ * messages. The order is Ollama's. */
+static json_t *all_messages(const struct loaded_model *m, const struct talk *c)
 {
-    json_t *vars = json_pack("{s:O, s:b}", "messages", c->messages, "add_generation_prompt",
+    const json_t *system = json_object_get(m->settings, "system"), *more = json_object_get(m->settings, "messages");
+    const char *first = json_string_value(json_object_get(json_array_get(c->messages, 0), "role"));
+    bool own = json_string_length(system) && (!first || strcmp(first, "system") != 0);
+    if (!own && json_array_size(more) == 0) return json_incref(c->messages);
+    json_t *all = json_array();
+    if (own) json_array_append_new(all, json_pack("{s:s, s:O}", "role", "system", "content", system));
+    if (more) json_array_extend(all, (json_t *)more);
+    if (json_array_extend(all, c->messages) == 0) return all;
+    json_decref(all);
+    return NULL;
+}
+
+static json_t *template_request(const struct loaded_model *m, const struct talk *c)
+{
+    json_t *vars = json_pack("{s:o, s:b}", "messages", all_messages(m, c), "add_generation_prompt",
                              !c->no_generation_prompt);
     if (vars && c->tools) json_object_set(vars, "tools", c->tools);
     if (vars && c->kwargs) json_object_update_missing(vars, c->kwargs);
@@ -217,7 +233,7 @@ enum status talk_render(const struct loaded_model *m, const struct talk *c, stru
                          m->name);
     if (json_array_size(c->messages) == 0)
         return error_set(err, ERR_INVALID, "the conversation has no message with a text");
-    json_t *vars = template_request(c);
+    json_t *vars = template_request(m, c);
     if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
     size_t from = out->len, marks_from = marks ? marks->len : 0;
     enum status st = chat_render(m->chat, vars, out, marks, err);

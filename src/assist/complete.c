@@ -1,7 +1,8 @@
 #include "assist/complete.h"
-#include "assist/choose.h"
 #include "assist/complete_int.h"
 #include "assist/fit.h"
+#include "assist/pick.h"
+#include "assist/technique.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 enum {
     MAX_TEXT = 1 << 20, /* bytes of a completion */
     SCAN_EVERY = 8,     /* tokens between looks at a line that has not ended */
+    FAR_TOKENS = 48,    /* that the longer look may cost beyond the near one's end */
 };
 
 enum status completer_init(struct completer *c, const struct tokenizer *t, struct session *s,
@@ -117,6 +119,9 @@ struct stream {
     const struct completer *c;
     const struct complete_request *req;
     struct trim_hole hole;
+    struct trim_hole look; /* the same for the longer look */
+    bool patient;          /* the longer look is taken, for other cuts to choose from */
+    size_t near_end;       /* n_tokens when the hole's own rules had ended the text; 0 = not yet */
     char blanks[FIT_MAX_INDENT]; /* that the answer has to begin with */
     size_t n_blanks;
     struct parse parse;
@@ -137,6 +142,7 @@ struct stream {
 static bool read_on(struct stream *s, struct trim_cut c, bool line_ended)
 {
     if (c.rule != TRIM_LINE_END && c.rule != TRIM_STATEMENT && c.rule != TRIM_DEDENT) return false;
+    if (s->req->without & TECHNIQUE_SYNTAX) return false;
     const char *text = s->text.data + s->given + c.skip;
     size_t len = s->text.len - s->given - c.skip;
     if (s->lines_more == 0 && parse_errors(&s->parse, text, c.keep - c.skip) - 1 >= SIZE_MAX - 1)
@@ -145,6 +151,23 @@ static bool read_on(struct stream *s, struct trim_cut c, bool line_ended)
     if (s->lines_more > PARSE_MORE_LINES) return false;
     s->lines_more++;
     return parse_extend(&s->parse, text, len, c.keep - c.skip) == c.keep - c.skip;
+}
+
+/* Takes a look at the text so far: whether it has come to its end. */
+static bool at_end(struct stream *s, bool line_ended)
+{
+    const char *text = s->text.data + s->given;
+    size_t len = s->text.len - s->given;
+    if (s->rule == TRIM_NONE) {
+        struct trim_cut c = trim_scan(&s->hole, text, len);
+        if (c.rule != TRIM_NONE && !read_on(s, c, line_ended)) {
+            s->rule = c.rule;
+            s->near_end = s->n_tokens;
+        }
+    }
+    if (s->rule == TRIM_NONE) return false;
+    if (!s->patient || s->n_tokens - s->near_end >= FAR_TOKENS) return true;
+    return trim_scan(&s->look, text, len).rule != TRIM_NONE;
 }
 
 /* What there is of the answer, as it would be cut if it ended here. */
@@ -173,14 +196,14 @@ static bool on_token(void *ctx, int32_t token)
     if (s->text.len <= s->given) return true;
     s->n_tokens++;
     if (s->first == 0) s->first = clock_now();
+    bool over = false;
     if (memchr(piece, '\n', len) || s->n_tokens - s->last_scan >= SCAN_EVERY) {
         s->last_scan = s->n_tokens;
-        struct trim_cut c = trim_scan(&s->hole, s->text.data + s->given, s->text.len - s->given);
-        if (c.rule == TRIM_NONE || !read_on(s, c, memchr(piece, '\n', len))) s->rule = c.rule;
+        over = at_end(s, memchr(piece, '\n', len));
     }
     if (s->req->on_text && s->rule == TRIM_NONE) tell_text(s);
     s->full = s->n_tokens == s->req->max_tokens;
-    return s->rule == TRIM_NONE && !s->full;
+    return !over && !s->full;
 }
 
 static void on_prefill(void *ctx)
@@ -270,14 +293,38 @@ static void set_counts(struct complete_result *res, const struct complete_plan *
     res->decode_ms = gen->decode_ms;
 }
 
-/* Whether other answers are worth a look: not where this one fits and the model itself found the
- * way back into the text below, or said after several lines that the hole is full. */
-static bool in_doubt(const struct stream *s, enum trim_rule rule, bool ended, const char *text,
-                     size_t len)
+/* Whether several answers may be compared. */
+static bool may_choose(const struct completer *c, const struct complete_request *req,
+                       const struct trim_hole *h)
 {
-    bool met = rule == TRIM_SUFFIX_LINE || rule == TRIM_SUFFIX_OVERLAP ||
-               (ended && memchr(text, '\n', len));
-    return !met || fit_misfits(&s->hole, fit_by_indent(&s->hole, path_of(s->req)), text, len);
+    return req->effort == EFFORT_BEST && req->sample.temperature == 0 &&
+           pick_may_choose(h, &c->fim, req->without);
+}
+
+/* What the answer is picked by. */
+static struct choose_input pick_input(struct stream *s, const struct complete_plan *plan,
+                                      const struct unix_text *u, const struct branch_base *base,
+                                      const struct branch_limit *limit)
+{
+    size_t given = s->given < s->text.len ? s->given : s->text.len;
+    return (struct choose_input){.tok = s->c->tokenizer,
+                                 .fim = &s->c->fim,
+                                 .base = base,
+                                 .prompt = plan->tokens.ids,
+                                 .n_prompt = plan->tokens.len,
+                                 .prefix_at = plan->anchor->prompt.prefix_at,
+                                 .n_asked = plan->anchor->prompt.tokens.len,
+                                 .begin = plan->begin,
+                                 .n_begin = plan->n_begin,
+                                 .hole = &s->hole,
+                                 .typed = u->prefix + plan->anchor->point,
+                                 .n_typed = u->prefix_len - plan->anchor->point,
+                                 .file_name = path_of(s->req),
+                                 .whole = s->text.len > given ? s->text.data + given : "",
+                                 .n_whole = s->text.len - given,
+                                 .without = s->req->without,
+                                 .limit = limit,
+                                 .parse = &s->parse};
 }
 
 /* The generated text without the bytes that stand before the cursor, as it belongs in the hole. */
@@ -285,52 +332,26 @@ static enum status finish(struct stream *s, const struct complete_plan *plan,
                           const struct unix_text *u, const struct generate_result *gen,
                           struct complete_result *res, struct error *err)
 {
-    size_t given = s->given < s->text.len ? s->given : s->text.len;
-    const char *text = s->text.len > given ? s->text.data + given : "";
-    bool ended = s->end_token || gen->finish == FINISH_STOP;
-    struct trim_cut end = trim_finish(&s->hole, text, s->text.len - given, ended);
-    set_finish(res, s->full ? FINISH_LENGTH : gen->finish, ended,
-               end.rule != TRIM_NONE ? end.rule : s->rule);
-    size_t len = end.keep - end.skip;
-    text += end.skip;
-    struct choose_result chosen = {.n = 0};
-    size_t parses = parse_longest(&s->parse, text, len);
-    if (s->lines_more)
-        parses = parse_extend(&s->parse, text, s->text.len - given - end.skip, parses);
-    if (parses != len) {
-        len = parses;
-        end.keep = end.skip + len;
-        res->stopped_by = trim_rule_name(TRIM_SYNTAX);
-        res->finish = FINISH_STOP;
-    }
+    double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
+    struct branch_limit limit = {s->req->cancel, until};
+    struct branch_base base;
+    session_branch_base(s->c->session, &base);
+    struct choose_input in = pick_input(s, plan, u, &base, &limit);
+    in.ended = s->end_token || gen->finish == FINISH_STOP;
+    bool at_once = in.ended && !s->near_end;
     bool in_time = gen->finish != FINISH_DEADLINE && gen->finish != FINISH_CANCELLED;
-    if (s->req->effort == EFFORT_BEST && s->req->sample.temperature == 0 && in_time &&
-        s->hole.mode != TRIM_RAW && in_doubt(s, end.rule, ended, text, len)) {
-        double until = s->req->deadline_ms > 0 ? s->started + 1e-3 * s->req->deadline_ms : 0;
-        struct branch_limit limit = {s->req->cancel, until};
-        size_t typed = u->prefix_len - plan->anchor->point;
-        struct choose_input in = {.c = s->c,
-                                  .plan = plan,
-                                  .hole = &s->hole,
-                                  .typed = u->prefix + plan->anchor->point,
-                                  .n_typed = typed,
-                                  .file_name = path_of(s->req),
-                                  .whole = text - end.skip,
-                                  .n_whole = s->text.len - given,
-                                  .cut = end,
-                                  .limit = &limit,
-                                  .parse = &s->parse};
-        enum status st = choose_best(&in, &chosen, err);
-        if (st) return st;
-    }
-    res->n_candidates = chosen.n;
-    if (chosen.best && (chosen.best->len != len || memcmp(chosen.best->text, text, len))) {
-        text = chosen.best->text;
-        len = chosen.best->len;
+    struct pick pick;
+    enum status st = pick_answer(&in, at_once, s->lines_more > 0,
+                                 in_time && may_choose(s->c, s->req, &s->hole), &pick, err);
+    if (st) return st;
+    set_finish(res, s->full ? FINISH_LENGTH : gen->finish, at_once,
+               pick.rule != TRIM_NONE ? pick.rule : s->rule);
+    res->n_candidates = pick.chosen.n;
+    if (pick.chosen_other) {
         res->stopped_by = "chosen";
         res->finish = FINISH_STOP;
     }
-    return set_text(res, text, len, u->crlf, err);
+    return set_text(res, pick.text, pick.len, u->crlf, err);
 }
 
 enum status complete_run(struct completer *c, const struct complete_request *req,
@@ -345,13 +366,16 @@ enum status complete_run(struct completer *c, const struct complete_request *req
     enum status st = unix_text_init(&u, req, err);
     if (st) goto out;
     trim_hole_init(&s.hole, u.prefix, u.prefix_len, u.suffix, u.suffix_len, req->mode);
+    trim_look_far(&s.hole, &s.look);
+    s.patient = may_choose(c, req, &s.hole) && !(req->without & TECHNIQUE_FAR);
     parse_init(&s.parse, req->mode != TRIM_RAW ? path_of(req) : NULL, u.prefix, u.prefix_len,
                u.suffix, u.suffix_len);
     struct fim_input in = input_of(c, req, &u);
+    c->whole_line = req->without & TECHNIQUE_HEAL;
     st = complete_plan_make(c, &in, req->max_tokens, &plan, err);
     if (st) goto out;
     s.given = plan.n_begin;
-    if (req->mode != TRIM_RAW && plan.n_begin == 0)
+    if (req->mode != TRIM_RAW && plan.n_begin == 0 && !(req->without & TECHNIQUE_BLANKS))
         s.n_blanks = fit_indent(&s.hole, fit_by_indent(&s.hole, path_of(req)), s.blanks);
     res->prepare_ms = (clock_now() - s.started) * 1e3;
     st = generate(c, req, &plan, &s, &gen, err);

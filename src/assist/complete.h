@@ -24,6 +24,7 @@ struct completer {
     struct session *session;           /* borrowed */
     struct fim_template fim;
     size_t max_typed; /* COMPLETE_TYPED_TOKENS unless changed; 0: only a fresh anchor's own */
+    bool whole_line;  /* the prompt's prefix ends at the cursor, not at its line's start */
     struct anchor anchors[2]; /* the newest first */
 };
 
@@ -61,6 +62,7 @@ struct complete_request {
     double context_share;   /* 0 = 0.25 */
     const char *repository; /* its name; or NULL */
     enum complete_effort effort;
+    unsigned without;   /* techniques (technique.h) that are left out */
     size_t max_tokens;  /* to generate, >= 1 */
     double deadline_ms; /* from the call; 0 = none */
     struct sample_params sample;

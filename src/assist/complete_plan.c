@@ -68,7 +68,7 @@ static enum status plan_fresh(struct completer *c, const struct fim_input *in, s
                               struct complete_plan *p, struct error *err)
 {
     struct anchor fresh;
-    size_t point = anchor_point(in->prefix, in->prefix_len);
+    size_t point = c->whole_line ? in->prefix_len : anchor_point(in->prefix, in->prefix_len);
     enum status st = anchor_at(c, in, point, budget, &fresh, p, err);
     if (st == OK && p->tokens.len > budget) {
         anchor_fini(&fresh);

@@ -21,8 +21,8 @@ static enum status put_file(const struct fim_template *f, const struct tokenizer
 
 enum status fim_build_files(const struct fim_template *f, const struct tokenizer *t,
                             const char *repo, const struct fim_file *files, size_t n_files,
-                            const struct fim_input *in, struct token_list *out, size_t *needed,
-                            struct error *err)
+                            const struct fim_input *in, struct token_list *out, size_t *prefix_at,
+                            size_t *needed, struct error *err)
 {
     struct fim_prompt whole = {0};
     struct fim_input all = *in;
@@ -40,6 +40,8 @@ enum status fim_build_files(const struct fim_template *f, const struct tokenizer
     for (size_t i = 0; i < n_files && !st; i++) st = put_file(f, t, &files[i], out, err);
     for (; at < whole.tokens.len && !st; at++) st = token_list_push(out, whole.tokens.ids[at]);
     *needed = out->len - start;
+    /* Everything that was put in front of it moved it. */
+    *prefix_at = out->len - whole.tokens.len + whole.prefix_at;
     if (!st && *needed > in->max_tokens)
         st = error_set(err, ERR_LIMIT,
                        "the text around the hole and the other files have %zu tokens, but %zu fit "

@@ -141,7 +141,10 @@ size_t fit_indent(const struct trim_hole *h, bool by_indent, char out[FIT_MAX_IN
     }
     if (!h->below || h->below_indent <= h->above_indent || !h->rest_blank) return 0;
     size_t n = blanks_of(below, out), less = tabs ? 1 : (size_t)unit;
-    return n > less ? n - less : 0;
+    n = n > less ? n - less : 0;
+    char most[FIT_MAX_INDENT]; /* no block was opened: the line above is as deep as can be */
+    size_t n_most = blanks_of(above, most);
+    return n < n_most ? n : blanks_of(above, out);
 }
 
 /* ---- the rules ---------------------------------------------------------------------------------
@@ -170,7 +173,8 @@ struct lines {
     size_t n; /* with text */
 };
 
-static struct lines lines_of(const struct trim_hole *h, struct span text)
+/* Lines of code: where indentation makes the blocks, comments are none. */
+static struct lines lines_of(const struct trim_hole *h, bool by_indent, struct span text)
 {
     struct lines l = {.n = 0};
     for (size_t at = 0; at < text.len;) {
@@ -179,7 +183,7 @@ static struct lines lines_of(const struct trim_hole *h, struct span text)
         if (at == 0 && h->line_blank) indent += line_indent(span_of(h->line, h->line_len));
         if (at == 0 && !h->line_blank) indent = line_indent(span_of(h->line, h->line_len));
         at += line.len + 1;
-        if (span_blank(line)) continue;
+        if (span_blank(by_indent && h->line_blank ? code_of(line) : line)) continue;
         if (l.n++ == 0) {
             l.first = line;
             l.first_indent = indent;
@@ -222,8 +226,8 @@ static unsigned judge_blocks(const struct trim_hole *h, const struct lines *l, s
 unsigned fit_misfits(const struct trim_hole *h, bool by_indent, const char *data, size_t len)
 {
     struct span text = span_of(data, len);
-    struct lines l = lines_of(h, text);
-    if (!l.n) return FIT_EMPTY;
+    struct lines l = lines_of(h, by_indent, text);
+    if (!l.n) return h->rest_blank ? FIT_EMPTY : 0;
     unsigned m = by_indent ? judge_blocks(h, &l, text) : 0;
     struct span below = span_strip(below_of(h)), above = span_strip(above_of(h));
     bool whole_lines = h->line_blank && h->rest_blank;

@@ -7,7 +7,7 @@
 #include "assist/trim.h"
 
 enum {
-    FIT_EMPTY = 1,     /* nothing but blanks */
+    FIT_EMPTY = 1,     /* nothing but blanks (or comments), where no text follows on the line */
     FIT_INDENT = 2,    /* the first line is not where the line above wants it */
     FIT_BODY = 4,      /* an opener without its block, or a block without its opener */
     FIT_DEAD = 8,      /* the text below could never be reached */

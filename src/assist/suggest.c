@@ -58,6 +58,7 @@ static void fini(struct suggester *s)
     free(s->items_path);
     answers_destroy(s->answers);
     ring_destroy(s->ring);
+    outline_destroy(s->outline);
     if (s->backend.destroy) s->backend.destroy(s->backend.ctx);
     free(s->repository);
     free(s);
@@ -78,6 +79,7 @@ enum status suggester_create(const struct suggest_options *opt,
     set_defaults(&s->opt);
     enum status st = answers_create(s->opt.cache_entries, &s->answers, err);
     if (!st) st = ring_create(&s->opt.ring, &s->ring, err);
+    if (!st) st = outline_create(&s->outline, err);
     if (!st && opt->repository) {
         s->repository = strdup(opt->repository);
         if (!s->repository) st = error_set(err, ERR_NOMEM, "no memory for a name");
@@ -127,6 +129,7 @@ void suggest_ask_free(struct ask *a)
     }
     free(a->more);
     free(a->path);
+    free(a->name);
     free(a->text);
     free(a);
 }
@@ -165,8 +168,9 @@ struct ask *suggest_ask_copy(const struct ask *a, const char *insert, size_t len
     n->more = NULL;
     n->n_more = 0;
     n->path = a->path ? strdup(a->path) : NULL;
+    n->name = a->name ? strdup(a->name) : NULL;
     n->text = malloc(a->len + len + 1);
-    if (!n->text || (a->path && !n->path) || !copy_items(n, a->more, a->n_more)) {
+    if (!n->text || (a->path && !n->path) || (a->name && !n->name) || !copy_items(n, a->more, a->n_more)) {
         suggest_ask_free(n);
         return NULL;
     }
@@ -227,6 +231,7 @@ static enum status check(const struct suggester *s, const struct suggest_request
 static struct ask *make_ask(const struct suggester *s, const struct suggest_request *req)
 {
     struct ask from = {.path = (char *)req->path,
+                       .name = (char *)req->name,
                        .text = (char *)(req->text ? req->text : ""),
                        .len = req->len,
                        .offset = req->offset,
@@ -256,8 +261,9 @@ static double rhythm(struct suggester *s, double now)
     return suggest_delay_ms(s->gaps, s->n_gaps);
 }
 
-/* Under the lock: what was asked before is not wanted any more. */
-static void supersede(struct suggester *s)
+/* Under the lock: what was asked before is not wanted any more, but for what is being computed
+ * where `follows`. */
+static void supersede(struct suggester *s, bool follows)
 {
     if (s->pending) {
         s->pending->next = s->dead;
@@ -267,11 +273,10 @@ static void supersede(struct suggester *s)
     }
     suggest_ask_free(s->ahead);
     s->ahead = NULL;
-    __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
+    if (!follows) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
 }
 
-/* Under the lock; the answer's text copied, or NULL. */
-static char *look_up(struct suggester *s, const struct ask *a, size_t *len, bool *ahead)
+char *suggest_look_up(struct suggester *s, const struct ask *a, size_t *len, bool *ahead)
 {
     struct answer_place at = suggest_place(a);
     struct answer found;
@@ -298,11 +303,13 @@ enum status suggester_ask(struct suggester *s, const struct suggest_request *req
     double delay = rhythm(s, a->asked);
     a->id = *id = ++s->last_id;
     s->stats.asked++;
-    supersede(s);
+    a->follows =
+        s->base && !__atomic_load_n(&s->cancel, __ATOMIC_RELAXED) && suggest_follows(s->base, a);
+    supersede(s, a->follows);
     suggest_ask_free(s->last);
     s->last = last;
     s->fresh = true;
-    char *text = look_up(s, a, &len, &ahead);
+    char *text = suggest_look_up(s, a, &len, &ahead);
     if (text) {
         if (ahead)
             s->stats.prefetched++;
@@ -333,10 +340,11 @@ bool suggester_cancel(struct suggester *s, uint64_t id)
     pthread_mutex_lock(&s->lock);
     bool alive = false;
     if (s->pending && s->pending->id == id) {
-        supersede(s);
+        supersede(s, false);
         alive = true;
     } else if (s->running && s->running->id == id) {
-        __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
+        s->running->cancelled = true;
+        if (!s->running->automatic) __atomic_store_n(&s->cancel, 1, __ATOMIC_RELAXED);
         alive = true;
     }
     pthread_cond_signal(&s->wake);
@@ -351,7 +359,10 @@ void suggester_note(struct suggester *s, enum ring_event event, const char *path
                     size_t len, size_t line)
 {
     if (!may_use(s, path) || trim_utf8_prefix(text, len) != len) return;
+    bool whole = path && (event == RING_OPENED || event == RING_SAVED);
+    struct outline_file *file = whole ? outline_read(path, text, len) : NULL;
     pthread_mutex_lock(&s->lock);
+    if (whole) outline_put(s->outline, path, file);
     ring_note(s->ring, event, path, text, len, line);
     s->fresh = true;
     pthread_cond_signal(&s->wake);
@@ -362,6 +373,7 @@ void suggester_forget(struct suggester *s, const char *path)
 {
     pthread_mutex_lock(&s->lock);
     ring_forget(s->ring, path);
+    if (path) outline_put(s->outline, path, NULL);
     s->fresh = true;
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);

@@ -2,7 +2,9 @@
  *
  * A suggester owns a thread, a backend that computes (one model session, or a client of a server),
  * the caches and the ring of context. The newest request wins: whatever was asked for before is
- * cancelled, and at most one is being computed. While a suggestion is shown, the next one is
+ * cancelled, and at most one is being computed; but where the newest one's text is what the one
+ * before becomes by typing, it takes over what is being computed, as long as that begins with what
+ * was typed. While a suggestion is shown, the next one is
  * computed as if it were accepted; while nothing happens, the context is brought up to date and the
  * prompt that the next request will need is read.
  *
@@ -90,6 +92,7 @@ struct suggestion {
 
 struct suggest_request {
     const char *path;     /* of the document, or its URI without the scheme; NULL = unnamed */
+    const char *name;     /* for the prompt, where other files stand in it; NULL = path */
     const char *language; /* "python", ...; NULL = by the path */
     const char *text;     /* the whole document, UTF-8 */
     size_t len, offset;   /* the cursor's byte */
@@ -112,7 +115,9 @@ struct suggest_request {
  * ERR_NOMEM. After an error no callback comes. */
 enum status suggester_ask(struct suggester *s, const struct suggest_request *req, uint64_t *id,
                           struct error *err);
-/* The request ends soon, with what there is. False where it has ended or another took its place. */
+/* The request ends soon, with what there is. An automatic one that is being computed goes on to its
+ * own end, for somebody who types along, unless a request comes that does not. False where it has
+ * ended or another took its place. */
 bool suggester_cancel(struct suggester *s, uint64_t id);
 
 /* ---- what happens in the editor ----------------------------------------------------------------
@@ -120,7 +125,9 @@ bool suggester_cancel(struct suggester *s, uint64_t id);
 
 /* Text that was opened, edited, saved or yanked: a candidate for the context of later requests.
  * `line`: the one around which a chunk is cut (0 = the first). Files that are not allowed are
- * passed over. Takes the text's chunk, not the text. */
+ * passed over. Takes the text's chunk, not the text; of one that was opened or saved the whole
+ * text's definitions, too, whose signatures go into the prompt where they are named near the
+ * cursor. */
 void suggester_note(struct suggester *s, enum ring_event event, const char *path, const char *text,
                     size_t len, size_t line);
 /* Forgets what came from a file: it was closed without need, deleted, or is not allowed any more.
@@ -137,6 +144,7 @@ double suggest_delay_ms(const double *gaps_ms, size_t n);
 
 struct suggest_stats {
     uint64_t asked, computed, cached, prefetched, superseded, empty, failed;
+    uint64_t followed; /* took over what was being computed for the request before */
     uint64_t prefetches, warm_ups;
     size_t cache_entries, ring_chunks, ring_waiting;
 };

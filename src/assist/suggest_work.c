@@ -8,7 +8,10 @@
 #include "assist/suggest_int.h"
 #include "base/clock.h"
 
-enum { WINDOW = 4096 }; /* bytes on each side of the cursor that context must not repeat */
+enum {
+    WINDOW = 4096, /* bytes on each side of the cursor that context must not repeat */
+    NEAR = 1024,   /* and in which what other files define may be named */
+};
 
 /* ---- context -----------------------------------------------------------------------------------
  */
@@ -29,14 +32,18 @@ static bool same_path(const char *a, const char *b)
     return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-/* Under the lock. Takes the ring's chunks over as the context of the prompts to come. Done when
- * idle, or when another file is completed: in between the prompt's beginning stays as it is. */
+/* Under the lock. Takes the ring's chunks, and the signatures of what other open files define, over
+ * as the context of the prompts to come. Done when idle, or when another file is completed: in
+ * between the prompt's beginning stays as it is. */
 static void take_items(struct suggester *s, const struct ask *a)
 {
     struct context_item found[SUGGEST_ITEMS];
     size_t from = a->offset > WINDOW ? a->offset - WINDOW : 0;
     size_t to = a->len - a->offset > WINDOW ? a->offset + WINDOW : a->len;
-    size_t n = ring_items(s->ring, a->path, a->text + from, to - from, found, SUGGEST_ITEMS);
+    size_t n = ring_items(s->ring, a->path, a->text + from, to - from, found,
+                          SUGGEST_ITEMS - OUTLINE_ITEMS);
+    n += outline_items(s->outline, a->path, a->text, a->len, a->offset, NEAR, found + n,
+                       OUTLINE_ITEMS);
     drop_items(s);
     s->items_path = a->path ? strdup(a->path) : NULL;
     for (size_t i = 0; i < n; i++) {
@@ -58,24 +65,10 @@ static void take_items(struct suggester *s, const struct ask *a)
 /* ---- one computation ---------------------------------------------------------------------------
  */
 
-struct run {
-    struct suggester *s;
-    struct ask *a;
-    struct context_item all[2 * SUGGEST_ITEMS];
-};
-
-static void on_text(void *ctx, const char *text, size_t len)
-{
-    struct run *r = ctx;
-    if (__atomic_load_n(&r->s->cancel, __ATOMIC_RELAXED)) return;
-    struct suggestion out = {.text = text, .len = len, .stopped_by = ""};
-    suggest_tell(r->a, &out);
-}
-
-static void fill_request(struct run *r, struct complete_request *req, double deadline_ms)
+static void fill_request(struct suggest_run *r, struct complete_request *req, double deadline_ms)
 {
     const struct suggester *s = r->s;
-    const struct ask *a = r->a;
+    const struct ask *a = r->base;
     size_t n = 0;
     for (size_t i = 0; i < s->n_items; i++) r->all[n++] = s->items[i];
     for (size_t i = 0; i < a->n_more && n < 2 * SUGGEST_ITEMS; i++) r->all[n++] = a->more[i];
@@ -85,7 +78,8 @@ static void fill_request(struct run *r, struct complete_request *req, double dea
                                      .suffix_len = a->len - a->offset,
                                      .path = a->path,
                                      /* Told where other files stand in front. */
-                                     .file_name = n && s->opt.context_share > 0 ? a->path : NULL,
+                                     .file_name = n && s->opt.context_share > 0 ? (a->name ? a->name : a->path)
+                                                                                : NULL,
                                      .context = s->opt.context_share > 0 ? r->all : NULL,
                                      .n_context = s->opt.context_share > 0 ? n : 0,
                                      .context_share = s->opt.context_share,
@@ -115,7 +109,8 @@ static void keep(struct suggester *s, const struct ask *a, const struct complete
     if (!ahead) {
         s->stats.computed++;
         s->stats.empty += res->len == 0;
-        if (res->len && (is_whole(res) || res->finish == FINISH_DEADLINE) && !s->pending && s->opt.prefetch_ms > 0) {
+        if (res->len && (is_whole(res) || res->finish == FINISH_DEADLINE) && !s->pending &&
+            s->opt.prefetch_ms > 0) {
             suggest_ask_free(s->ahead);
             s->ahead = suggest_ask_copy(a, res->text, res->len);
         }
@@ -123,67 +118,37 @@ static void keep(struct suggester *s, const struct ask *a, const struct complete
     pthread_mutex_unlock(&s->lock);
 }
 
-static void end(struct suggester *s)
+static void fail(struct suggest_run *r, enum status st, const struct error *err)
 {
-    pthread_mutex_lock(&s->lock);
-    s->running = NULL;
-    pthread_mutex_unlock(&s->lock);
-}
-
-static void fail(struct suggester *s, struct ask *a, enum status st, const struct error *err)
-{
+    struct suggester *s = r->s;
+    struct suggestion out = {.final = true, .status = st, .error = err, .stopped_by = "error"};
+    if (!r->a) return;
     pthread_mutex_lock(&s->lock);
     s->stats.failed++;
-    s->running = NULL;
     pthread_mutex_unlock(&s->lock);
-    struct suggestion out = {.final = true, .status = st, .error = err, .stopped_by = "error"};
-    suggest_tell(a, &out);
+    suggest_tell(r->a, &out);
 }
 
-static void run(struct suggester *s, struct ask *a)
+/* Computes for `a`; `ahead`: nobody waits for it yet. */
+static void run(struct suggester *s, struct ask *a, bool ahead)
 {
-    struct run r = {.s = s, .a = a};
+    struct suggest_run r = {.s = s, .base = a, .a = ahead ? NULL : a};
     struct complete_request req;
-    struct complete_result res;
+    struct complete_result res = {0};
     struct error err = {0};
-    fill_request(&r, &req, a->deadline_ms);
-    if (a->partial) req.on_text = on_text;
+    fill_request(&r, &req, ahead ? s->opt.prefetch_ms : a->deadline_ms);
+    if (ahead) req.effort = s->opt.effort;
+    req.on_text = suggest_on_text;
     enum status st = s->backend.run(s->backend.ctx, &req, &res, &err);
+    suggest_run_settle(&r);
     if (st) {
-        fail(s, a, st, &err);
-        return;
-    }
-    struct suggestion out = {.text = res.text,
-                             .len = res.len,
-                             .final = true,
-                             .stopped_by = res.stopped_by,
-                             .result = &res};
-    if (res.finish == FINISH_CANCELLED) { /* stale: the text has changed under it */
-        pthread_mutex_lock(&s->lock);
-        s->stats.superseded++;
-        pthread_mutex_unlock(&s->lock);
-        out.text = "";
-        out.len = 0;
-        out.stopped_by = "superseded";
+        fail(&r, st, &err);
     } else {
-        keep(s, a, &res, false);
+        if (res.finish != FINISH_CANCELLED) keep(s, a, &res, ahead && !r.a);
+        suggest_run_tell(&r, &res, ahead ? SUGGEST_PREFETCHED : SUGGEST_COMPUTED);
+        complete_result_fini(&res);
     }
-    end(s);
-    suggest_tell(a, &out);
-    complete_result_fini(&res);
-}
-
-static void run_ahead(struct suggester *s, struct ask *a)
-{
-    struct run r = {.s = s, .a = a};
-    struct complete_request req;
-    struct complete_result res;
-    struct error err = {0};
-    fill_request(&r, &req, s->opt.prefetch_ms);
-    req.effort = s->opt.effort;
-    if (s->backend.run(s->backend.ctx, &req, &res, &err)) return; /* nobody waits for it */
-    keep(s, a, &res, true);
-    complete_result_fini(&res);
+    suggest_ask_free(r.taken);
 }
 
 /* ---- idle --------------------------------------------------------------------------------------
@@ -192,7 +157,7 @@ static void run_ahead(struct suggester *s, struct ask *a)
 /* Brings the context up to date and reads the prompt that the next request will want. */
 static void get_ready(struct suggester *s, struct ask *a)
 {
-    struct run r = {.s = s, .a = a};
+    struct suggest_run r = {.s = s, .base = a};
     struct complete_request req;
     struct complete_ahead ahead;
     struct error err = {0};
@@ -245,9 +210,36 @@ static void bury(struct suggester *s)
     }
 }
 
+/* Under the lock, which is given up while telling: a request that followed may have its answer by
+ * now. */
+static bool serve_cached(struct suggester *s)
+{
+    struct ask *a = s->pending;
+    size_t len = 0;
+    bool ahead = false;
+    char *text = a->follows ? suggest_look_up(s, a, &len, &ahead) : NULL;
+    a->follows = false;
+    if (!text) return false;
+    s->pending = NULL;
+    s->stats.cached++;
+    if (len && s->opt.prefetch_ms > 0) s->ahead = suggest_ask_copy(a, text, len);
+    pthread_mutex_unlock(&s->lock);
+    struct suggestion out = {.text = text,
+                             .len = len,
+                             .final = true,
+                             .source = ahead ? SUGGEST_PREFETCHED : SUGGEST_CACHED,
+                             .stopped_by = "cached"};
+    suggest_tell(a, &out);
+    suggest_ask_free(a);
+    free(text);
+    pthread_mutex_lock(&s->lock);
+    return true;
+}
+
 /* Under the lock, which is given up while computing. */
 static void work_on_pending(struct suggester *s)
 {
+    if (serve_cached(s)) return;
     if (clock_now() < s->pending->due) {
         wait_until(s, s->pending->due);
         return; /* it may have been replaced */
@@ -256,8 +248,9 @@ static void work_on_pending(struct suggester *s)
     s->pending = NULL;
     __atomic_store_n(&s->cancel, 0, __ATOMIC_RELAXED);
     if (!same_path(a->path, s->items_path)) take_items(s, a);
+    s->base = a;
     pthread_mutex_unlock(&s->lock);
-    run(s, a);
+    run(s, a, false);
     suggest_ask_free(a);
     pthread_mutex_lock(&s->lock);
 }
@@ -268,8 +261,9 @@ static void work_ahead(struct suggester *s)
     s->ahead = NULL;
     s->stats.prefetches++;
     __atomic_store_n(&s->cancel, 0, __ATOMIC_RELAXED);
+    s->base = a;
     pthread_mutex_unlock(&s->lock);
-    run_ahead(s, a);
+    run(s, a, true);
     suggest_ask_free(a);
     pthread_mutex_lock(&s->lock);
 }

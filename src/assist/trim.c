@@ -53,6 +53,8 @@ struct walk {
     size_t statement_end; /* after the first statement; 0 = not reached */
     int first_indent;
     size_t stray;
+    bool met; /* far: the line before was the text behind the hole */
+    size_t met_at;
 };
 
 static struct trim_cut no_cut(size_t len)
@@ -199,6 +201,48 @@ static bool runs_on(const struct trim_hole *h, struct span line)
     return false;
 }
 
+/* Where the rest of the cursor's line ends this line of the text, or line.len. */
+static size_t find_rest_at_end(const struct trim_hole *h, struct span line)
+{
+    struct span all = span_rstrip(span_of(h->rest, h->rest_len)), rest = span_strip(all);
+    struct span text = span_rstrip(line);
+    if (!rest.len || !span_ends(text, rest)) return line.len;
+    size_t at = text.len - rest.len, blanks = all.len - rest.len;
+    while (at && blanks && text.data[at - 1] == all.data[blanks - 1]) {
+        at--;
+        blanks--;
+    }
+    return at;
+}
+
+/* The far look at a line: only what clearly lies outside ends the text. */
+static struct trim_cut judge_far(struct walk *w, struct span line, size_t start, int indent)
+{
+    const struct trim_hole *h = w->h;
+    enum trim_rule rule = h->rest_blank ? TRIM_SUFFIX_LINE : TRIM_SUFFIX_OVERLAP;
+    struct span next = span_strip(span_of(h->next, h->next_len));
+    if (w->met && (span_eq(span_strip(line), next) || span_nearly_eq(line, next)))
+        return cut(rule, w->met_at);
+    size_t rest = h->rest_blank ? line.len : find_rest_at_end(h, line);
+    w->met = h->rest_blank ? is_below(w, line, start) : rest < line.len;
+    if (w->met) w->met_at = h->rest_blank ? w->end : start + rest;
+    if (w->met && !h->next) return cut(rule, w->met_at);
+    if (start > 0 && indent < w->floor && indent < h->below_indent) return cut(TRIM_DEDENT, w->end);
+    if (w->n_text >= TRIM_FAR_LINES) return cut(TRIM_STATEMENT, w->end);
+    return no_cut(w->text.len);
+}
+
+/* The rules of a line that hold for the near look alone. */
+static struct trim_cut judge_near(struct walk *w, struct span line, size_t start, int indent)
+{
+    const struct trim_hole *h = w->h;
+    if (is_below(w, line, start)) return cut(TRIM_SUFFIX_LINE, w->end);
+    if (start == 0) return no_cut(w->text.len);
+    if (h->opener_indent >= 0 && indent <= h->opener_indent) return leave_block(w, line, start);
+    if (indent < w->floor) return cut(TRIM_DEDENT, w->end);
+    return no_cut(w->text.len);
+}
+
 /* One line with text; `start` is its offset. */
 static struct trim_cut judge_line(struct walk *w, struct span line, size_t start, bool complete)
 {
@@ -207,12 +251,10 @@ static struct trim_cut judge_line(struct walk *w, struct span line, size_t start
     int indent = line_indent(whole);
     if (start == 0 && h->line_blank) indent += line_indent(span_of(h->line, h->line_len));
     size_t stop = start + line.len;
-    if (is_below(w, line, start)) return cut(TRIM_SUFFIX_LINE, w->end);
     if (complete && runs_on(h, line)) return cut(TRIM_RUN_ON, w->end);
-    if (start > 0) {
-        if (h->opener_indent >= 0 && indent <= h->opener_indent) return leave_block(w, line, start);
-        if (indent < w->floor) return cut(TRIM_DEDENT, w->end);
-    }
+    struct trim_cut c =
+        h->far ? judge_far(w, line, start, indent) : judge_near(w, line, start, indent);
+    if (c.rule != TRIM_NONE) return c;
     if (w->floor < 0) w->floor = indent;
     size_t piece = repeated_piece(line);
     if (piece < line.len) return cut(TRIM_REPEAT, start + piece);
@@ -224,6 +266,7 @@ static struct trim_cut judge_line(struct walk *w, struct span line, size_t start
     size_t first = repeated_lines(w);
     if (first) return cut(TRIM_REPEAT, first);
     w->end = stop;
+    if (h->far) return no_cut(w->text.len);
     if (h->mode == TRIM_SINGLE && complete) return cut(TRIM_LINE_END, stop);
     if (h->one_statement && w->stray > STRAY_LINES) return cut(TRIM_STATEMENT, w->statement_end);
     return no_cut(w->text.len);
@@ -240,7 +283,7 @@ static struct trim_cut walk_lines(struct walk *w)
             return piece < line.len ? cut(TRIM_REPEAT, start + piece) : no_cut(w->text.len);
         }
         if (span_blank(line)) {
-            if (complete && !h->rest_blank && h->mode == TRIM_SINGLE)
+            if (complete && !h->rest_blank && h->mode == TRIM_SINGLE && !h->far)
                 return cut(TRIM_LINE_END, start + line.len);
             w->blank_run += complete;
             if (w->n_text && w->blank_run >= 2) return cut(TRIM_BLANK_LINES, w->end);
@@ -306,7 +349,7 @@ static void finish_end(const struct trim_hole *h, struct span text, struct trim_
         c->keep = strip_end(text, true);
         return;
     }
-    if (h->mode == TRIM_SINGLE) {
+    if (h->mode == TRIM_SINGLE && !h->far) {
         c->keep = trim_overlap(h, text, c->rule == TRIM_LINE_END);
         if (c->keep < text.len) c->rule = TRIM_SUFFIX_OVERLAP;
     }
@@ -319,7 +362,7 @@ struct trim_cut trim_finish(const struct trim_hole *h, const char *text, size_t 
     struct walk w;
     struct trim_cut c = scan(&w, h, text, len, true);
     if (h->mode != TRIM_RAW) {
-        if (h->one_statement && w.statement_end && w.statement_end < c.keep && !ended &&
+        if (h->one_statement && !h->far && w.statement_end && w.statement_end < c.keep && !ended &&
             c.rule != TRIM_SUFFIX_LINE) {
             c.rule = TRIM_STATEMENT;
             c.keep = w.statement_end;

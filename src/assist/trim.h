@@ -59,11 +59,22 @@ struct trim_hole {
     bool has_blanks;   /* blanks in front of the completion are there already */
     int opener_indent; /* of the line whose block the hole fills, or -1 */
     bool opener_brace; /* that block ends with a closing bracket */
+    bool one_line;     /* TRIM_SINGLE was asked for: nothing but the cursor's line */
+    bool far;          /* trim_look_far */
+    const char *next;  /* the line with text that tells that the text below came; NULL if none */
+    size_t next_len;
 };
 
 /* Looks at the texts around the hole. */
 void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, const char *suffix,
                     size_t suffix_len, enum trim_mode mode);
+
+/* The same hole for a longer look: rules that end a text where a hole usually ends (the line, the
+ * statement, the block) let it go on until the text behind the hole came again, with the next line
+ * of it too where there is one, or until it clearly lies outside, or for TRIM_FAR_LINES. For holes
+ * with text behind them; for others, and where one line was asked for, it is a copy. */
+enum { TRIM_FAR_LINES = 12 };
+void trim_look_far(const struct trim_hole *h, struct trim_hole *out);
 
 /* text[skip .. keep) belongs in the hole. */
 struct trim_cut {

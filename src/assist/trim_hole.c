@@ -45,6 +45,47 @@ static void resolve_line_end(struct trim_hole *h, struct span line)
     h->opener_brace = is_opener(span_rstrip(line).data[span_rstrip(line).len - 1]);
 }
 
+static bool begins_function(struct span line)
+{
+    static const char *const words[] = {"def ",  "async def ", "class ", "fn ",
+                                        "func ", "function ",  NULL};
+    line = span_strip(line);
+    for (size_t i = 0; words[i]; i++)
+        if (span_starts(line, span_of(words[i], strlen(words[i])))) return true;
+    /* The end of a head of several lines: "):" */
+    return line.len > 1 && is_closer(*line.data) && line_opens(line);
+}
+
+/* The line that begins the function around the cursor, or the outermost block: one after the other
+ * the lines above that are indented less. `indent`: the cursor's. */
+static bool find_outer(struct span before, int indent, struct span *out)
+{
+    bool found = false;
+    struct span line;
+    while (indent > 0 && line_above(before, &line)) {
+        before.len = (size_t)(line.data - before.data);
+        if (line_indent(line) >= indent) continue;
+        indent = line_indent(line);
+        *out = line;
+        found = true;
+        if (begins_function(line)) break;
+    }
+    return found;
+}
+
+/* Nothing stands below: the hole reaches to the end of the function. */
+static bool resolve_last(struct trim_hole *h, struct span line, struct span above)
+{
+    struct span outer, before = span_of(h->prefix, h->prefix_len - line.len);
+    int indent = line.len ? h->floor : line_indent(above) + line_opens(above);
+    if (!find_outer(before, indent, &outer)) return false;
+    outer = span_rstrip(outer);
+    h->opener_indent = line_indent(outer);
+    h->opener_brace = is_opener(outer.data[outer.len - 1]);
+    h->floor = h->opener_indent + 1;
+    return true;
+}
+
 /* The cursor stands on a blank line. */
 static void resolve_blank_line(struct trim_hole *h, struct span line)
 {
@@ -55,6 +96,7 @@ static void resolve_blank_line(struct trim_hole *h, struct span line)
     if (line.len) h->floor = line_indent(line);
     /* An editor has indented the line; below an opener it may not have done enough. */
     h->has_blanks = line.len && !(has_above && line_opens(above) && h->floor <= above_indent);
+    if (!h->below && has_above && resolve_last(h, line, above)) return;
     if (has_above && line_opens(above) && h->below_indent <= above_indent) {
         h->opener_indent = above_indent;
         struct span text = span_rstrip(above);
@@ -121,5 +163,26 @@ void trim_hole_init(struct trim_hole *h, const char *prefix, size_t prefix_len, 
     if (mode != TRIM_AUTO) {
         h->mode = mode;
         h->one_statement = false;
+        h->one_line = mode == TRIM_SINGLE;
+    }
+}
+
+void trim_look_far(const struct trim_hole *h, struct trim_hole *out)
+{
+    *out = *h;
+    out->far = (h->below || !h->rest_blank) && h->mode != TRIM_RAW && !h->one_line;
+    if (!out->far) return;
+    if (!h->rest_blank) {
+        out->next = h->below;
+        out->next_len = h->below_len;
+        return;
+    }
+    struct span s = span_of(h->suffix, h->suffix_len);
+    for (size_t at = (size_t)(h->below - h->suffix) + h->below_len + 1; at < s.len && !out->next;) {
+        struct span line = span_line(s, at);
+        at += line.len + 1;
+        if (span_blank(line)) continue;
+        out->next = line.data;
+        out->next_len = line.len;
     }
 }

@@ -18,6 +18,11 @@ double clock_now(void)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+double clock_thread(void)
+{
+    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
 /* Seconds between the machine's start and the process's; 0: not known. */
 static double read_start(void)
 {

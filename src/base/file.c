@@ -56,11 +56,8 @@ void file_map_close(struct file_map *m)
     *m = (struct file_map){0};
 }
 
-enum status file_read_all(const char *path, struct buf *out, struct error *err)
+static enum status read_to_end(int fd, const char *path, struct buf *out, struct error *err)
 {
-    bool std_in = strcmp(path, "-") == 0;
-    int fd = std_in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return os_error(err, "open", path);
     enum status st = OK;
     for (;;) {
         st = buf_reserve(out, 1);
@@ -92,7 +89,31 @@ enum status file_read_all(const char *path, struct buf *out, struct error *err)
         out->len += (size_t)n;
         out->data[out->len] = 0;
     }
+    return st;
+}
+
+enum status file_read_all(const char *path, struct buf *out, struct error *err)
+{
+    bool std_in = strcmp(path, "-") == 0;
+    int fd = std_in ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return os_error(err, "open", path);
+    enum status st = read_to_end(fd, path, out, err);
     if (!std_in) close(fd);
+    return st;
+}
+
+enum status file_read_regular(const char *path, struct buf *out, struct error *err)
+{
+    struct stat sb;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return os_error(err, "open", path);
+    enum status st = OK;
+    if (fstat(fd, &sb) != 0)
+        st = os_error(err, "stat", path);
+    else if (!S_ISREG(sb.st_mode))
+        st = error_set(err, ERR_UNSUPPORTED, "%s is no regular file", path);
+    if (st == OK) st = read_to_end(fd, path, out, err);
+    close(fd);
     return st;
 }
 

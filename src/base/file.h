@@ -22,6 +22,9 @@ void file_map_close(struct file_map *m);
 
 /* Appends the file's bytes to `out`; ERR_LIMIT past the buffer's maximum. "-" is standard input. */
 enum status file_read_all(const char *path, struct buf *out, struct error *err);
+/* The same for files that nobody named just now: a pipe or device, at which one would wait for ever, is
+ * ERR_UNSUPPORTED. */
+enum status file_read_regular(const char *path, struct buf *out, struct error *err);
 
 /* Writes `len` bytes to a temporary file beside `path`, syncs it, renames it over `path` and syncs
  * the folder: readers see the old contents or the new, never a part. */

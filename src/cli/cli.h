@@ -90,6 +90,9 @@ const char *cli_format_bytes(uint64_t n, char *dst, size_t cap);
  * NULL name = the default model. ERR_NOT_FOUND says which command pulls it. *out is malloc'd. */
 enum status cli_resolve_model(const char *name, char **out, struct error *err);
 
+/* What goes with the name of an installed model (store/settings.h), a new reference; NULL: nothing, or no such model. */
+struct json_t *cli_model_settings(const char *name);
+
 /* Folder for derived data such as packed weights, created if missing; malloc'd. NULL with a reason
  * in err where none can be made. */
 char *cli_cache_dir(struct error *err);

@@ -10,6 +10,7 @@
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/load.h"
+#include "cli/index_store.h"
 #include "cli/project_search.h"
 #include "cli/run.h"
 #include "cli/run_remote.h"
@@ -21,7 +22,7 @@ enum {
 };
 
 struct ask_options {
-    const char *model, *server, *embed_model, *under;
+    const char *model, *server, *embed_model, *store, *under;
     int64_t tokens, max_tokens, threads, seed;
     double update_seconds, temperature;
     bool json, local, words, no_update;
@@ -43,6 +44,7 @@ static const struct option options[] = {
     {"words", 0, OPTION_FLAG, NULL, "Search by words and names alone", offsetof(struct ask_options, words), 0, 0},
     {"embed-model", 'e', OPTION_STRING, "MODEL", "The embedding model, where it moved since indexing",
      offsetof(struct ask_options, embed_model), 0, 0},
+    {"store", 0, OPTION_STRING, "URL", CLI_STORE_HELP, offsetof(struct ask_options, store), 0, 0},
     CLIENT_OPTION(struct ask_options),
     {"local", 0, OPTION_FLAG, NULL, "Load the model here, also where a server runs", offsetof(struct ask_options, local), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print one JSON object at the end", offsetof(struct ask_options, json), 0, 0},
@@ -244,7 +246,7 @@ static int run(const void *opts, int argc, char **argv)
     struct error err = {0};
     if (!argc || !*argv[0]) return cli_usage_error(&cmd_ask, "missing QUESTION; usage: hearth ask QUESTION [DIR]");
     struct ask a = {.o = o, .question = argv[0],
-                    .search = {.root = argc > 1 ? argv[1] : ".", .embed_model = o->embed_model, .words = o->words, .threads = (int)o->threads},
+                    .search = {.root = argc > 1 ? argv[1] : ".", .embed_model = o->embed_model, .store_url = o->store, .words = o->words, .threads = (int)o->threads},
                     .run = {.model = o->model, .json = true, .on_text = take_text,
                             .set = {.temperature = o->temperature, .top_p = 0.95, .top_k = 40, .repeat_penalty = 1, .seed = o->seed,
                                     .max_tokens = o->max_tokens}}};

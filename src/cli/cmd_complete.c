@@ -7,10 +7,12 @@
 
 #include "assist/complete.h"
 #include "assist/cursor.h"
+#include "assist/technique.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/complete_cache.h"
+#include "cli/complete_context.h"
 #include "cli/complete_json.h"
 #include "cli/complete_show.h"
 #include "cli/complete_stdio.h"
@@ -21,9 +23,9 @@
 enum { MAX_FILE_BYTES = 64 << 20 };
 
 struct complete_options {
-    const char *at, *model, *kv_type;
+    const char *at, *model, *kv_type, *without, *project;
     int64_t max_tokens, ctx, threads, top_k, seed;
-    double deadline, temperature, top_p, min_p;
+    double deadline, temperature, top_p, min_p, context_share, context_ms;
     bool single_line, multiline, raw, force, json, show, stdio, cache_session, forget_sessions,
         approximate;
 };
@@ -46,6 +48,10 @@ static const struct option options[] = {
      offsetof(struct complete_options, multiline)},
     {"raw", 0, OPTION_FLAG, NULL, "Keep all that the model says up to its end token",
      offsetof(struct complete_options, raw)},
+    {"without", 0, OPTION_STRING, "LIST",
+     "Leave techniques out, with commas between, to measure what each one adds: blanks, heal, "
+     "syntax, fit, choose, far, ranks, plain, inner",
+     offsetof(struct complete_options, without)},
     {"show", 0, OPTION_FLAG, NULL, "Print the lines around the cursor with the completion in them",
      offsetof(struct complete_options, show)},
     {"json", 0, OPTION_FLAG, NULL,
@@ -54,6 +60,16 @@ static const struct option options[] = {
     {"stdio", 0, OPTION_FLAG, NULL,
      "Read requests as lines of JSON and answer each with one, for editors and scripts",
      offsetof(struct complete_options, stdio)},
+    {"project", 'p', OPTION_STRING, "DIR",
+     "Show the model what the file uses of this project, from the index that `hearth index` keeps",
+     offsetof(struct complete_options, project)},
+    {"context-share", 0, OPTION_FLOAT, "P",
+     "The most of a prompt that the project's other files may have (default 0.4, but 512 tokens "
+     "are the file's own before others have any)",
+     offsetof(struct complete_options, context_share), 0.01, 0.9},
+    {"context-deadline", 0, OPTION_FLOAT, "MS",
+     "Look no longer for them (default 12): what was found by then is used",
+     offsetof(struct complete_options, context_ms), 0.1, 1e6},
     {"approximate-reuse", 0, OPTION_FLAG, NULL,
      "After an edit, keep what was read of the text behind it: faster, but answers may differ",
      offsetof(struct complete_options, approximate)},
@@ -97,6 +113,7 @@ static void init(void *p)
     struct complete_options *o = p;
     struct sample_params s = sample_params_default();
     *o = (struct complete_options){.max_tokens = 128,
+                                   .context_ms = 1e3 * INDEX_CONTEXT_SECONDS,
                                    .temperature = (double)s.temperature,
                                    .top_k = s.top_k,
                                    .top_p = (double)s.top_p,
@@ -108,6 +125,7 @@ static void init(void *p)
 
 struct document {
     const char *name; /* for messages and for the model */
+    char *full;       /* owned: its absolute path; NULL = standard input */
     struct buf text;
     size_t prefix_len;   /* the cursor */
     size_t suffix_start; /* after the marker, where there is one */
@@ -134,6 +152,7 @@ static enum status read_document(const struct complete_options *o, const char *p
 {
     bool standard_input = strcmp(path, "-") == 0;
     d->name = standard_input ? "standard input" : path;
+    d->full = standard_input ? NULL : realpath(path, NULL);
     if (!o->force && cursor_is_secret(path))
         return error_set(err, ERR_INVALID,
                          "%s looks like a file of keys or passwords and was not read; pass --force "
@@ -173,6 +192,7 @@ struct job {
     struct engine *engine;
     struct session *session;
     struct completer completer;
+    struct complete_context context;
     bool first;   /* of the files */
     bool compact; /* one line of JSON for each */
     double load_ms, start_to_prefill_ms, total_ms;
@@ -197,6 +217,7 @@ static enum status load(struct job *j, struct error *err)
                             j->o->model ? j->o->model : "the default model", err);
     /* Further files are read when their turn comes. */
     if (st == OK && !j->o->cache_session) st = confined_seal(!j->compact, err);
+    if (st == OK) j->context.n_ctx = session_n_ctx(j->session);
     j->load_ms = 1e3 * (clock_now() - t);
     return st;
 }
@@ -217,7 +238,11 @@ static struct complete_request request_of(const struct complete_options *o)
     sample.top_p = (float)o->top_p;
     sample.min_p = (float)o->min_p;
     sample.seed = (uint64_t)o->seed;
-    return (struct complete_request){.max_tokens = (size_t)o->max_tokens,
+    unsigned without = 0;
+    struct error err;
+    if (o->without) (void)technique_parse(o->without, &without, &err); /* check_options did */
+    return (struct complete_request){.without = without,
+                                     .max_tokens = (size_t)o->max_tokens,
                                      .deadline_ms = o->deadline,
                                      .sample = sample,
                                      .mode = mode_of(o),
@@ -237,6 +262,7 @@ static enum status complete(struct job *j, struct error *err)
     req.on_prefill = on_prefill;
     req.ctx = j;
     double t = clock_now();
+    complete_context_take(&j->context, d->full, &req);
     enum status st = complete_run(&j->completer, &req, &j->res, err);
     j->total_ms = 1e3 * (clock_now() - t);
     return st;
@@ -265,7 +291,7 @@ static bool add_job(json_t *root, const struct job *j)
 static enum status print_json(const struct job *j, struct error *err)
 {
     json_t *root = complete_json(&j->res, j->total_ms);
-    if (root && !add_job(root, j)) {
+    if (root && (!add_job(root, j) || !complete_context_json(&j->context, root))) {
         json_decref(root);
         return error_set(err, ERR_NOMEM,
                          "no memory for the result, or a file name that is not UTF-8");
@@ -337,6 +363,10 @@ static int check_options(const struct complete_options *o, int argc)
     if (o->single_line + o->multiline + o->raw > 1)
         return cli_usage_error(&cmd_complete,
                                "--single-line, --multiline and --raw exclude each other");
+    unsigned without = 0;
+    struct error err;
+    if (o->without && technique_parse(o->without, &without, &err))
+        return cli_usage_error(&cmd_complete, "%s", err.msg);
     return EXIT_OK;
 }
 
@@ -348,20 +378,25 @@ static int run(const void *p, int argc, char **argv)
     if (code != EXIT_OK) return code;
     if (j.o->forget_sessions) return complete_cache_forget();
     enum status st = OK;
-    if (j.o->stdio) {
+    if (j.o->project) st = complete_context_init(&j.context, j.o->project, j.o->context_share, &err);
+    j.context.seconds = 1e-3 * j.o->context_ms;
+    if (st == OK && j.o->stdio) {
         struct complete_request defaults = request_of(j.o);
         st = load(&j, &err);
         if (st == OK)
-            st = complete_stdio(&j.completer, &defaults, j.o->force, j.o->cache_session, &err);
+            st = complete_stdio(&j.completer, &defaults, j.o->force, j.o->cache_session, &j.context, &err);
     }
     for (int i = 0; i < argc && st == OK; i++) {
         st = run_file(&j, argv[i], &err);
         if (st == OK && j.res.finish == FINISH_CANCELLED) code = EXIT_INTERRUPTED;
         complete_result_fini(&j.res);
         buf_fini(&j.doc.text);
+        free(j.doc.full);
+        j.doc.full = NULL;
         if (code != EXIT_OK) break;
     }
     if (st != OK) code = cli_fail(&err);
+    complete_context_fini(&j.context);
     completer_fini(&j.completer);
     session_destroy(j.session);
     engine_close(j.engine);

@@ -7,11 +7,12 @@
 
 #include "cli/cli.h"
 #include "cli/index_embed.h"
+#include "cli/index_store.h"
 #include "cli/load.h"
 #include "index/index.h"
 
 struct index_cli_options {
-    const char *embed_model;
+    const char *embed_model, *store;
     int64_t threads, max_kib;
     bool json, watch, rebuild, no_ignore, background;
 };
@@ -19,6 +20,7 @@ struct index_cli_options {
 static const struct option options[] = {
     {"embed-model", 'e', OPTION_STRING, "MODEL", "Find by meaning, too: vectors of this embedding model",
      offsetof(struct index_cli_options, embed_model), 0, 0},
+    {"store", 0, OPTION_STRING, "URL", CLI_STORE_HELP, offsetof(struct index_cli_options, store), 0, 0},
     {"watch", 'w', OPTION_FLAG, NULL, "Stay and follow changes until Ctrl-C", offsetof(struct index_cli_options, watch), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON, one object an update",
      offsetof(struct index_cli_options, json), 0, 0},
@@ -29,12 +31,24 @@ static const struct option options[] = {
      offsetof(struct index_cli_options, background), 0, 0},
     {"max-size", 0, OPTION_INT, "KIB", "Leave larger files out (default 1024)",
      offsetof(struct index_cli_options, max_kib), 1, 65536},
-    {"threads", 't', OPTION_INT, "N", "Threads that read and parse (default 2)",
+    {"threads", 't', OPTION_INT, "N", "Threads that read and parse (default: one a core, 2 to 6)",
      offsetof(struct index_cli_options, threads), 1, 64},
     {0},
 };
 
+/* The model and the store of the vectors, open while the command runs. */
+struct maker {
+    bool open, tried;
+    struct index_embed embed;
+    struct index_embedder embedder;
+    struct vector_store *store; /* NULL: the index itself */
+};
+
 struct shown {
+    const char *root;
+    const struct index_cli_options *o;
+    const struct index_update_options *opt;
+    struct maker maker;
     struct progress *bar;
     enum index_stage stage;
     bool json;
@@ -81,55 +95,111 @@ static enum status print_counts(const struct index_counts *c, bool json, struct 
     return OK;
 }
 
-static void updated(void *ctx, const struct index_counts *counts)
+static enum status maker_open(struct shown *s, const char *model, struct error *err)
 {
-    struct shown *s = ctx;
-    end_bar(s);
-    print_counts(counts, s->json, s->err);
-}
-
-static enum status embed_all(const char *root, const struct index_cli_options *o, const char *model,
-                             const struct index_update_options *opt, struct shown *shown, struct error *err)
-{
-    struct index_embed e;
-    struct index_embedder embedder;
-    uint64_t done = 0;
-    enum status st = index_embed_open(&e, model, (int)o->threads, &embedder, err);
+    struct maker *m = &s->maker;
+    enum status st = index_embed_open(&m->embed, model, (int)s->o->threads, &m->embedder, err);
     if (st) return st;
-    e.cancel = opt->cancel;
-    st = index_embed(root, opt, &embedder, &done, err);
-    end_bar(shown);
-    if (st == OK && o->json) st = cli_print_json(json_pack("{s:I}", "embedded", (json_int_t)done), 0, err);
-    else if (st == OK) printf("%llu new vectors\n", (unsigned long long)done);
-    index_embed_close(&e);
-    return st;
+    m->open = true;
+    m->embed.cancel = s->opt->cancel;
+    m->embedder.store = m->store;
+    return OK;
 }
 
-/* The model that made the index's vectors, malloc'd, where some chunk has none yet; else NULL. */
-static char *remembered_model(const char *root, const char *cache)
+static enum status embed(struct shown *s, struct error *err)
+{
+    uint64_t done = 0;
+    enum status st = index_embed(s->root, s->opt, &s->maker.embedder, &done, err);
+    end_bar(s);
+    if (st) return st;
+    s->maker.embedder.trust_store = true; /* looked through once is enough while we watch */
+    if (s->json) return cli_print_json(json_pack("{s:I}", "embedded", (json_int_t)done), 0, err);
+    if (done || !s->o->watch) printf("%llu new vectors\n", (unsigned long long)done);
+    fflush(stdout);
+    return OK;
+}
+
+/* What the index says of its vectors; zeroed where there is none. */
+static struct index_info info_of(const struct shown *s)
 {
     struct index *ix;
-    struct index_info info;
+    struct index_info info = {0};
     struct error ignored = {0};
-    if (index_open(root, cache, &ix, &ignored) != OK) return NULL;
-    bool wants = index_info(ix, &info, &ignored) == OK && *info.model && info.vectors < info.chunks;
+    if (index_open(s->root, s->opt->cache, &ix, &ignored) != OK) return info;
+    if (index_info(ix, &info, &ignored) != OK) info = (struct index_info){0};
     index_close(ix);
-    return wants ? strdup(info.model) : NULL;
+    return info;
 }
 
-/* Vectors for what is new, by the model that is asked for or that made the others; the latter may be gone. */
-static enum status embed_new(const char *root, const struct index_cli_options *o, const struct index_update_options *opt,
-                             struct shown *shown, struct error *err)
+/* Vectors for what is new, by the model that made the others; it may be gone. */
+static enum status embed_remembered(struct shown *s, struct error *err)
 {
-    if (o->embed_model) return embed_all(root, o, o->embed_model, opt, shown, err);
-    char *model = remembered_model(root, opt->cache);
-    enum status st = model ? embed_all(root, o, model, opt, shown, err) : OK;
-    if (st != OK && st != ERR_CANCELLED) {
+    struct maker *m = &s->maker;
+    if (m->open) return embed(s, err); /* while watching: known by now */
+    struct index_info info = info_of(s);
+    enum status st = OK;
+    bool elsewhere = *info.store && !m->store;
+    if (!*info.model) {
+        if (s->o->store)
+            return error_set(err, ERR_INVALID, "a store is for vectors, and this index has none; name a model by --embed-model");
+        if (!s->json && !m->tried)
+            printf("Found by words and names. To find by meaning, too, name an embedding model (a BERT-like GGUF file,"
+                   " such as all-MiniLM): hearth index --embed-model MODEL\n");
+        m->tried = true;
+        return OK;
+    }
+    if (elsewhere && info.vectors < info.chunks)
+        st = error_set(err, ERR_INVALID, "the vectors are in %.300s; name it by --store or HEARTH_STORE", info.store);
+    else if (elsewhere || (!m->store && info.vectors >= info.chunks))
+        return OK;
+    if (st == OK) st = maker_open(s, info.model, err);
+    if (st == OK) st = embed(s, err);
+    if (st != OK && st != ERR_CANCELLED && !s->o->store) {
         fprintf(stderr, "hearth: what is new is found by words alone until it has vectors: %s\n", err->msg);
         *err = (struct error){0};
         st = OK;
     }
-    free(model);
+    return st;
+}
+
+static enum status embed_new(struct shown *s, struct error *err)
+{
+    if (!s->o->embed_model) return embed_remembered(s, err);
+    enum status st = s->maker.open ? OK : maker_open(s, s->o->embed_model, err);
+    return st ? st : embed(s, err);
+}
+
+/* After an update while watching: a failure, of a server for instance, waits for the next save. */
+static void updated(void *ctx, const struct index_counts *counts)
+{
+    struct shown *s = ctx;
+    struct error err = {0};
+    end_bar(s);
+    print_counts(counts, s->json, s->err);
+    enum status st = embed_new(s, &err);
+    if (st != OK && st != ERR_CANCELLED)
+        fprintf(stderr, "hearth: what is new is found by words alone until it has vectors: %s\n", err.msg);
+}
+
+static enum status work(struct shown *s, struct index_update_options *opt, struct error *err)
+{
+    struct index_counts counts;
+    enum status st = cli_store_open(s->o->store, false, opt->cancel, &s->maker.store, err);
+    /* A model that is not there should be known before the watch begins. */
+    if (st == OK && s->o->watch && s->o->embed_model) st = maker_open(s, s->o->embed_model, err);
+    if (st == OK && (!s->o->watch || opt->rebuild)) {
+        st = index_update(s->root, opt, &counts, err);
+        end_bar(s);
+        if (st == OK) st = print_counts(&counts, s->json, err);
+        if (st == OK) st = embed_new(s, err);
+    }
+    opt->rebuild = false; /* once, and not after each save */
+    if (st == OK && s->o->watch) {
+        st = index_watch(s->root, opt, updated, err);
+        end_bar(s);
+    }
+    index_embed_close(&s->maker.embed);
+    cli_store_close(s->maker.store);
     return st;
 }
 
@@ -137,27 +207,15 @@ static int run(const void *opts, int argc, char **argv)
 {
     const struct index_cli_options *o = opts;
     struct error err = {0};
-    struct shown shown = {.json = o->json, .err = &err};
-    struct index_counts counts;
-    const char *root = argc ? argv[0] : ".";
     char *cache = cli_index_cache(&err);
     if (!cache) return cli_fail(&err);
+    struct shown shown = {.root = argc ? argv[0] : ".", .o = o, .json = o->json, .err = &err};
     struct index_update_options opt = {.cache = cache, .threads = (int)o->threads,
                                        .max_file_bytes = (uint64_t)o->max_kib * 1024, .no_ignore = o->no_ignore,
                                        .background = o->background, .rebuild = o->rebuild,
                                        .cancel = cli_catch_interrupt(), .progress = show, .ctx = &shown};
-    enum status st = OK;
-    if (!o->watch || o->embed_model) {
-        st = index_update(root, &opt, &counts, &err);
-        end_bar(&shown);
-        if (st == OK) st = print_counts(&counts, o->json, &err);
-        if (st == OK) st = embed_new(root, o, &opt, &shown, &err);
-    }
-    opt.rebuild = opt.rebuild && !o->embed_model;
-    if (st == OK && o->watch) {
-        st = index_watch(root, &opt, updated, &err);
-        end_bar(&shown);
-    }
+    shown.opt = &opt;
+    enum status st = work(&shown, &opt, &err);
     free(cache);
     if (st == ERR_CANCELLED) {
         fprintf(stderr, "hearth: stopped; the next `hearth index` goes on from here\n");
@@ -173,15 +231,20 @@ const struct command cmd_index = {
     .description =
         "Reads the code under DIR (default: here), cuts it along its definitions, and keeps an index\n"
         "of words, names and, with --embed-model, meaning in the cache folder. Nothing leaves this\n"
-        "machine. Files that .gitignore or .hearthignore leave out, binary files, and files that by\n"
-        "their names hold secrets (.env, *.pem, id_rsa, ...) are not read. Run it again and only what\n"
-        "changed is read; stopped at any moment, the next run goes on. The embedding model is remembered\n"
-        "for the next runs. --watch follows changes.\n"
+        "machine, but for vectors where --store names a server. Files that .gitignore or .hearthignore\n"
+        "leave out, binary files, and files that by their names hold secrets (.env, *.pem, id_rsa, ...)\n"
+        "are not read. Run it again and only what changed is read; stopped at any moment, the next run\n"
+        "goes on. The embedding model is remembered for the next runs. --watch follows changes.\n"
+        "\n"
+        "A team can share vectors on a Qdrant or Chroma server: --store (or HEARTH_STORE) names it, with\n"
+        "TLS as qdrants:// or chromas://, HEARTH_STORE_KEY holds its API key. It gets vectors and hashes,\n"
+        "no text and no path; words and names stay here.\n"
         "\n"
         "Examples:\n"
         "  hearth index\n"
         "  hearth index ~/src/project --embed-model minilm.gguf\n"
-        "  hearth index --watch\n",
+        "  hearth index --watch\n"
+        "  hearth index --embed-model minilm.gguf --store qdrant://localhost:6333/project\n",
     .options = options,
     .options_size = sizeof(struct index_cli_options),
     .max_args = 1,

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/index_embed.h"
+#include "cli/lsp_context.h"
 #include "lsp/lsp.h"
 #include "store/store.h"
 
@@ -49,6 +51,7 @@ static int run(const void *p, int argc, char **argv)
     struct store *store = NULL;
     char *stats = NULL, *cache = cli_cache_dir(&err);
     bool clean = false;
+    struct lsp_context context = {.cache = cli_index_cache(&err)};
     if (store_open(NULL, &store, &err) == OK && asprintf(&stats, "%s/stats.sqlite", store_root(store)) < 0)
         stats = NULL;
     store_close(store);
@@ -60,8 +63,11 @@ static int run(const void *p, int argc, char **argv)
                               .cache_dir = cache,
                               .stats_path = stats,
                               .log_path = o->log,
-                              .resolve = resolve};
+                              .resolve = resolve,
+                              .context = lsp_context_take,
+                              .ctx = &context};
     enum status st = lsp_serve(&opt, STDIN_FILENO, STDOUT_FILENO, &clean, &err);
+    lsp_context_fini(&context);
     free(cache);
     free(stats);
     int code = st != OK ? cli_fail(&err) : clean ? EXIT_OK : EXIT_FAILED;

@@ -11,6 +11,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/mcp.h"
+#include "cli/index_store.h"
 #include "cli/project_search.h"
 #include "index/answer_json.h"
 #include "index/project_file.h"
@@ -19,7 +20,7 @@
 enum { HIT_LINES = 60, READ_LINES = 400, MAX_READ_LINES = 2000, MAX_LINE_BYTES = 2000, FIRST_INDEX_SECONDS = 20 };
 
 struct mcp_options {
-    const char *embed_model;
+    const char *embed_model, *store;
     int64_t threads;
     bool words, no_update;
 };
@@ -29,6 +30,7 @@ static const struct option options[] = {
      offsetof(struct mcp_options, words), 0, 0},
     {"embed-model", 'e', OPTION_STRING, "MODEL", "The embedding model, where it moved since indexing",
      offsetof(struct mcp_options, embed_model), 0, 0},
+    {"store", 0, OPTION_STRING, "URL", CLI_STORE_HELP, offsetof(struct mcp_options, store), 0, 0},
     {"no-update", 0, OPTION_FLAG, NULL, "Take the index as it is; do not follow changes",
      offsetof(struct mcp_options, no_update), 0, 0},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
@@ -311,7 +313,7 @@ static int run(const void *opts, int argc, char **argv)
 {
     const struct mcp_options *o = opts;
     struct error err = {0};
-    struct tools t = {.search = {.root = argc ? argv[0] : ".", .embed_model = o->embed_model, .words = o->words,
+    struct tools t = {.search = {.root = argc ? argv[0] : ".", .embed_model = o->embed_model, .store_url = o->store, .words = o->words,
                                  .threads = (int)o->threads}};
     struct mcp_server server = {.tools = tool_list, .ctx = &t, .version = HEARTH_VERSION,
                                 .instructions = "Tools over one project's source code, on this machine. search finds code by words or "

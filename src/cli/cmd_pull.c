@@ -14,7 +14,7 @@
 #include "store/store.h"
 
 struct pull_options {
-    const char *from, *name, *sha256;
+    const char *from, *name, *sha256, *signature;
     bool verify, json, quiet;
 };
 
@@ -65,7 +65,10 @@ static void on_notice(void *ctx, const char *line)
 
 static bool is_url(const char *s)
 {
-    return strncmp(s, "https://", 8) == 0 || strncmp(s, "http://", 7) == 0;
+    static const char *const schemes[] = {"https://", "http://", "hf://", "ollama://", "oci://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+        if (strncmp(s, schemes[i], strlen(schemes[i])) == 0) return true;
+    return false;
 }
 
 /* "name" or "name:tag" as given, with the tag "latest" where it has none. */
@@ -101,15 +104,15 @@ static enum status plan(const struct store *s, const struct pull_options *o, con
                         char name[STORE_NAME_SIZE], struct pull_request *rq, struct error *err)
 {
     *rq = (struct pull_request){
-        .name = name, .file = o->from, .sha256 = o->sha256, .verify = o->verify};
+        .name = name, .file = o->from, .sha256 = o->sha256, .signature = o->signature, .verify = o->verify};
     char derived[STORE_NAME_SIZE];
     if (arg && is_url(arg)) {
         if (o->from) return error_set(err, ERR_INVALID, "either a URL or --from FILE, not both");
         rq->url = arg;
-        if (o->name) return full_name(o->name, name, err);
-        if (!store_name_from_file(arg, derived))
-            return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
-        return full_name(derived, name, err);
+        enum status st = store_name_from_url(arg, derived, err);
+        if (o->name && (st == OK || !strstr(arg, "://") || strncmp(arg, "http", 4) == 0))
+            return full_name(o->name, name, err);
+        return st ? st : full_name(derived, name, err);
     }
     if (o->name) return error_set(err, ERR_INVALID, "--name belongs to a URL");
     if (!arg) {
@@ -208,6 +211,8 @@ static const struct option options[] = {
      offsetof(struct pull_options, name), 0, 0},
     {"sha256", 0, OPTION_STRING, "HEX", "The digest that the file must have",
      offsetof(struct pull_options, sha256), 0, 0},
+    {"signature", 0, OPTION_STRING, "FILE|URL", "The model's signature, by a key of the trust policy",
+     offsetof(struct pull_options, signature), 0, 0},
     {"verify", 0, OPTION_FLAG, NULL,
      "Hash an installed model again, and fetch it anew where it changed",
      offsetof(struct pull_options, verify), 0, 0},

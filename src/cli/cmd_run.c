@@ -1,5 +1,6 @@
 /* hearth run: a conversation with a model, on a terminal or for one question. */
 #include <jansson.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static const struct option options[] = {
 static void init(void *p)
 {
     *(struct run_options *)p = (struct run_options){
-        .temperature = 0.7, .top_p = 0.95, .top_k = 40, .repeat_penalty = 1, .seed = -1};
+        .temperature = NAN, .top_p = NAN, .min_p = NAN, .top_k = -1, .repeat_penalty = NAN, .seed = -1};
 }
 
 /* The arguments behind the model, and what is piped in, as one message. */
@@ -135,7 +136,10 @@ static int run(const void *p, int argc, char **argv)
     if (st == OK && r.client && r.interactive)
         fprintf(stderr, "hearth: %s answers at %s\n", r.model, client_url(r.client));
     if (r.interactive) confined_need(NEED_ANYWHERE | NEED_CHATS | NEED_SAVE | (r.history ? NEED_HISTORY : 0));
-    if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, o->ctx, &err);
+    int64_t ctx = o->ctx;
+    if (st == OK && !r.client) r.own = cli_model_settings(r.model);
+    if (st == OK) st = run_fill_settings(&r, &ctx, &err);
+    if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, ctx, &err);
     if (st == OK && r.engine && !r.interactive) st = confined_seal(true, &err);
     if (st == OK && r.interactive) {
         code = run_interactive(&r);
@@ -164,7 +168,8 @@ const struct command cmd_run = {
         "A running 'hearth serve' on this machine (or at --server, HEARTH_HOST) answers where it has the model; else "
         "the model is loaded here. Without MODEL the default one is meant.\n"
         "\n"
-        "The conversation is formatted by the chat template that the model's file carries. Lines are kept as a history in "
+        "System message, sampling and more that go with the model's name (hearth create) count where no option says "
+        "otherwise. The conversation is formatted by the chat template of the name, or that of the model's file. Lines are kept as a history in "
         "HEARTH_HOME, readable by you alone; --no-history keeps none. Nothing else is kept without /save.\n"
         "\n"
         "Examples:\n"

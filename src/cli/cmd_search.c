@@ -7,12 +7,13 @@
 #include "cli/cli.h"
 #include "cli/embed_texts.h"
 #include "cli/index_embed.h"
+#include "cli/index_store.h"
 #include "cli/load.h"
 #include "index/answer_json.h"
 #include "index/index.h"
 
 struct search_cli_options {
-    const char *dir, *embed_model, *language, *under, *from, *file;
+    const char *dir, *embed_model, *store, *language, *under, *from, *file;
     struct string_list kinds;
     int64_t limit, threads;
     bool json, literal, words, definition, references;
@@ -43,6 +44,7 @@ static const struct option options[] = {
      offsetof(struct search_cli_options, words), 0, 0},
     {"embed-model", 'e', OPTION_STRING, "MODEL", "The embedding model, where it moved since indexing",
      offsetof(struct search_cli_options, embed_model), 0, 0},
+    {"store", 0, OPTION_STRING, "URL", CLI_STORE_HELP, offsetof(struct search_cli_options, store), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print one JSON object", offsetof(struct search_cli_options, json), 0, 0},
     {"threads", 't', OPTION_INT, "N", "Threads to compute with (default: all physical cores)",
      offsetof(struct search_cli_options, threads), 1, 1024},
@@ -69,6 +71,7 @@ static void print_safe(const char *s, size_t n, bool lines)
 static enum status print_hits(const struct index_hits *h, bool json, struct error *err)
 {
     if (json) return cli_print_json(index_json_hits(h), 0, err);
+    if (*h->note) fprintf(stderr, "hearth: %s\n", h->note);
     bool color = cli_color(1);
     for (size_t i = 0; i < h->n; i++) {
         const struct index_hit *x = &h->list[i];
@@ -126,7 +129,7 @@ static bool open_model(struct index *ix, const struct search_cli_options *o, str
     struct index_info info;
     struct error err = {0};
     *e = (struct index_embed){0};
-    if (o->words || o->literal || index_info(ix, &info, &err) || info.vectors == 0) return false;
+    if (o->words || o->literal || index_info_brief(ix, &info, &err) || info.vectors == 0) return false;
     if (index_embed_open(e, o->embed_model ? o->embed_model : info.model, (int)o->threads, embedder, &err) == OK) return true;
     fprintf(stderr, "hearth: by words alone: %s\n", err.msg);
     return false;
@@ -181,8 +184,10 @@ static int run(const void *opts, int argc, char **argv)
     } else if (st == OK) {
         struct index_embed e;
         struct index_embedder embedder, *use = open_model(ix, o, &e, &embedder) ? &embedder : NULL;
-        st = o->file ? search_lines(ix, &q, use, o->file, &err) : search_one(ix, &q, use, o->json, &err);
+        if (use) st = cli_store_open(o->store, true, NULL, &q.store, &err);
+        if (st == OK) st = o->file ? search_lines(ix, &q, use, o->file, &err) : search_one(ix, &q, use, o->json, &err);
         index_embed_close(&e);
+        cli_store_close(q.store);
     }
     index_close(ix);
     free(cache);

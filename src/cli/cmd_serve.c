@@ -19,6 +19,7 @@
 #include "cli/confined.h"
 #include "cli/load.h"
 #include "cli/index_embed.h"
+#include "cli/index_store.h"
 #include "cli/serve_live.h"
 #include "store/store.h"
 
@@ -62,6 +63,7 @@ static const struct option options[] = {
     {"project", 0, OPTION_LIST, "DIR",
      "A folder whose index clients may search (default: none); `hearth index --watch` keeps it current",
      FIELD(projects)},
+    {"store", 0, OPTION_STRING, "URL", CLI_STORE_HELP, FIELD(store)},
     {"slot-save-path", 0, OPTION_STRING, "DIR",
      "Where clients of llama.cpp's /slots keep beginnings of prompts (default: nowhere)",
      FIELD(slots)},
@@ -198,6 +200,8 @@ static enum status start_api(struct serve *s, struct error *err)
         .projects = o->projects.items,
         .n_projects = o->projects.len,
         .index_cache = s->index_cache,
+        .vector_store = cli_store_address(o->store),
+        .store_key = getenv("HEARTH_STORE_KEY"),
         .no_speculation = o->no_speculate,
         .rules = rules_of(s->live),
         .log = write_log,

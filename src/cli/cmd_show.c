@@ -8,13 +8,18 @@
 
 #include "assist/fim_families.h"
 #include "cli/cli.h"
+#include "cli/load.h"
+#include "cli/provenance.h"
+#include "cli/template_use.h"
 #include "gguf/gguf.h"
 #include "model/model.h"
 #include "quant/quant.h"
+#include "store/modelfile.h"
+#include "store/settings.h"
 #include "store/store.h"
 
 struct show_options {
-    bool json, tensors, verify;
+    bool json, tensors, verify, provenance, template_diff, modelfile;
 };
 
 /* ---- what the file holds ------------------------------------------------------------------ */
@@ -229,6 +234,7 @@ static void add_installed(json_t *root, const struct store_model *m)
     set_text(root, "pulled_at", m->pulled_at);
     set_text(root, "path", m->path);
     set_text(root, "problem", m->problem);
+    if (m->settings) json_object_set(root, "settings", m->settings);
 }
 
 /* ---- for people --------------------------------------------------------------------------- */
@@ -312,6 +318,40 @@ static void print_file(const json_t *f)
     }
 }
 
+/* What goes with the name, in a few lines. */
+static void print_settings(const json_t *s)
+{
+    struct buf text;
+    char part[160];
+    if (!s) return;
+    line("made from", str(s, "parent"));
+    snprintf(part, sizeof part, "%.100s%s", str(s, "system") ? str(s, "system") : "",
+             json_string_length(json_object_get(s, "system")) > 100 ? "..." : "");
+    for (char *p = part; *p; p++)
+        if (*p == '\n' || *p == '\r') *p = ' ';
+    line("system", part);
+    if (str(s, "template")) line("template", "its own (--modelfile shows it)");
+    buf_init(&text, 1 << 20);
+    if (settings_print_parameters(s, &text, NULL) == OK && text.len) {
+        const char *at = text.data;
+        for (const char *end; (end = strchr(at, '\n')); at = end + 1) printf("  %-14s %.*s\n", at == text.data ? "parameters" : "", (int)(end - at), at);
+    }
+    buf_fini(&text);
+    snprintf(part, sizeof part, "%zu", json_array_size(json_object_get(s, "messages")));
+    if (json_array_size(json_object_get(s, "messages"))) line("messages", part);
+}
+
+static enum status print_modelfile(const json_t *root, const char *typed, struct error *err)
+{
+    struct buf text;
+    const char *name = str(root, "name");
+    buf_init(&text, 16 << 20);
+    enum status st = modelfile_print(name ? name : typed, json_object_get(root, "settings"), &text, err);
+    if (st == OK) st = cli_write(text.data, text.len, err);
+    buf_fini(&text);
+    return st;
+}
+
 static void print_text(const json_t *root, const char *typed, bool verified)
 {
     char size[32], text[128];
@@ -349,6 +389,7 @@ static void print_text(const json_t *root, const char *typed, bool verified)
         line("sha256", text);
     }
     if (verified) line("verified", "yes, hashed just now");
+    print_settings(json_object_get(root, "settings"));
     if (f) {
         print_file(f);
         return;
@@ -416,6 +457,57 @@ out:
     return st;
 }
 
+/* An installed model; s and m are the caller's to close. */
+static enum status find_installed(const char *typed, struct store **s, struct store_model *m, struct error *err)
+{
+    char name[STORE_NAME_SIZE];
+    enum status st = store_open(NULL, s, err);
+    if (st == OK) st = store_resolve(*s, typed, name, err);
+    if (st == OK && (st = store_find(*s, name, m, err)) == ERR_NOT_FOUND)
+        error_set(err, st, "%s is not installed; run: hearth pull %s", name, name);
+    return st;
+}
+
+static int show_provenance(const struct show_options *o, const char *typed)
+{
+    struct store *s = NULL;
+    struct store_model m = {0};
+    struct error err = {0};
+    json_t *p = NULL;
+    enum status st = find_installed(typed, &s, &m, &err);
+    if (st == OK) st = provenance_gather(s, &m, &p, &err);
+    if (st == OK && o->json) st = cli_print_json(json_incref(p), JSON_INDENT(2), &err);
+    if (st == OK && !o->json) provenance_print(p);
+    json_decref(p);
+    store_model_fini(&m);
+    store_close(s);
+    return st ? cli_fail(&err) : EXIT_OK;
+}
+
+static int show_template(const struct show_options *o, const char *typed, bool is_path)
+{
+    struct store *s = NULL;
+    struct store_model m = {0};
+    struct error err = {0};
+    struct gguf *g = NULL;
+    struct template_check c;
+    enum status st = is_path ? OK : find_installed(typed, &s, &m, &err);
+    if (st == OK && m.problem) st = error_set(&err, ERR_INTEGRITY, "%s: %s", m.name, m.problem);
+    if (st == OK) st = gguf_open(is_path ? typed : m.path, &g, &err);
+    if (st == OK) st = template_use_check(g, is_path ? NULL : m.name, &c, &err);
+    if (st == OK) {
+        if (o->json)
+            st = cli_print_json(template_use_json(&c), JSON_INDENT(2), &err);
+        else
+            template_use_print(&c);
+        template_check_fini(&c);
+    }
+    gguf_close(g);
+    store_model_fini(&m);
+    store_close(s);
+    return st ? cli_fail(&err) : EXIT_OK;
+}
+
 extern const struct command cmd_show;
 
 static int run(const void *options, int argc, char **argv)
@@ -430,9 +522,13 @@ static int run(const void *options, int argc, char **argv)
     json_t *root = json_object(), *file = NULL;
     enum status st = OK;
     int code = EXIT_OK;
-    if (is_path && o->verify) {
+    if (is_path && (o->verify || o->provenance)) {
         json_decref(root);
-        return cli_usage_error(&cmd_show, "--verify is for models in the store");
+        return cli_usage_error(&cmd_show, "--verify and --provenance are for models in the store");
+    }
+    if (o->provenance || o->template_diff) {
+        json_decref(root);
+        return o->provenance ? show_provenance(o, typed) : show_template(o, typed, is_path);
     }
     if (is_path) {
         path = strdup(typed);
@@ -440,10 +536,12 @@ static int run(const void *options, int argc, char **argv)
     } else {
         st = gather_name(o, typed, root, &path, &err);
     }
-    if (st == OK && path) st = file_json(path, o->tensors, &file, &err);
+    if (st == OK && o->modelfile) st = print_modelfile(root, typed, &err);
+    else if (st == OK && path) st = file_json(path, o->tensors, &file, &err);
     if (file) json_object_set_new(root, "file", file);
     if (st) {
         code = cli_fail(&err);
+    } else if (o->modelfile) {
     } else if (o->json) {
         json_dumpf(root, stdout, JSON_INDENT(2));
         putchar('\n');
@@ -461,6 +559,11 @@ static const struct option options[] = {
      offsetof(struct show_options, verify), 0, 0},
     {"tensors", 0, OPTION_FLAG, NULL, "List every tensor", offsetof(struct show_options, tensors),
      0, 0},
+    {"provenance", 0, OPTION_FLAG, NULL, "Where the model is from, who vouches for it, what was done to it",
+     offsetof(struct show_options, provenance), 0, 0},
+    {"template-diff", 0, OPTION_FLAG, NULL, "Its chat template beside the published one of its family",
+     offsetof(struct show_options, template_diff), 0, 0},
+    {"modelfile", 0, OPTION_FLAG, NULL, "Print a Modelfile that makes the same", offsetof(struct show_options, modelfile), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print JSON", offsetof(struct show_options, json), 0, 0},
     {0},
 };
@@ -474,6 +577,7 @@ const struct command cmd_show = {
                    "Examples:\n"
                    "  hearth show qwen2.5-coder:1.5b\n"
                    "  hearth show qwen2.5-coder --verify\n"
+                   "  hearth show qwen2.5-coder --provenance --json\n"
                    "  hearth show ./model.gguf --tensors\n",
     .options = options,
     .options_size = sizeof(struct show_options),

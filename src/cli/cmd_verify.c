@@ -8,12 +8,17 @@
 #include <time.h>
 
 #include "cli/cli.h"
+#include "cli/verify_signature.h"
 #include "store/store.h"
 #include "store/verify.h"
 
 struct verify_options {
-    bool repair, json, quiet;
+    const char *signature;
+    struct string_list keys;
+    bool repair, json, quiet, allow_symlinks, keep;
 };
+
+extern const struct command cmd_verify;
 
 struct verify_screen {
     struct progress *bar;
@@ -99,6 +104,15 @@ static enum status resolve(const struct store *s, int argc, char **argv, char **
     return st;
 }
 
+static int run_signature(const struct verify_options *o, int argc, char **argv)
+{
+    struct verify_signature_options so = {.signature = o->signature, .keys = &o->keys, .allow_symlinks = o->allow_symlinks,
+                                          .keep = o->keep, .json = o->json, .quiet = o->quiet};
+    if (argc != 1) return cli_usage_error(&cmd_verify, "say which model, file or folder the signature is of");
+    if (o->repair) return cli_usage_error(&cmd_verify, "--repair is for models in the store, without --signature");
+    return verify_signature_run(&so, argv[0]);
+}
+
 static int run(const void *options, int argc, char **argv)
 {
     const struct verify_options *o = options;
@@ -108,6 +122,9 @@ static int run(const void *options, int argc, char **argv)
     struct verify_report report = {0};
     struct verify_screen sc = {.quiet = o->quiet};
     sigset_t before;
+    if (!o->signature && (o->keys.len || o->allow_symlinks || o->keep))
+        return cli_usage_error(&cmd_verify, "--key, --keep and --allow-symlinks belong to --signature");
+    if (o->signature) return run_signature(o, argc, argv);
     enum status st = store_open(NULL, &s, &err);
     if (st == OK) st = resolve(s, argc, argv, &names, &err);
     if (st == OK) {
@@ -135,6 +152,14 @@ static int run(const void *options, int argc, char **argv)
 static const struct option options[] = {
     {"repair", 0, OPTION_FLAG, NULL, "Fetch what changed again", offsetof(struct verify_options, repair),
      0, 0},
+    {"signature", 's', OPTION_STRING, "FILE", "Check that a key's owner signed this model, file or folder",
+     offsetof(struct verify_options, signature), 0, 0},
+    {"key", 'k', OPTION_LIST, "KEY", "The signer's public key: a file, or a name in the trust policy",
+     offsetof(struct verify_options, keys), 0, 0},
+    {"keep", 0, OPTION_FLAG, NULL, "Keep a good signature with the model in the store", offsetof(struct verify_options, keep),
+     0, 0},
+    {"allow-symlinks", 0, OPTION_FLAG, NULL, "Follow links to files where the signature allows it",
+     offsetof(struct verify_options, allow_symlinks), 0, 0},
     {"quiet", 'q', OPTION_FLAG, NULL, "No progress and no notices",
      offsetof(struct verify_options, quiet), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, "Print the result as JSON", offsetof(struct verify_options, json),
@@ -145,7 +170,7 @@ static const struct option options[] = {
 const struct command cmd_verify = {
     .name = "verify",
     .summary = "Hash the files of models again, and mend those that changed",
-    .usage = "verify [MODEL...] [options]",
+    .usage = "verify [MODEL|FILE|FOLDER...] [options]",
     .description =
         "Reads every file in the store, or those of the models named, and compares it with the\n"
         "SHA-256 it had when it was pulled. The exit code is 1 where one is damaged.\n"
@@ -153,9 +178,14 @@ const struct command cmd_verify = {
         "--repair fetches the damaged ranges alone, from where the model came. The mended copy takes\n"
         "the file's place only when all of it has the right SHA-256.\n"
         "\n"
+        "--signature checks a signature of OpenSSF model signing or of minisign instead: that the owner of\n"
+        "the key signed exactly these contents. A folder must hold the signed files and no others. Without\n"
+        "--key, the keys of the trust policy count ('hearth help trust').\n"
+        "\n"
         "Examples:\n"
         "  hearth verify\n"
-        "  hearth verify qwen2.5-coder:1.5b --repair\n",
+        "  hearth verify qwen2.5-coder:1.5b --repair\n"
+        "  hearth verify ./my-model --signature my-model.sig --key key.pub\n",
     .options = options,
     .options_size = sizeof(struct verify_options),
     .max_args = -1,

@@ -19,6 +19,7 @@ enum { MAX_LINE_BYTES = 160 << 20 };
 struct server {
     struct completer *c;
     const struct complete_request *defaults;
+    struct complete_context *context;
     bool force, keep;
     char *file; /* owned: whose session this is, with `keep`; or NULL */
     struct inbox *in;
@@ -186,6 +187,10 @@ static enum status answer_completion(struct server *s, struct complete_request *
     enum status st = complete_run(s->c, req, &res, err);
     if (st != OK) return st;
     *out = complete_json(&res, 1e3 * (clock_now() - t));
+    if (*out && !complete_context_json(s->context, *out)) {
+        json_decref(*out);
+        *out = NULL;
+    }
     complete_result_fini(&res);
     return OK;
 }
@@ -196,6 +201,7 @@ static enum status answer(struct server *s, const json_t *root, json_t **out, st
     enum status st = read_request(s, root, &req, err);
     if (st != OK) return st;
     take_file(s, root);
+    complete_context_take(s->context, req.path, &req);
     return json_is_true(json_object_get(root, "idle")) ? answer_idle(s, &req, out, err)
                                                        : answer_completion(s, &req, out, err);
 }
@@ -239,9 +245,9 @@ static enum status serve(struct server *s, const struct inbox_line *line, struct
 }
 
 enum status complete_stdio(struct completer *c, const struct complete_request *defaults, bool force,
-                           bool keep, struct error *err)
+                           bool keep, struct complete_context *context, struct error *err)
 {
-    struct server s = {.c = c, .defaults = defaults, .force = force, .keep = keep};
+    struct server s = {.c = c, .defaults = defaults, .context = context, .force = force, .keep = keep};
     pthread_mutex_init(&s.lock, NULL);
     enum status st = inbox_open(STDIN_FILENO, MAX_LINE_BYTES, take_cancel, &s, &s.in, err);
     if (st != OK) goto out;

@@ -107,6 +107,8 @@ static int finish_output(int code)
     errno = 0;
     if (fflush(stdout) != 0) failed = true;
     int reason = errno;
+    /* A write that failed earlier left no reason: another one tells it, and the output is cut anyway. */
+    if (failed && !reason && write(STDOUT_FILENO, "\n", 1) < 0) reason = errno;
     if (close(STDOUT_FILENO) != 0 && errno != EBADF && !failed) {
         failed = true;
         reason = errno;

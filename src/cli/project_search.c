@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cli/index_store.h"
 
 enum status project_search_init(struct project_search *ps, struct error *err)
 {
@@ -15,6 +16,7 @@ enum status project_search_init(struct project_search *ps, struct error *err)
 void project_search_fini(struct project_search *ps)
 {
     index_embed_close(&ps->embed);
+    cli_store_close(ps->store);
     index_close(ps->ix);
     free(ps->cache);
     ps->ix = NULL;
@@ -66,7 +68,7 @@ static void find_model(struct project_search *ps)
 {
     struct index_info info;
     struct error err = {0};
-    if (ps->words || ps->tried || index_info(ps->ix, &info, &err) || info.vectors == 0) return;
+    if (ps->words || ps->tried || index_info_brief(ps->ix, &info, &err) || info.vectors == 0) return;
     ps->tried = true;
     const char *model = ps->embed_model ? ps->embed_model : info.model;
     ps->by_meaning = index_embed_open(&ps->embed, model, ps->threads, &ps->embedder, &err) == OK;
@@ -74,6 +76,10 @@ static void find_model(struct project_search *ps)
         index_embed_close(&ps->embed);
         ps->by_meaning = false;
         error_set(&err, ERR_INVALID, "%.200s makes vectors of %zu numbers, the index has %zu", model, ps->embedder.dim, info.dim);
+    }
+    if (ps->by_meaning && cli_store_open(ps->store_url, true, NULL, &ps->store, &err) != OK) {
+        index_embed_close(&ps->embed);
+        ps->by_meaning = false;
     }
     if (!ps->by_meaning) snprintf(ps->note, sizeof ps->note, "by words alone: %s", err.msg);
 }
@@ -93,8 +99,11 @@ enum status project_search_find(struct project_search *ps, const struct index_qu
         st = ps->embedder.embed(ps->embedder.ctx, &text, 1, v, err);
         query.vector = v;
         query.dim = ps->embedder.dim;
+        query.store = ps->store;
     }
     if (st == OK) st = index_search(ps->ix, &query, out, err);
+    /* Of this search alone: a server may answer the next one. */
+    if (st == OK && ps->by_meaning) snprintf(ps->note, sizeof ps->note, "%s", out->note);
     free(v);
     return st;
 }

@@ -9,12 +9,14 @@
 struct project_search {
     const char *root;        /* borrowed */
     const char *embed_model; /* borrowed; NULL: the one that the index names */
+    const char *store_url;   /* borrowed; where the vectors are; NULL: what the environment says */
     bool words;              /* never load a model */
     int threads;
     char *cache;      /* owned */
     struct index *ix; /* owned; NULL until it can be opened */
     struct index_embed embed;
     struct index_embedder embedder;
+    struct vector_store *store; /* owned; NULL: vectors are in the index */
     bool by_meaning; /* the model is open */
     bool tried;      /* so that it is loaded, or found missing, once */
     char note[1024]; /* why it is by words alone; "" where it is not, or nobody looked yet */

@@ -1,11 +1,14 @@
 /* From what a person writes after -m to a file, and where derived data goes. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/template_use.h"
 #include "store/store.h"
+#include "store/trusted.h"
 
 static bool looks_like_path(const char *name)
 {
@@ -42,26 +45,28 @@ static enum status resolve_default(const struct store *s, char name[STORE_NAME_S
     return OK;
 }
 
+static void on_notice(void *ctx, const char *line)
+{
+    (void)ctx;
+    fprintf(stderr, "hearth: %s\n", line);
+}
+
 static enum status installed_path(const struct store *s, const char *name, bool by_default,
                                   char **out, struct error *err)
 {
-    struct store_model m;
-    enum status st = store_find(s, name, &m, err);
+    struct store_events ev = {.notice = on_notice};
+    enum status st = store_load_path(s, name, &ev, out, err);
     if (st == ERR_NOT_FOUND) {
         char others[512] = "";
         if (by_default) list_installed(s, others, sizeof others);
         return error_set(err, st, "%s%s is not installed; run: hearth pull %s%s",
                          by_default ? "the default model " : "", name, name, others);
     }
-    if (st) return st;
-    if (m.problem) {
-        st = error_set(err, ERR_INTEGRITY, "model %s: %s; run: hearth pull %s", name, m.problem,
-                       name);
-    } else {
-        *out = m.path;
-        m.path = NULL;
+    if (st == OK && (st = store_load_hash(s, *out, &ev, err)) != OK) {
+        free(*out);
+        *out = NULL;
     }
-    store_model_fini(&m);
+    if (st == OK) template_use_first(s, name, *out);
     return st;
 }
 
@@ -70,18 +75,44 @@ enum status cli_resolve_model(const char *name, char **out, struct error *err)
     *out = NULL;
     const char *env = getenv("HEARTH_MODEL");
     if (!name && env && *env) name = env;
-    if (name && looks_like_path(name)) {
+    struct store *s;
+    struct store_events ev = {.notice = on_notice};
+    char full[STORE_NAME_SIZE];
+    bool path = name && looks_like_path(name);
+    enum status st = store_open(NULL, &s, err);
+    if (st && path) { /* a file needs no store, and where none can be there is no policy */
         *out = strdup(name);
         return *out ? OK : error_set(err, ERR_NOMEM, "out of memory");
     }
-    struct store *s;
-    char full[STORE_NAME_SIZE];
-    enum status st = store_open(NULL, &s, err);
     if (st) return st;
+    if (path) {
+        st = store_load_file(s, name, &ev, err);
+        if (st == OK && !(*out = strdup(name))) st = error_set(err, ERR_NOMEM, "out of memory");
+        store_close(s);
+        return st;
+    }
     st = name ? store_resolve(s, name, full, err) : resolve_default(s, full, err);
     if (st == OK) st = installed_path(s, full, !name, out, err);
     store_close(s);
     return st;
+}
+
+json_t *cli_model_settings(const char *name)
+{
+    const char *env = getenv("HEARTH_MODEL");
+    struct store *s;
+    struct store_model m;
+    char full[STORE_NAME_SIZE];
+    json_t *settings = NULL;
+    if (!name && env && *env) name = env;
+    if ((name && looks_like_path(name)) || store_open(NULL, &s, NULL) != OK) return NULL;
+    enum status st = name ? store_resolve(s, name, full, NULL) : resolve_default(s, full, NULL);
+    if (st == OK && store_find(s, full, &m, NULL) == OK) {
+        settings = json_incref(m.settings);
+        store_model_fini(&m);
+    }
+    store_close(s);
+    return settings;
 }
 
 char *cli_cache_dir(struct error *err)

@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/status.h"
 #include "infer/engine.h"
+#include "text/tokenizer.h"
 
 struct chat;
 struct client;
@@ -16,8 +17,10 @@ struct client;
 enum { RUN_MAX_TEXT = 64 << 20, RUN_MAX_FILE = 256 << 10, RUN_MAX_FILES = 1 << 20 };
 
 struct run_settings {
-    double temperature, top_p, min_p, repeat_penalty;
+    double temperature, top_p, min_p, repeat_penalty; /* NAN: not said */
     int64_t top_k, seed, max_tokens; /* seed -1: another each time; max_tokens 0: as many as fit */
+    struct text_str stops[16];       /* of the model's name; borrowed from `run.own` */
+    size_t n_stops;
     bool think, show_thinking;
 };
 
@@ -29,6 +32,7 @@ struct run {
     struct session *session;
     struct chat *chat;
     struct run_settings set;
+    json_t *own;      /* owned: what goes with the model's name (store/settings.h), of a server's the numbers; or NULL */
     json_t *messages; /* owned; a system message, where there is one, is the first */
     bool interactive, json, history;
     /* Takes an answer's text as it comes, in place of standard output; or NULL. An error ends the answer. */
@@ -37,6 +41,12 @@ struct run {
     struct generate_result res; /* of the last answer */
     struct buf reasoning;       /* of the last answer */
 };
+
+/* run_own.c: fills what is NAN, or -1 of top_k and seed, or 0 of max_tokens and *ctx: from what goes with the model's name
+ * (r->own), else with the usual values; sets the system message where there is none. */
+enum status run_fill_settings(struct run *r, int64_t *ctx, struct error *err);
+/* The conversation with the messages that go with the model's name; a new reference, NULL without memory. */
+json_t *run_all_messages(const struct run *r);
 
 /* Opens model and chat template. ctx 0 = the usual one. */
 enum status run_open(struct run *r, int threads, const char *kv_type, int64_t ctx, struct error *err);

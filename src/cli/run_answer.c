@@ -56,6 +56,11 @@ enum status run_open(struct run *r, int threads, const char *kv_type, int64_t ct
     struct chat_source src = {.plain = key_text(g, "tokenizer.chat_template"),
                               .with_tools = key_text(g, "tokenizer.chat_template.tool_use"),
                               .vocab = engine_tokenizer(r->engine), .architecture = name};
+    const json_t *own = json_object_get(r->own, "template");
+    if (json_string_length(own)) {
+        src.plain = src.with_tools = (struct text_str){0};
+        chat_source_set(&src, json_string_value(own), json_string_length(own));
+    }
     st = chat_create(&src, &r->chat, err);
     if (st != OK) return st;
     if (chat_fallback(r->chat) && r->interactive)
@@ -68,6 +73,7 @@ void run_close(struct run *r)
 {
     client_close(r->client);
     free(r->remote_name);
+    json_decref(r->own);
     chat_destroy(r->chat);
     session_destroy(r->session);
     engine_close(r->engine);
@@ -145,19 +151,32 @@ static enum status on_event(void *ctx, const struct chat_event *e)
     return st == OK ? show(a, s, len) : st;
 }
 
+/* Where the first text that ends the answer begins; SIZE_MAX: none is there. */
+static size_t stop_at(const struct answer *a)
+{
+    const struct run_settings *s = &a->r->set;
+    size_t first = SIZE_MAX;
+    for (size_t i = 0; a->text.len && i <= s->n_stops; i++) {
+        struct text_str stop = i < s->n_stops ? s->stops[i] : (struct text_str){a->stop, a->stop ? strlen(a->stop) : 0};
+        const char *found = stop.len ? memmem(a->text.data, a->text.len, stop.data, stop.len) : NULL;
+        if (found && (size_t)(found - a->text.data) < first) first = (size_t)(found - a->text.data);
+    }
+    return first;
+}
+
 static bool on_token(void *ctx, int32_t token)
 {
     struct answer *a = ctx;
     buf_clear(&a->piece);
     a->st = text_stream_push(&a->stream, token, &a->piece);
     if (a->st == OK && a->piece.len) a->st = chat_parser_feed(a->parser, a->piece.data, a->piece.len);
-    a->stopped = a->stop && a->text.len && memmem(a->text.data, a->text.len, a->stop, strlen(a->stop));
+    a->stopped = stop_at(a) != SIZE_MAX;
     return a->st == OK && !a->stopped;
 }
 
 static enum status make_prompt(struct run *r, struct buf *text, struct token_list *ids, struct error *err)
 {
-    json_t *request = json_pack("{s:O}", "messages", r->messages);
+    json_t *request = json_pack("{s:o}", "messages", run_all_messages(r));
     if (!request) return error_set(err, ERR_NOMEM, "no memory for the conversation");
     if (chat_uses(r->chat, "enable_thinking"))
         json_object_set_new(request, "enable_thinking", json_boolean(r->set.think));
@@ -262,7 +281,7 @@ enum status run_say(struct run *r, const char *text, struct error *err)
     *err = (struct error){0};
     enum status st = add_message(r, before, "user", text, strlen(text), err);
     if (st == OK) st = r->client ? ask_server(&a) : answer_here(&a, &prompt, &ids);
-    if (a.stopped) a.text.len = (size_t)((char *)memmem(a.text.data, a.text.len, a.stop, strlen(a.stop)) - a.text.data);
+    if (a.stopped) a.text.len = stop_at(&a);
     if (st == OK) st = add_message(r, before + 1, "assistant", a.text.len ? a.text.data : "", a.text.len, err);
     while (st != OK && json_array_size(r->messages) > before) json_array_remove(r->messages, before);
     chat_parser_destroy(a.parser);

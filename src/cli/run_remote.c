@@ -44,6 +44,24 @@ static char *name_there(struct client *c, const char *model, struct error *err)
     return name;
 }
 
+/* The numbers among the parameters that go with the name there. The rest of its settings the server adds itself. */
+static json_t *own_there(struct client *c, const char *name)
+{
+    json_t *answer = NULL, *numbers = json_object();
+    if (client_ask(c, "/api/show", json_pack("{s:s}", "model", name), &answer, &(struct error){0}) != OK) answer = NULL;
+    const char *at = json_string_value(json_object_get(answer, "parameters"));
+    for (; at && *at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL) {
+        char key[64], value[64], *end;
+        if (sscanf(at, "%63[a-z_0-9] %63[^\n]", key, value) != 2) continue;
+        long long whole = strtoll(value, &end, 10);
+        double real = *end ? strtod(value, &end) : 0;
+        if (*end || end == value) continue;
+        json_object_set_new(numbers, key, strcspn(value, ".eE") == strlen(value) ? json_integer(whole) : json_real(real));
+    }
+    json_decref(answer);
+    return json_pack("{s:o}", "parameters", numbers);
+}
+
 enum status run_remote_find(struct run *r, const char *address, struct error *err)
 {
     struct client *c;
@@ -68,6 +86,7 @@ enum status run_remote_find(struct run *r, const char *address, struct error *er
         st = err->code;
     store_close(s);
     if (st == OK) {
+        r->own = own_there(c, name);
         r->client = c;
         r->model = r->remote_name = name;
         return OK;
@@ -120,10 +139,12 @@ static enum status on_line(void *ctx, const json_t *line, struct error *err)
 static json_t *request_of(const struct run *r, uint64_t seed)
 {
     const struct run_settings *s = &r->set;
+    const json_t *last_n = json_object_get(json_object_get(r->own, "parameters"), "repeat_last_n");
     json_t *o =
-        json_pack("{s:f, s:f, s:I, s:f, s:f, s:i, s:I}", "temperature", s->temperature, "top_p",
+        json_pack("{s:f, s:f, s:I, s:f, s:f, s:I, s:I}", "temperature", s->temperature, "top_p",
                   s->top_p, "top_k", (json_int_t)s->top_k, "min_p", s->min_p, "repeat_penalty",
-                  s->repeat_penalty, "repeat_last_n", 64, "seed", (json_int_t)(seed & INT64_MAX));
+                  s->repeat_penalty, "repeat_last_n", last_n ? json_integer_value(last_n) : (json_int_t)64, "seed",
+                  (json_int_t)(seed & INT64_MAX));
     if (o && s->max_tokens) json_object_set_new(o, "num_predict", json_integer(s->max_tokens));
     return json_pack("{s:s, s:O, s:b, s:b, s:o}", "model", r->model, "messages", r->messages,
                      "stream", 1, "think", s->think, "options", o);

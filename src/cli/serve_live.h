@@ -13,7 +13,7 @@
 
 struct serve_options {
     const char *host, *model, *kv_type, *keep_alive, *key_file, *make_key, *config, *log, *tls_cert,
-        *tls_key, *tls_client_ca, *slots;
+        *tls_key, *tls_client_ca, *slots, *store;
     int64_t port, ctx, threads, kv_mb, max_running, max_waiting, max_models, max_tokens,
         max_connections, max_body_mb, grace;
     double max_seconds;

@@ -44,7 +44,9 @@ json_t *index_json_hits(const struct index_hits *h)
                             x->text_rank, x->vector_rank, x->name_rank, "text",
                             index_json_text(x->text, x->text_len)));
     }
-    return json_pack("{s:o,s:b}", "hits", list, "late", h->late);
+    json_t *out = json_pack("{s:o,s:b}", "hits", list, "late", h->late);
+    if (out && *h->note) json_object_set_new(out, "note", index_json_text(h->note, strlen(h->note)));
+    return out;
 }
 
 json_t *index_json_symbols(const struct index_symbols *s)

@@ -10,7 +10,8 @@
 json_t *index_json_text(const char *s, size_t n);
 
 /* {"hits": [{"path", "line", "end_line", "kind", "name", "scope", "language", "score", "text_score",
- * "vector_score", "ranks": [text, vector, name], "text"}], "late"}; NULL without memory. */
+ * "vector_score", "ranks": [text, vector, name], "text"}], "late"} and the "note" where there is one; NULL without
+ * memory. */
 json_t *index_json_hits(const struct index_hits *h);
 /* {"symbols": [{"path", "line", "end_line", "column", "name", "scope", "signature", "kind"}], "more"}. */
 json_t *index_json_symbols(const struct index_symbols *s);

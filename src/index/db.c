@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "index/tidy.h"
 #include "index/words.h"
 
 /* `places` is what joins files to chunks; a chunk without a place is kept for a while, because branches
@@ -123,6 +124,19 @@ void db_close(struct db *d)
     *d = (struct db){.lock = -1};
 }
 
+void db_close_soon(struct db *d)
+{
+    enum { SHORT_LOG = 4 << 20 };
+    char log[sizeof d->name + 4];
+    struct stat st;
+    snprintf(log, sizeof log, "%s-wal", d->name);
+    char *p = d->sql ? path_in(d, log) : NULL;
+    if (p && stat(p, &st) == 0 && st.st_size < SHORT_LOG)
+        sqlite3_db_config(d->sql, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    free(p);
+    db_close(d);
+}
+
 /* The name in `current`; ERR_NOT_FOUND without one, ERR_INTEGRITY for something else. */
 static enum status read_current(struct db *d, struct error *err)
 {
@@ -148,6 +162,13 @@ static enum status read_current(struct db *d, struct error *err)
     if (st == ERR_INTEGRITY)
         return error_set(err, st, "the index in %s is damaged; `hearth index` rebuilds it", d->folder);
     return st;
+}
+
+enum status db_is_there(const char *folder, struct error *err)
+{
+    struct db d = {.folder = (char *)folder, .lock = -1};
+    enum status st = read_current(&d, err);
+    return st == ERR_INTEGRITY ? OK : st;
 }
 
 /* A cut-off file shows here and not as pages that are missing. While a log is being copied into the file
@@ -278,6 +299,7 @@ static enum status make_generation(struct db *d, struct error *err)
         if (st == OK) st = tune_writer(d, err);
         if (st == OK) st = db_exec(d, "BEGIN IMMEDIATE", err);
         if (st == OK) st = db_exec(d, schema, err);
+        if (st == OK) st = db_exec(d, TIDY_CONFIG, err);
         if (st == OK) st = db_exec(d, "INSERT INTO meta VALUES('root', 1)", err);
         if (st == OK) st = db_exec(d, text, err);
         if (st == OK) st = db_exec(d, "COMMIT; PRAGMA wal_checkpoint(PASSIVE)", err);
@@ -319,30 +341,48 @@ static enum status take_lock(struct db *d, struct error *err)
     return st;
 }
 
+/* Opens the generation in use, with the lock held. Where there is a reason to make another one, it is the
+ * answer: ERR_NOT_FOUND, ERR_INTEGRITY. */
+static enum status open_current(struct db *d, struct error *err)
+{
+    enum status st = read_current(d, err);
+    if (st) {
+        d->name[0] = 0;
+        return st;
+    }
+    if (file_in(d, "damaged"))
+        return error_set(err, ERR_INTEGRITY, "the index in %s is damaged; `hearth index` rebuilds it", d->folder);
+    st = open_file(d, SQLITE_OPEN_READWRITE, err);
+    if (st == OK) st = check_version(d, err);
+    return st ? st : tune_writer(d, err);
+}
+
+static enum status start_writer(const char *folder, struct db *out, struct error *err)
+{
+    enum status st = start(folder, out, err);
+    if (st == OK && !(out->words = words_create())) st = error_set(err, ERR_NOMEM, "out of memory");
+    return st ? st : take_lock(out, err);
+}
+
+enum status db_open_sound(const char *folder, struct db *out, struct error *err)
+{
+    enum status st = start_writer(folder, out, err);
+    if (st == OK) st = open_current(out, err);
+    if (st) db_close(out);
+    return st;
+}
+
 enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool *rebuilt, struct error *err)
 {
     struct error why = {0};
-    enum status st = start(folder, out, err);
-    if (st == OK && !(out->words = words_create())) st = error_set(err, ERR_NOMEM, "out of memory");
-    if (st == OK) st = take_lock(out, err);
+    enum status st = start_writer(folder, out, err);
     *rebuilt = false;
     if (st == OK) {
-        enum status found = read_current(out, &why);
-        bool damaged = file_in(out, "damaged"), sound = found == OK && !damaged;
-        *rebuilt = found != ERR_NOT_FOUND;
-        if (found == OK && !fresh && !damaged) {
-            found = open_file(out, SQLITE_OPEN_READWRITE, &why);
-            if (found == OK) found = check_version(out, &why);
-            if (found == OK) found = tune_writer(out, &why);
-        } else if (found == OK) {
-            found = ERR_INTEGRITY;
-        } else {
-            out->name[0] = 0;
-        }
-        if (found == OK) *rebuilt = false;
-        else if (fresh && sound) st = make_generation(out, err);
+        enum status found = open_current(out, &why);
+        *rebuilt = found ? found != ERR_NOT_FOUND : fresh;
+        if (found == OK && fresh) st = make_generation(out, err);
         else if (found == ERR_INTEGRITY || found == ERR_NOT_FOUND) st = db_renew(out, err);
-        else st = error_set(err, found, "%s", why.msg);
+        else if (found) st = error_set(err, found, "%s", why.msg);
     }
     if (st) db_close(out);
     return st;

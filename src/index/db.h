@@ -28,17 +28,23 @@ struct db {
     char before[32]; /* of the one that readers have until db_publish; "" where it is published */
 };
 
+/* ERR_NOT_FOUND where no index was ever made. */
+enum status db_is_there(const char *folder, struct error *err);
 /* For reading. ERR_NOT_FOUND, ERR_INTEGRITY. */
 enum status db_open_reader(const char *folder, struct db *out, struct error *err);
 /* For writing, made new where missing, damaged, old, or where `fresh`; *rebuilt tells that there was one.
  * In place of a sound one the new generation is seen by readers from db_publish on. ERR_BUSY while another
  * writer holds it. */
 enum status db_open_writer(const char *folder, bool fresh, struct db *out, bool *rebuilt, struct error *err);
+/* The same for what is there and sound: ERR_NOT_FOUND, ERR_INTEGRITY; nothing is made. */
+enum status db_open_sound(const char *folder, struct db *out, struct error *err);
 /* A new, empty generation in place of a damaged one; the lock stays held. */
 enum status db_renew(struct db *d, struct error *err);
 /* Lets readers see a generation that they do not yet. */
 enum status db_publish(struct db *d, struct error *err);
 void db_close(struct db *d);
+/* The same, but leaves a short log as it is, for the next one to copy: copying waits for the disk. */
+void db_close_soon(struct db *d);
 
 /* The status that an SQLite code means, with a message; a reader that meets damage marks the index. */
 enum status db_fail(const struct db *d, const char *what, struct error *err);

@@ -18,6 +18,7 @@
 #include "syntax/chunk.h"
 
 struct index;
+struct vector_store;
 
 /* The folder that holds the index of `root`, in `cache` (which need not exist); malloc'd. NULL where root
  * does not exist or memory is out. */
@@ -29,7 +30,7 @@ enum index_stage { INDEX_STAGE_LOOKING, INDEX_STAGE_READING, INDEX_STAGE_EMBEDDI
 
 struct index_update_options {
     const char *cache;       /* where indexes live */
-    int threads;             /* that read and parse, beside the one that writes; 0 = 2 */
+    int threads;             /* that read and parse, beside the one that writes; 0 = one a core, 2 to 6 */
     uint64_t max_file_bytes; /* larger files are left out; 0 = 1 MiB */
     bool no_ignore;          /* read no .gitignore, .hearthignore, .git/info/exclude */
     bool background;         /* its threads run when nothing else wants the processor */
@@ -68,6 +69,11 @@ enum status index_update(const char *root, const struct index_update_options *op
 enum status index_update_paths(const char *root, const struct index_update_options *opt, const char *const *paths,
                                size_t n, struct index_counts *counts, struct error *err);
 
+/* Merges for `seconds` what many small updates left behind; *done: nothing is left. For idle moments: index_watch
+ * does it. The same rules as for index_embed. */
+enum status index_tidy(const char *root, const struct index_update_options *opt, double seconds, bool *done,
+                       struct error *err);
+
 /* A text that wants a vector; not NUL-terminated. */
 struct index_text {
     const char *data;
@@ -81,9 +87,15 @@ struct index_embedder {
     /* Fills out[n][dim]; vectors are brought to length 1 afterwards. */
     enum status (*embed)(void *ctx, const struct index_text *texts, size_t n, float *out, struct error *err);
     void *ctx;
+    /* Where the vectors go; borrowed, open, from this thread. NULL: the index's own database. Another one
+     * than the last throws away what the index knows of that, as another model does. */
+    struct vector_store *store;
+    bool trust_store; /* takes for granted that the store still has what it was given: after a save */
 };
-/* Gives every chunk a vector that has none. *done (may be NULL): how many were made. The same rules as
- * for index_update. */
+/* Gives every chunk a vector that has none, and takes those of gone chunks out of a store elsewhere. *done
+ * (may be NULL): how many were made. The same rules as for index_update, but there has to be a sound index
+ * (ERR_NOT_FOUND, ERR_INTEGRITY); ERR_NETWORK where the store fails
+ * (what it has by then is known, and the next call goes on). */
 enum status index_embed(const char *root, const struct index_update_options *opt,
                         const struct index_embedder *embedder, uint64_t *done, struct error *err);
 
@@ -95,13 +107,16 @@ enum status index_open(const char *root, const char *cache, struct index **out, 
 void index_close(struct index *ix); /* NULL is fine */
 
 struct index_info {
-    uint64_t files, chunks, vectors, definitions;
+    uint64_t files, chunks, vectors, definitions; /* vectors: of chunks that stand somewhere */
     size_t dim;             /* of vectors; 0 without */
     char model[256];        /* that made them; "" without */
+    char store[512];        /* that holds them, where it is not the index itself; else "" */
     uint8_t tree[32];       /* SHA-256 over the names and contents of everything: equal trees, equal hashes */
     int64_t updated_ns;     /* since 1970 */
 };
 enum status index_info(struct index *ix, struct index_info *out, struct error *err);
+/* Of it model, store and dim alone, and `vectors` as 1 where there are any: costs nothing before a search. */
+enum status index_info_brief(struct index *ix, struct index_info *out, struct error *err);
 
 /* How much each list counts: weight / (k + rank), summed. tools/eval/search.py chose the defaults. */
 struct index_weights {
@@ -114,6 +129,7 @@ struct index_query {
     const char *text;     /* words or a question; "" with a vector alone */
     const float *vector;  /* [dim] of the text, by the model of the index; NULL: by words and names only */
     size_t dim;
+    struct vector_store *store; /* where the index's vectors are, open; NULL: in the index. Used by the call */
     bool literal;         /* text is a piece of code to be found as it stands, letter by letter */
     size_t limit;         /* hits; 0 = 10, at most 200 */
     size_t per_file;      /* at most so many of one file; 0 = any */
@@ -143,6 +159,7 @@ struct index_hits {
     struct index_hit *list; /* best first */
     size_t n;
     bool late; /* the time was over before all lists were complete */
+    char note[320]; /* why vectors were not looked at; "" where they were or none were asked for */
     void *memory;
 };
 enum status index_search(struct index *ix, const struct index_query *q, struct index_hits *out,

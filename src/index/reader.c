@@ -30,6 +30,7 @@ enum status index_open(const char *root, const char *cache, struct index **out, 
         ix->current = st.st_mtim;
         ix->current_inode = st.st_ino;
     }
+    store_local_init(&ix->local, &ix->db, &ix->vectors, &ix->pool);
     *out = ix;
     return OK;
 }
@@ -63,35 +64,56 @@ enum status reader_refresh(struct index *ix, struct error *err)
     return OK;
 }
 
-enum status index_info(struct index *ix, struct index_info *out, struct error *err)
+static void copy_text(sqlite3_stmt *q, int i, char *out, size_t cap)
 {
+    const char *text = (const char *)sqlite3_column_text(q, i);
+    snprintf(out, cap, "%s", text ? text : "");
+}
+
+enum status index_info_brief(struct index *ix, struct index_info *out, struct error *err)
+{
+    sqlite3_stmt *q;
     *out = (struct index_info){0};
     enum status st = reader_refresh(ix, err);
-    int64_t n[5] = {0};
-    static const char *const counts[] = {
-        "SELECT count(*) FROM files",       "SELECT count(DISTINCT chunk) FROM places", "SELECT count(*) FROM vectors",
-        "SELECT count(*) FROM definitions", "SELECT value FROM meta WHERE key = 'dim'",
-    };
-    for (int i = 0; i < 5 && st == OK; i++) st = db_number(&ix->db, counts[i], &n[i], err);
-    if (st == OK) st = db_number(&ix->db, "SELECT value FROM meta WHERE key = 'updated'", &out->updated_ns, err);
-    sqlite3_stmt *q;
-    if (st == OK)
-        st = db_prepare(&ix->db, "SELECT (SELECT hash FROM folders WHERE length(path) = 0),"
-                                 " (SELECT value FROM meta WHERE key = 'model')", &q, err);
+    if (st) return st;
+    st = db_prepare(&ix->db, "SELECT (SELECT value FROM meta WHERE key = 'model'),"
+                             " (SELECT value FROM meta WHERE key = 'store'),"
+                             " (SELECT value FROM meta WHERE key = 'dim'), EXISTS (SELECT 1 FROM vectors)", &q, err);
     if (st) return st;
     if (sqlite3_step(q) == SQLITE_ROW) {
-        if (sqlite3_column_bytes(q, 0) == 32) memcpy(out->tree, sqlite3_column_blob(q, 0), 32);
-        const char *model = (const char *)sqlite3_column_text(q, 1);
-        if (model) snprintf(out->model, sizeof out->model, "%s", model);
+        copy_text(q, 0, out->model, sizeof out->model);
+        copy_text(q, 1, out->store, sizeof out->store);
+        out->dim = (size_t)sqlite3_column_int64(q, 2);
+        out->vectors = (uint64_t)sqlite3_column_int64(q, 3);
     } else {
         st = db_fail(&ix->db, "reading the index", err);
     }
+    sqlite3_finalize(q);
+    return st;
+}
+
+enum status index_info(struct index *ix, struct index_info *out, struct error *err)
+{
+    enum status st = index_info_brief(ix, out, err);
+    int64_t n[4] = {0};
+    static const char *const counts[] = {
+        "SELECT count(*) FROM files",
+        "SELECT count(DISTINCT chunk) FROM places",
+        "SELECT count(*) FROM vectors v WHERE EXISTS (SELECT 1 FROM places p WHERE p.chunk = v.chunk)",
+        "SELECT count(*) FROM definitions",
+    };
+    for (int i = 0; i < 4 && st == OK; i++) st = db_number(&ix->db, counts[i], &n[i], err);
+    if (st == OK) st = db_number(&ix->db, "SELECT value FROM meta WHERE key = 'updated'", &out->updated_ns, err);
+    sqlite3_stmt *q;
+    if (st == OK) st = db_prepare(&ix->db, "SELECT (SELECT hash FROM folders WHERE length(path) = 0)", &q, err);
+    if (st) return st;
+    if (sqlite3_step(q) != SQLITE_ROW) st = db_fail(&ix->db, "reading the index", err);
+    else if (sqlite3_column_bytes(q, 0) == 32) memcpy(out->tree, sqlite3_column_blob(q, 0), 32);
     sqlite3_finalize(q);
     out->files = (uint64_t)n[0];
     out->chunks = (uint64_t)n[1];
     out->vectors = (uint64_t)n[2];
     out->definitions = (uint64_t)n[3];
-    out->dim = (size_t)n[4];
     return st;
 }
 

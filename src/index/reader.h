@@ -8,6 +8,7 @@
 #include "base/pool.h"
 #include "index/db.h"
 #include "index/index.h"
+#include "index/store_local.h"
 #include "index/vectors.h"
 
 struct index {
@@ -16,6 +17,7 @@ struct index {
     uint64_t current_inode;
     struct vectors vectors;
     struct pool *pool;
+    struct store_local local; /* finds among `vectors` */
 };
 
 /* Goes over to a new generation where there is one. */

@@ -1,5 +1,6 @@
 /* The search: lists of candidates by words, names and vectors, fused by reciprocal rank (Cormack, Clarke,
  * Buettcher 2009) with lists of the candidates by nearness and age. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +9,7 @@
 #include "base/clock.h"
 #include "index/reader.h"
 #include "index/search.h"
+#include "index/store_marks.h"
 #include "index/tokens.h"
 
 const struct index_weights index_default_weights = {
@@ -172,37 +174,62 @@ static enum status list_words(struct search *s, size_t most)
     return st;
 }
 
-static enum status list_vectors(struct search *s, size_t most)
+/* What the store finds, most at most, into s->found. A store elsewhere that fails leaves the words and names
+ * to answer. */
+static enum status find_vectors(struct search *s, size_t most)
 {
     struct index *ix = s->ix;
     size_t dim = s->q->dim, n = 0;
-    enum status st = vectors_load(&ix->vectors, &ix->db, s->err);
-    if (st || ix->vectors.n == 0) return st;
-    if (dim != ix->vectors.dim)
-        return error_set(s->err, ERR_INVALID, "the query's vector has %zu numbers, those of the index %zu", dim,
-                         ix->vectors.dim);
-    float norm = 0, *q = malloc(dim * sizeof *q);
-    struct vectors_hit *hits = malloc(VECTORS_BEST * sizeof *hits);
-    if (!q || !hits) st = ERR_NOMEM;
-    for (size_t i = 0; i < dim && st == OK; i++) norm += s->q->vector[i] * s->q->vector[i];
+    struct vector_store *store = s->q->store ? s->q->store : &ix->local.base;
+    float norm = 0, *q = malloc((dim ? dim : 1) * sizeof *q);
+    if (!q) return error_set(s->err, ERR_NOMEM, "out of memory for the search");
+    for (size_t i = 0; i < dim; i++) norm += s->q->vector[i] * s->q->vector[i];
     norm = norm > 0 ? 1 / __builtin_sqrtf(norm) : 0;
-    for (size_t i = 0; i < dim && st == OK; i++) q[i] = s->q->vector[i] * norm;
-    if (st == OK && !ix->pool && ix->vectors.n > 20000) st = pool_create(2, &ix->pool, s->err);
-    if (st == OK) st = vectors_scan(&ix->vectors, ix->pool, q, hits, 3 * most, &n);
-    if (st == OK) st = vectors_rerank(&ix->db, q, dim, hits, &n, s->err);
-    if (n > most) n = most;
-    uint16_t rank = 0;
-    for (size_t i = 0; i < n && st == OK; i++) {
-        struct candidate *c = candidate_of(s, hits[i].chunk);
-        rank++;
-        if (!c) continue;
-        c->vector_rank = rank;
-        c->vector_score = hits[i].score;
-    }
-    if (st == ERR_NOMEM) error_set(s->err, st, "out of memory for the search");
+    for (size_t i = 0; i < dim; i++) q[i] = s->q->vector[i] * norm;
+    enum status st = OK;
+    struct error why = {0};
+    if (store->elsewhere) st = store->prepare(store, s->model, dim, false, &why);
+    /* A shared one holds vectors of other people's branches, too. */
+    if (st == OK) st = store->nearest(store, q, dim, s->found, store->elsewhere ? VECTORS_BEST : most, &n, &why);
     free(q);
-    free(hits);
+    s->n_found = n;
+    if (st == OK || !store->elsewhere) return st ? error_set(s->err, st, "%s", why.msg) : OK;
+    s->n_found = 0;
+    snprintf(s->note, sizeof s->note, "by words alone: %.290s", why.msg);
+    return OK;
+}
+
+static enum status list_vectors(struct search *s, size_t most)
+{
+    enum status st = OK;
+    if (s->q->store) st = store_marks_resolve(&s->ix->db, s->model, s->found, &s->n_found, s->err);
+    else st = find_vectors(s, most);
+    for (size_t i = 0; i < s->n_found && i < most && st == OK; i++) {
+        struct candidate *c = candidate_of(s, s->found[i].item.chunk);
+        if (!c) continue;
+        c->vector_rank = (uint16_t)(i + 1);
+        c->vector_score = s->found[i].score;
+    }
     return st;
+}
+
+/* Whether the vectors that the query brings can be used, and by which model's name. */
+static enum status check_vectors(struct search *s)
+{
+    struct index_info info;
+    const char *name = s->q->store ? s->q->store->name : "";
+    enum status st = index_info_brief(s->ix, &info, s->err);
+    if (st) return st;
+    memcpy(s->model, info.model, sizeof s->model);
+    s->use_vectors = strcmp(info.store, name) == 0;
+    if (!s->use_vectors && *info.store)
+        snprintf(s->note, sizeof s->note, "by words alone: the vectors are in %.200s; name it by --store or HEARTH_STORE",
+                 info.store);
+    else if (!s->use_vectors)
+        snprintf(s->note, sizeof s->note, "by words alone: this index has no vectors in %.200s; run `hearth index --store`",
+                 name);
+    /* Before the database is looked at, so that no state of it is held while a server thinks. */
+    return s->use_vectors && s->q->store ? find_vectors(s, VECTORS_BEST) : OK;
 }
 
 /* ---- a piece of code as it stands ------------------------------------------------------------- */
@@ -283,7 +310,7 @@ static enum status find_candidates(struct search *s)
     if (most < 2 * s->limit) most = 2 * s->limit;
     s->until = clock_now() + (q->seconds > 0 ? q->seconds : 1);
     sqlite3_progress_handler(s->ix->db.sql, 2000, search_over, &s->until);
-    if (q->vector && !q->literal) st = list_vectors(s, most);
+    if (s->use_vectors) st = list_vectors(s, most);
     if (st == OK && q->text && *q->text) st = q->literal ? list_literal(s, most) : list_words(s, most);
     sqlite3_progress_handler(s->ix->db.sql, 0, NULL, NULL);
     if (st == ERR_CANCELLED) {
@@ -305,11 +332,13 @@ enum status index_search(struct index *ix, const struct index_query *q, struct i
     if (s->limit > SEARCH_MAX_HITS) s->limit = SEARCH_MAX_HITS;
     s->weights = q->weights ? q->weights : &index_default_weights;
     enum status st = reader_refresh(ix, err);
+    if (st == OK && q->vector && !q->literal) st = check_vectors(s);
     /* One state of the index for all of it, whatever is written meanwhile. */
     if (st == OK) st = db_exec(&ix->db, "BEGIN", err);
     if (st == OK) {
         st = find_candidates(s);
         if (st == OK) st = search_rank(s, out);
+        if (st == OK) memcpy(out->note, s->note, sizeof out->note);
         sqlite3_exec(ix->db.sql, "COMMIT", NULL, NULL, NULL);
     }
     free(s);

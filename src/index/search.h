@@ -3,6 +3,7 @@
 #define HEARTH_INDEX_SEARCH_H
 
 #include "index/reader.h"
+#include "index/vector_store.h"
 
 enum { SEARCH_MAX_CANDIDATES = 2000, SEARCH_MAX_HITS = 200 };
 
@@ -23,6 +24,10 @@ struct search {
     size_t limit;
     double until; /* clock_now() */
     bool late;
+    char model[256], note[320]; /* of the index's vectors; what to tell about them */
+    bool use_vectors;
+    struct vector_found found[VECTORS_BEST];
+    size_t n_found;
     struct candidate list[SEARCH_MAX_CANDIDATES];
     size_t n;
 };

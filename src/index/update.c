@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/sha256.h"
 #include "index/index.h"
 #include "index/known.h"
+#include "index/tidy.h"
 #include "index/update.h"
 #include "index/walk_tree.h"
 #include "index/writer.h"
@@ -24,6 +26,7 @@ enum {
     QUEUE_BYTES = 64 << 20,
     BULK_FILES = 300,            /* from so many on, the full text is merged once at the end */
     MAX_THREADS = 64,
+    MOST_UNASKED = 6,            /* threads; one writer takes in what about so many read */
 };
 
 struct update {
@@ -47,6 +50,7 @@ struct update {
     size_t head, queued;
     uint64_t queued_bytes;
     int workers;     /* still at work */
+    bool whole;      /* all files, and not those of a save, which somebody waits for */
     bool stop;       /* something failed */
     bool written;    /* the writer has ended */
     uint64_t done;
@@ -207,6 +211,10 @@ static enum status write_all(struct update *u, struct writer *w, struct error *e
     if (st == OK && stopped) st = writer_commit(w);
     if (st == OK && !stopped) st = writer_finish(w);
     if (st == OK && !stopped && bulk) st = writer_bulk(w, false);
+    if (st == OK && !stopped && (bulk || u->whole)) {
+        st = writer_tidy(w, bulk, u->opt->cancel);
+        if (st == ERR_IO) st = OK; /* a full disk: all is kept, and merged another time */
+    }
     writer_fini(w);
     return st;
 }
@@ -237,7 +245,9 @@ static void report(struct update *u, enum index_stage stage)
 static enum status run_threads(struct update *u)
 {
     pthread_t threads[MAX_THREADS + 1];
-    int wanted = u->opt->threads > 0 ? u->opt->threads : 2, n = 0;
+    int wanted = u->opt->threads > 0 ? u->opt->threads : machine_physical_cores(), n = 0;
+    if (u->opt->threads <= 0 && wanted < 2) wanted = 2;
+    if (u->opt->threads <= 0 && wanted > MOST_UNASKED) wanted = MOST_UNASKED;
     if (wanted > MAX_THREADS) wanted = MAX_THREADS;
     if ((size_t)wanted > u->n_work) wanted = (int)u->n_work;
     u->workers = wanted;
@@ -382,6 +392,7 @@ static enum status update_once(struct update *u, const char *const *paths, size_
     }
     if (st == OK) st = collect_work(u, err);
     if (st) return st;
+    u->whole = whole;
     st = run_threads(u);
     if (st) *err = u->err;
     return st;
@@ -411,12 +422,7 @@ static enum status update(const char *root, const struct index_update_options *o
     u->root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     enum status st = u->root_fd >= 0 ? OK
                                      : error_set(&why, ERR_IO, "cannot open the folder %s: %s", root, strerror(errno));
-    if (st == OK && paths) {
-        struct db reader; /* there has to be an index */
-        st = db_open_reader(folder, &reader, &why);
-        if (st == OK) db_close(&reader);
-        if (st == ERR_INTEGRITY) st = OK;
-    }
+    if (st == OK && paths) st = db_is_there(folder, &why);
     bool rebuilt = false;
     if (st == OK) st = db_open_writer(folder, opt->rebuild, &u->db, &rebuilt, &why);
     u->counts->rebuilt = rebuilt;
@@ -427,11 +433,12 @@ static enum status update(const char *root, const struct index_update_options *o
         if (st == OK) st = update_once(u, NULL, 0, &why);
     }
     if (st == OK) st = db_publish(&u->db, &why);
-    u->counts->seconds = clock_now() - start;
     if (st) error_set(err, st, "%s", why.msg);
     known_fini(&u->known);
     free(u->work);
-    db_close(&u->db);
+    if (st == OK && !u->whole) db_close_soon(&u->db);
+    else db_close(&u->db);
+    u->counts->seconds = clock_now() - start;
     if (u->root_fd >= 0) close(u->root_fd);
     pthread_mutex_destroy(&u->lock);
     pthread_cond_destroy(&u->filled);
@@ -452,4 +459,20 @@ enum status index_update_paths(const char *root, const struct index_update_optio
                                size_t n, struct index_counts *counts, struct error *err)
 {
     return update(root, opt, paths, n, counts, err);
+}
+
+enum status index_tidy(const char *root, const struct index_update_options *opt, double seconds, bool *done,
+                       struct error *err)
+{
+    struct db db;
+    *done = true;
+    char *folder = index_folder(opt->cache, root);
+    if (!folder) return error_set(err, ERR_NOT_FOUND, "cannot open the folder %s", root);
+    enum status st = db_open_sound(folder, &db, err);
+    free(folder);
+    if (st) return st;
+    st = tidy_merge(&db, false, seconds, opt->cancel, done, err);
+    if (st == OK) st = db_exec(&db, "PRAGMA wal_checkpoint(PASSIVE)", err);
+    db_close(&db);
+    return st;
 }

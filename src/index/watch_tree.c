@@ -12,7 +12,7 @@
 #include "index/walk_tree.h"
 
 enum { MAX_CHANGED = 256, MAX_WATCHES = 1 << 22 };
-static const double quiet_seconds = 0.05, most_seconds = 0.5, sweep_seconds = 5;
+static const double quiet_seconds = 0.05, most_seconds = 0.5, sweep_seconds = 5, tidy_seconds = 0.02;
 
 struct watch {
     const char *root;
@@ -127,9 +127,25 @@ static enum status bring_up(struct watch *w, bool whole, void (*updated)(void *c
     return st;
 }
 
+/* A moment's merging; whether more is left. A damaged index is for a whole update to make anew; what else fails
+ * here fails, and is told, in the next update. */
+static bool tidy(struct watch *w)
+{
+    bool done = true;
+    struct error ignored = {0};
+    if (w->opt->busy && w->opt->busy(w->opt->ctx)) return true;
+    enum status st = index_tidy(w->root, w->opt, tidy_seconds, &done, &ignored);
+    if (st == ERR_INTEGRITY || st == ERR_NOT_FOUND) {
+        w->whole = true;
+        w->first = w->last = clock_now();
+    }
+    return st == ERR_BUSY || (st == OK && !done);
+}
+
 static enum status follow(struct watch *w, void (*updated)(void *ctx, const struct index_counts *counts), struct error *err)
 {
     double swept = clock_now();
+    bool untidy = true;
     enum status st = OK;
     while (st == OK && !*w->opt->cancel) {
         struct pollfd p = {.fd = w->fd, .events = POLLIN};
@@ -137,10 +153,12 @@ static enum status follow(struct watch *w, void (*updated)(void *ctx, const stru
         poll(&p, 1, waiting ? 10 : 100);
         read_events(w);
         double now = clock_now();
+        if (!waiting && untidy) untidy = tidy(w);
         bool due = waiting && (now - w->last > quiet_seconds || now - w->first > most_seconds);
         if (!due && !(w->few && now - swept > sweep_seconds)) continue;
         st = bring_up(w, w->whole || !due, updated, err);
         swept = clock_now();
+        untidy = untidy || st == OK;
         if (st == ERR_BUSY) {
             w->first = w->last = swept;
             st = OK;

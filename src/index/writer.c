@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "index/refs.h"
+#include "index/tidy.h"
 #include "index/words.h"
 
 enum { COMMIT_BYTES = 24 << 20 };
@@ -392,7 +393,9 @@ static enum status collect(struct writer *w)
     if (loose > MANY && loose > all / 2) {
         loose = 0;
         st = db_exec(w->db,
-                     "CREATE TEMP TABLE loose AS SELECT id FROM chunks WHERE id NOT IN (SELECT chunk FROM places);"
+                     "CREATE TEMP TABLE loose AS SELECT id FROM chunks WHERE id NOT IN (SELECT chunk FROM places)"
+                     /* Those of a store elsewhere stay until it was told (store_marks.h). */
+                     " AND id NOT IN (SELECT chunk FROM vectors WHERE length(q) = 0);"
                      "INSERT INTO fts(fts, rowid, name, text) SELECT 'delete', c.id, c.name || ' ' || c.scope,"
                      " CAST(c.text AS TEXT) FROM chunks c JOIN loose USING (id);"
                      "DELETE FROM vectors WHERE chunk IN (SELECT id FROM loose);"
@@ -408,19 +411,26 @@ static enum status collect(struct writer *w)
 
 enum status writer_bulk(struct writer *w, bool on)
 {
-    /* A segment of the full text for each commit, and no merging of them meanwhile. */
+    /* A segment of the full text for each commit, and large ones. */
     return db_exec(w->db,
-                   on ? "INSERT INTO fts(fts, rank) VALUES('automerge', 0);"
-                        "INSERT INTO fts(fts, rank) VALUES('crisismerge', 1000);"
+                   on ? "INSERT INTO fts(fts, rank) VALUES('crisismerge', 1000);"
+                        "INSERT INTO pieces(pieces, rank) VALUES('crisismerge', 1000);"
                         "INSERT INTO fts(fts, rank) VALUES('hashsize', 67108864);"
                         "INSERT INTO pieces(pieces, rank) VALUES('hashsize', 16777216)"
-                      : "INSERT INTO fts(fts, rank) VALUES('automerge', 4);"
-                        "INSERT INTO fts(fts, rank) VALUES('crisismerge', 16);"
+                      : TIDY_CONFIG
                         "INSERT INTO fts(fts, rank) VALUES('hashsize', 4194304);"
-                        "INSERT INTO pieces(pieces, rank) VALUES('hashsize', 1048576);"
-                        /* Now, and not when the next save is waited for. */
-                        "PRAGMA wal_checkpoint(PASSIVE)",
+                        "INSERT INTO pieces(pieces, rank) VALUES('hashsize', 1048576)",
                    w->err);
+}
+
+enum status writer_tidy(struct writer *w, bool all, const volatile int *cancel)
+{
+    enum { ENOUGH_SECONDS = 600 };
+    static const double brief_seconds = 0.2;
+    bool done;
+    enum status st = tidy_merge(w->db, all, all ? ENOUGH_SECONDS : brief_seconds, cancel, &done, w->err);
+    /* Now, and not when the next save is waited for. */
+    return st ? st : db_exec(w->db, "PRAGMA wal_checkpoint(PASSIVE)", w->err);
 }
 
 enum status writer_finish(struct writer *w)

@@ -37,5 +37,7 @@ enum status writer_commit(struct writer *w);
 enum status writer_finish(struct writer *w);
 /* Speeds up a long run at the price of more segments; ended by writer_finish. */
 enum status writer_bulk(struct writer *w, bool on);
+/* Merges segments of the full text: all of them after a long run, else for a fifth of a second. */
+enum status writer_tidy(struct writer *w, bool all, const volatile int *cancel);
 
 #endif

@@ -22,6 +22,7 @@
 
 struct scheduler;
 struct sched_pages;
+struct branch_base;
 
 /* Classes go before each other in this order; none waits for ever (ageing_ms). */
 enum sched_class {
@@ -186,6 +187,11 @@ struct sched_request {
      * tokens. The first and the last may be NULL. */
     bool (*on_text)(void *ctx, const struct sched_chunk *chunk);
     void (*on_prompt)(void *ctx, const struct sched_token *tokens, size_t n);
+    /* A sample's text has ended well, all of it was given, and its keys and values are still held:
+     * what else could have been said can be looked at (branch.h). Everybody else waits meanwhile.
+     * `how` it ended. May be NULL. */
+    void (*on_held)(void *ctx, size_t sample, const struct sched_sample *how,
+                    const struct branch_base *base);
     void (*on_done)(void *ctx, const struct sched_result *result);
     void *ctx;
 };

@@ -9,10 +9,12 @@ enum {
     QUANTUM = 1024,     /* rows that a client takes before it is the next one's turn */
     DEBT = 4 * QUANTUM, /* of which a client is not reminded any more */
     PATIENCE = 3,       /* steps that a row may be left out for lack of time */
+    CROWD = 6,          /* waiting prompts for which a step may be longest */
     HOLD = 5,           /* ageing times after which nothing overtakes a request for pages */
 };
-/* A step in which nobody's text grows may take so much longer. */
-#define IDLE_FACTOR  2.5
+/* A step in which nobody's text grows may take so much longer, and so may one for which CROWD
+ * prompts wait. */
+#define LONG_FACTOR  2.5
 #define FIRST_ROW_MS 2.0 /* before any was measured */
 
 /* ---- time ------------------------------------------------------------------------------------ */
@@ -23,19 +25,6 @@ static double write_ms(const struct scheduler *s, size_t rows)
     if (rows == 0 || s->times.n == 0) return 0;
     if (rows <= PASS_ROWS) return pass_times_get(&s->times, rows);
     return pass_times_get(&s->times, PASS_ROWS) * (double)rows / PASS_ROWS;
-}
-
-/* Rows of prompts that fit beside `rows` others; a page's worth at least, so that there is
- * progress. */
-static size_t prompt_budget(const struct scheduler *s, size_t rows)
-{
-    double ms = rows > 0 ? s->opt.step_ms : s->opt.step_ms * IDLE_FACTOR;
-    double left = ms - write_ms(s, rows), each = s->row_ms > 0 ? s->row_ms : FIRST_ROW_MS;
-    size_t room = s->opt.max_rows - rows;
-    double n = left / each;
-    size_t fit = n >= (double)room ? room : n > KERN_KV_PAGE ? (size_t)n : KERN_KV_PAGE;
-    if (fit > KERN_KV_PAGE) fit -= fit % KERN_KV_PAGE;
-    return fit < room ? fit : room;
 }
 
 /* ---- texts that are being written ------------------------------------------------------------ */
@@ -309,6 +298,35 @@ static void read_class(struct scheduler *s, int cls, size_t end)
     }
     s->turn[cls] = goes_on ? c : NULL;
     if (!goes_on) s->clients = c; /* the ring turns on */
+}
+
+/* What a step with so many rows that write may take. Larger pieces of prompts are read faster, so
+ * that where many wait all of them begin sooner than the others' texts are delayed. */
+static double step_time(const struct scheduler *s, size_t rows)
+{
+    if (rows == 0) return s->opt.step_ms * LONG_FACTOR;
+    size_t waiting = 0;
+    const struct client *c = s->clients;
+    do {
+        for (const struct request *r = c->first; r && waiting <= CROWD; r = r->client_next)
+            waiting += request_reads(s, r);
+        c = c->next;
+    } while (c != s->clients);
+    if (waiting < 2) return s->opt.step_ms;
+    double crowd = waiting > CROWD ? 1 : (double)(waiting - 1) / (CROWD - 1);
+    return s->opt.step_ms * (1 + crowd * (LONG_FACTOR - 1));
+}
+
+/* Rows of prompts that fit beside `rows` others; a page's worth at least, so that there is
+ * progress. */
+static size_t prompt_budget(const struct scheduler *s, size_t rows)
+{
+    double left = step_time(s, rows) - write_ms(s, rows), each = s->row_ms > 0 ? s->row_ms : FIRST_ROW_MS;
+    size_t room = s->opt.max_rows - rows;
+    double n = left / each;
+    size_t fit = n >= (double)room ? room : n > KERN_KV_PAGE ? (size_t)n : KERN_KV_PAGE;
+    if (fit > KERN_KV_PAGE) fit -= fit % KERN_KV_PAGE;
+    return fit < room ? fit : room;
 }
 
 static void plan_prompts(struct scheduler *s)

@@ -4,7 +4,11 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "infer/branch.h"
 #include "infer/scheduler_int.h"
+
+/* Kept free for what is looked at beside a text that has ended. */
+enum { HELD_PAGES = 96 };
 
 /* ---- logprobs -------------------------------------------------------------------------------- */
 
@@ -166,16 +170,38 @@ bool lane_write(struct scheduler *s, struct lane *l, const struct sched_token *t
     return !is_stopped(r);
 }
 
+/* Its pages are about to go: shows what they hold, with room for more beside them where only the
+ * cache is in the way. */
+static void show_held(struct scheduler *s, struct lane *l)
+{
+    const struct request *r = l->req;
+    bool well = l->result.finish == FINISH_STOP || l->result.finish == FINISH_LENGTH ||
+                l->result.finish == FINISH_CALLBACK;
+    if (!r->r.on_held || !l->seq || !well || r->status != OK) return;
+    size_t free = kv_pool_pages_free(s->pool);
+    if (s->cache && free < s->plan_pages + HELD_PAGES)
+        prefix_cache_evict(s->cache, s->plan_pages + HELD_PAGES - free);
+    size_t len = kv_seq_len(l->seq);
+    struct branch_base base = {.e = s->e,
+                               .seq = l->seq,
+                               .tokens = l->text,
+                               .n = len < l->n_text ? len : l->n_text,
+                               .n_vocab = s->n_vocab,
+                               .first_bytes = &s->first_bytes};
+    r->r.on_held(r->r.ctx, l->sample, &l->result, &base);
+}
+
 void lane_finish(struct scheduler *s, struct lane *l, enum finish_reason why)
 {
     if (l->done) return;
     l->done = true;
     l->awaits_prompt = false;
     l->result.finish = why;
-    lane_release(s, l);
     if (s->e->tok && text_stream_end(&l->stream, &l->out) != OK && l->req->status == OK)
         fail_text(s, l->req, ERR_NOMEM);
     if (streams(l->req) && l->req->status == OK) give(l, l->sample, l->out.len, true);
+    show_held(s, l);
+    lane_release(s, l);
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

@@ -9,7 +9,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "assist/ring.h"
 #include "base/status.h"
+
+/* A place in a document of a workspace folder. */
+struct lsp_place {
+    const char *folder, *path; /* absolute */
+    const char *text;
+    size_t len, offset;
+    size_t max_tokens; /* of what is told of other files */
+};
 
 struct lsp_options {
     const char *model, *chat_model; /* where the client's user names none; NULL = the default */
@@ -21,6 +30,11 @@ struct lsp_options {
     const char *log_path;           /* NULL = no log */
     /* A model's name (NULL = the default one) as a path, malloc'd. Any thread. */
     enum status (*resolve)(void *ctx, const char *name, char **path, struct error *err);
+    /* What a completion should know of the folder's other files: at most `cap` items, borrowed until the
+     * next call, and in *name the document's in the folder. Only the server's thread calls it; it must not
+     * take longer than some milliseconds. May be NULL. */
+    size_t (*context)(void *ctx, const struct lsp_place *place, struct context_item *out, size_t cap,
+                      const char **name);
     void *ctx;
 };
 

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "lsp/lsp_int.h"
 
+enum { LSP_CONTEXT_ITEMS = 32, LSP_MAX_PATH = 4096 };
+
 /* A request that has no answer yet. */
 struct fill {
     struct lsp *l;
@@ -77,7 +79,8 @@ static void answered(struct fill *f)
 
 static json_t *no_items(bool plain)
 {
-    return plain ? json_pack("{s:b, s:[]}", "isIncomplete", 1, "items") : json_pack("{s:[]}", "items");
+    return plain ? json_pack("{s:b, s:[]}", "isIncomplete", 1, "items")
+                 : json_pack("{s:[]}", "items");
 }
 
 /* ---- the answer --------------------------------------------------------------------------------
@@ -89,22 +92,23 @@ struct filled { /* a suggestion on its way to the server's thread */
     size_t len;
     enum suggest_source source;
     bool superseded;
-    double ms;
+    double ms, first_ms;
     struct error err;
 };
 
-static json_t *inline_item(struct fill *f, const struct filled *s, const char *id, const char *model)
+static json_t *inline_item(struct fill *f, const struct filled *s, const char *id,
+                           const char *model)
 {
     size_t head = strlen(f->head);
     char *text = malloc(head + s->len + 1);
     if (!text) return NULL;
     memcpy(text, f->head, head);
     memcpy(text + head, s->text, s->len);
-    json_t *item = json_pack(
-        "{s:s%, s:O, s:{s:s, s:s, s:[s]}, s:{s:s, s:s, s:s, s:f}}", "insertText", text,
-        head + s->len, "range", f->range, "command", "title", "Accepted", "command",
-        "hearth.accepted", "arguments", id, "data", "id", id, "source",
-        suggest_source_name(s->source), "model", model, "ms", s->ms);
+    json_t *item = json_pack("{s:s%, s:O, s:{s:s, s:s, s:[s]}, s:{s:s, s:s, s:s, s:f, s:f}}",
+                             "insertText", text, head + s->len, "range", f->range, "command",
+                             "title", "Accepted", "command", "hearth.accepted", "arguments", id,
+                             "data", "id", id, "source", suggest_source_name(s->source), "model",
+                             model, "ms", s->ms, "firstMs", s->first_ms);
     /* Editors compare this with what stands in the range. */
     if (item && head) json_object_set_new(item, "filterText", json_stringn(text, head + s->len));
     free(text);
@@ -131,12 +135,13 @@ static json_t *plain_item(struct fill *f, const struct filled *s, const char *id
         memcpy(text, f->text + word, head);
         memcpy(text + head, s->text, s->len);
         item = json_pack("{s:s%, s:i, s:s, s:s%, s:s, s:b, s:{s:O, s:s%}, s:{s:s, s:s, s:[s]}, "
-                         "s:{s:s, s:s, s:s, s:f}}",
+                         "s:{s:s, s:s, s:s, s:f, s:f}}",
                          "label", text, head + line, "kind", 1, "detail", "Hearth", "filterText",
-                         text, head + line, "sortText", "\x01", "preselect", 1, "textEdit",
-                         "range", range, "newText", text, head + s->len, "command", "title",
-                         "Accepted", "command", "hearth.accepted", "arguments", id, "data", "id", id,
-                         "source", suggest_source_name(s->source), "model", model, "ms", s->ms);
+                         text, head + line, "sortText", "\x01", "preselect", 1, "textEdit", "range",
+                         range, "newText", text, head + s->len, "command", "title", "Accepted",
+                         "command", "hearth.accepted", "arguments", id, "data", "id", id, "source",
+                         suggest_source_name(s->source), "model", model, "ms", s->ms, "firstMs",
+                         s->first_ms);
     }
     json_decref(range);
     free(text);
@@ -202,6 +207,7 @@ static void on_suggestion(void *ctx, const struct suggestion *g)
     }
     s->source = g->source;
     s->ms = (double)(long long)(g->total_ms * 100) / 100;
+    s->first_ms = (double)(long long)(g->first_ms * 100) / 100;
     s->superseded = g->stopped_by && strcmp(g->stopped_by, "superseded") == 0;
     if (g->status && g->error) s->err = *g->error;
     lsp_post(f->l, finished, s);
@@ -210,11 +216,35 @@ static void on_suggestion(void *ctx, const struct suggestion *g)
 /* ---- the request -------------------------------------------------------------------------------
  */
 
+/* What the workspace folder's index knows of; files that are ignored or hold secrets by now are left out. */
+static size_t take_context(struct lsp *l, const struct fill *f, const char *path, struct context_item *items,
+                           const char **name)
+{
+    char folder[LSP_MAX_PATH], full[LSP_MAX_PATH];
+    if (!l->opt.context || !l->set.project_context || !path || !lsp_ignore_root(l->ignore, path, folder, sizeof folder))
+        return 0;
+    size_t n_ctx = l->set.n_ctx ? l->set.n_ctx : 4096, kept = 0;
+    struct lsp_place at = {.folder = folder, .path = path, .text = f->text, .len = f->len, .offset = f->offset,
+                           .max_tokens = n_ctx > l->set.max_tokens ? (n_ctx - l->set.max_tokens) / 8 : 0};
+    size_t n = l->opt.context(l->opt.ctx, &at, items, LSP_CONTEXT_ITEMS, name);
+    for (size_t i = 0; i < n; i++)
+        if (snprintf(full, sizeof full, "%s/%s", folder, items[i].path) < (int)sizeof full && lsp_path_allowed(l, full))
+            items[kept++] = items[i];
+    return kept;
+}
+
 static void ask(struct lsp *l, struct fill *f)
 {
-    struct suggest_request req = {.path = lsp_docs_find(&l->docs, f->uri)
-                                              ? lsp_docs_find(&l->docs, f->uri)->path
-                                              : NULL,
+    struct context_item items[LSP_CONTEXT_ITEMS];
+    const struct lsp_doc *d = lsp_docs_find(&l->docs, f->uri);
+    const char *name = NULL;
+    double since = clock_now();
+    size_t n = l->context_files = take_context(l, f, d ? d->path : NULL, items, &name);
+    l->context_ms = (double)(long long)((clock_now() - since) * 1e5) / 100;
+    struct suggest_request req = {.path = d ? d->path : NULL,
+                                  .name = name,
+                                  .more = items,
+                                  .n_more = n,
                                   .language = *f->language ? f->language : NULL,
                                   .text = f->text,
                                   .len = f->len,
@@ -265,8 +295,9 @@ static void wait_for_model(struct lsp *l, struct fill *f, const json_t *work)
     }
     if (work) {
         f->work = json_incref((json_t *)work);
-        lsp_progress(l, work, json_pack("{s:s, s:s}", "kind", "begin", "title",
-                                        "Hearth: loading the model"));
+        lsp_progress(
+            l, work,
+            json_pack("{s:s, s:s}", "kind", "begin", "title", "Hearth: loading the model"));
     }
     if (l->fim.state == LSP_STARTING) lsp_slot_load(l, &l->fim);
     lsp_fills_ready(l);

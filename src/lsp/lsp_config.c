@@ -51,6 +51,7 @@ static void take_common(struct lsp_settings *s, const json_t *o)
     int completion = (int)s->completion;
     take_bool(o, "enable", &s->enable);
     take_bool(o, "context", &s->context);
+    take_bool(o, "projectContext", &s->project_context);
     take_size(o, "maxTokens", 1, 4096, &s->max_tokens);
     take_number(o, "deadlineMs", 1, 60000, &s->deadline_ms);
     take_number(o, "automaticDeadlineMs", 1, 60000, &s->automatic_ms);

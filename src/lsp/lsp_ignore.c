@@ -205,6 +205,21 @@ static size_t find_root(struct lsp_ignore *g, const char *path)
     return best;
 }
 
+bool lsp_ignore_root(struct lsp_ignore *g, const char *path, char *out, size_t cap)
+{
+    size_t best = 0;
+    pthread_mutex_lock(&g->lock);
+    for (size_t i = 0; i < g->n; i++) {
+        size_t n = strlen(g->roots[i]);
+        if (strncmp(path, g->roots[i], n) == 0 && path[n] == '/' && n > best) best = n;
+    }
+    pthread_mutex_unlock(&g->lock);
+    if (!best || best >= cap) return false;
+    memcpy(out, path, best);
+    out[best] = 0;
+    return true;
+}
+
 bool lsp_ignore_is(struct lsp_ignore *g, const char *path)
 {
     char root[MAX_PATH], part[MAX_PATH];

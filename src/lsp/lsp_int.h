@@ -32,7 +32,7 @@ enum lsp_when { LSP_WHEN_OFF, LSP_WHEN_ASKED, LSP_WHEN_ALWAYS };
 
 struct lsp_settings {
     char *model, *chat_model, *endpoint; /* owned; NULL = not set */
-    bool allow_remote, statistics, enable, ignored, context, edit_prompt, answers;
+    bool allow_remote, statistics, enable, ignored, context, project_context, edit_prompt, answers;
     int threads;
     size_t n_ctx, max_tokens;
     enum trim_mode mode;
@@ -133,6 +133,8 @@ struct lsp {
     struct lsp_slot fim, chat;
     struct suggester *suggester;
     struct fill *fills;
+    size_t context_files; /* of the workspace, that the last completion was told of */
+    double context_ms;    /* that finding them took */
     struct shown *shown;
     struct stats *stats;
     struct chat_job *jobs; /* waiting, the first is next */

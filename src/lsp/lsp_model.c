@@ -312,6 +312,7 @@ json_t *lsp_status_json(struct lsp *l, const char *uri)
                           "model", slot_name(&l->fim), "chatModel", slot_name(lsp_chat_slot(l)),
                           "message", l->fim.message, "enabled", l->set.enable, "chat",
                           local ? "embedded" : l->set.endpoint, "counters", counters(l));
+    if (s) json_object_set_new(s, "context", json_pack("{s:I, s:f}", "files", (json_int_t)l->context_files, "ms", l->context_ms));
     const struct lsp_doc *d = lsp_docs_find(&l->docs, uri);
     if (s && d) {
         const char *why = lsp_refused(l, d);

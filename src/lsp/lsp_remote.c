@@ -1,5 +1,5 @@
-/* An answer of a running `hearth serve` (any OpenAI-compatible server); the worker's thread. Spoken is
- * HTTP/1.0, so that the answer ends with the connection. */
+/* An answer of a running `hearth serve` (any OpenAI-compatible server); the worker's thread. Spoken
+ * is HTTP/1.0, so that the answer ends with the connection. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
@@ -12,7 +12,13 @@
 #include "base/clock.h"
 #include "lsp/lsp_int.h"
 
-enum { MAX_LINE = 1 << 20, CONNECT_MS = 2000, SILENCE_SECONDS = 600 };
+enum {
+    MAX_LINE = 1 << 20,
+    MAX_FAILURE = 64 << 10,
+    MAX_SHOWN = 400,
+    CONNECT_MS = 2000,
+    SILENCE_SECONDS = 600
+};
 
 struct place {
     char host[128], port[8];
@@ -55,11 +61,13 @@ enum status lsp_endpoint_check(const char *endpoint, bool allow_remote, struct e
 {
     struct place p;
     if (!parse(endpoint, &p))
-        return error_set(err, ERR_INVALID, "the endpoint '%s' is none: use http://HOST:PORT", endpoint);
+        return error_set(err, ERR_INVALID, "the endpoint '%s' is none: use http://HOST:PORT",
+                         endpoint);
     if (allow_remote || is_loopback(&p)) return OK;
     return error_set(err, ERR_INVALID,
                      "the endpoint '%s' is another machine, which would see the code: set "
-                     "\"allowRemote\" if that is wanted", endpoint);
+                     "\"allowRemote\" if that is wanted",
+                     endpoint);
 }
 
 static int dial(const char *endpoint, struct error *err)
@@ -85,7 +93,8 @@ static int dial(const char *endpoint, struct error *err)
         }
         freeaddrinfo(list);
     }
-    if (fd < 0) error_set(err, ERR_NETWORK, "nothing answers at %s: start `hearth serve`", endpoint);
+    if (fd < 0)
+        error_set(err, ERR_NETWORK, "nothing answers at %s: start `hearth serve`", endpoint);
     return fd;
 }
 
@@ -97,12 +106,20 @@ enum status lsp_endpoint_reach(const char *endpoint, struct error *err)
     return fd >= 0 ? OK : ERR_NETWORK;
 }
 
+/* How much of a server's message is shown. */
+static size_t shown_length(const char *message)
+{
+    size_t n = strlen(message);
+    return trim_utf8_prefix(message, n < MAX_SHOWN ? n : MAX_SHOWN);
+}
+
 static bool wanted(struct chat_job *j)
 {
     return !__atomic_load_n(&j->cancel, __ATOMIC_RELAXED);
 }
 
-static enum status send_all(struct chat_job *j, int fd, const char *p, size_t len, struct error *err)
+static enum status send_all(struct chat_job *j, int fd, const char *p, size_t len,
+                            struct error *err)
 {
     while (len && wanted(j)) {
         struct pollfd pfd = {.fd = fd, .events = POLLOUT};
@@ -117,62 +134,126 @@ static enum status send_all(struct chat_job *j, int fd, const char *p, size_t le
     return OK;
 }
 
-/* One line of the answer's body. */
-static void take_line(struct chat_job *j, char *line, size_t n)
+/* What has come of an answer. */
+struct reply {
+    struct chat_job *j;
+    int code;           /* HTTP's status; 0 before the first line, -1: no HTTP */
+    bool head, ended;   /* still in the head; the answer has said that it is whole */
+    struct buf failure; /* the body of an answer that is none */
+};
+
+/* One line of a stream of events. */
+static enum status take_event(struct reply *r, char *line, size_t n, struct error *err)
 {
-    if (n < 6 || strncmp(line, "data:", 5) != 0) return;
+    struct chat_job *j = r->j;
+    if (n < 6 || strncmp(line, "data:", 5) != 0) return OK;
     json_t *e = lsp_json_parse(line + 5, n - 5);
     const json_t *c = json_array_get(json_object_get(e, "choices"), 0);
     const json_t *text = lsp_json_at(c, "delta.content");
-    const char *finish = lsp_json_text(c, "finish_reason");
-    if (finish) j->finish = strcmp(finish, "length") == 0 ? "length" : "stop";
+    const char *finish = lsp_json_text(c, "finish_reason"),
+               *wrong = lsp_json_text(e, "error.message");
+    enum status st = OK;
+    if (finish) {
+        j->finish = strcmp(finish, "length") == 0 ? "length" : "stop";
+        r->ended = true;
+    }
     j->n_prompt = (size_t)lsp_json_int(e, "usage.prompt_tokens", (long long)j->n_prompt);
     j->n_generated = (size_t)lsp_json_int(e, "usage.completion_tokens", (long long)j->n_generated);
-    if (json_is_string(text) && json_string_length(text) &&
-        buf_append(&j->text, json_string_value(text), json_string_length(text)) == OK)
-        lsp_job_text(j, json_string_value(text), json_string_length(text));
+    if (json_is_string(text) && json_string_length(text)) {
+        st = buf_append(&j->text, json_string_value(text), json_string_length(text));
+        if (st)
+            error_set(err, st, "the server's answer is too long");
+        else
+            lsp_job_text(j, json_string_value(text), json_string_length(text));
+    }
+    if (wrong)
+        st = error_set(err, ERR_NETWORK, "the server at %s failed: %.*s", j->endpoint,
+                       (int)shown_length(wrong), wrong);
     json_decref(e);
+    return st;
 }
 
-/* Reads lines up to the end; the first tells the status. */
+static enum status take_line(struct reply *r, char *line, size_t n, struct error *err)
+{
+    if (!r->code) {
+        if (sscanf(line, "HTTP/1.%*d %d", &r->code) != 1) r->code = -1;
+    } else if (r->head) {
+        r->head = n > 0;
+    } else if (r->code == 200) {
+        return take_event(r, line, n, err);
+    } else {
+        (void)buf_append(&r->failure, line, n); /* what does not fit is not told */
+    }
+    return OK;
+}
+
+/* Hands on the whole lines; with `all` what is left too. */
+static enum status take_lines(struct reply *r, struct buf *b, bool all, struct error *err)
+{
+    size_t at = 0;
+    enum status st = OK;
+    while (!st && at < b->len) {
+        char *line = b->data + at, *nl = memchr(line, '\n', b->len - at);
+        if (!nl && !all) break;
+        size_t len = nl ? (size_t)(nl - line) : b->len - at;
+        at += len + (nl != NULL);
+        if (len && line[len - 1] == '\r') len--;
+        line[len] = 0; /* the buffer has room for one more byte */
+        st = take_line(r, line, len, err);
+    }
+    if (at) memmove(b->data, b->data + at, b->len - at);
+    b->len -= at;
+    return st;
+}
+
+/* Why an answer that has come to its end is not the whole one. */
+static enum status judge(struct reply *r, struct error *err)
+{
+    struct chat_job *j = r->j;
+    if (r->code == 200 && r->ended) return OK;
+    if (r->code == 200)
+        return error_set(err, ERR_NETWORK, "the server at %s left before its answer was whole",
+                         j->endpoint);
+    json_t *e = r->failure.len ? lsp_json_parse(r->failure.data, r->failure.len) : NULL;
+    const char *why = lsp_json_text(e, "error.message");
+    if (!why) why = lsp_json_text(e, "error");
+    error_set(err, ERR_NETWORK, "the server at %s answered with status %d%s%.*s", j->endpoint,
+              r->code, why ? ": " : "", why ? (int)shown_length(why) : 0, why ? why : "");
+    json_decref(e);
+    return ERR_NETWORK;
+}
+
 static enum status receive(struct chat_job *j, int fd, struct error *err)
 {
     struct buf b;
-    bool head = true, first = true;
-    int code = 0;
+    struct reply r = {.j = j, .head = true};
     enum status st = OK;
     double last = clock_now();
     buf_init(&b, MAX_LINE);
+    buf_init(&r.failure, MAX_FAILURE);
     while (!st && wanted(j)) {
         struct pollfd pfd = {.fd = fd, .events = POLLIN};
         st = buf_reserve(&b, 4096);
-        if (st || poll(&pfd, 1, 50) != 1) {
-            if (!st && clock_now() - last > SILENCE_SECONDS)
+        if (st) {
+            error_set(err, st, "the server's answer has a line that is too long");
+            break;
+        }
+        if (poll(&pfd, 1, 50) != 1) {
+            if (clock_now() - last > SILENCE_SECONDS)
                 st = error_set(err, ERR_NETWORK, "the server has been silent for ten minutes");
             continue;
         }
-        ssize_t n = recv(fd, b.data + b.len, 4096, 0);
-        if (n == 0) break;
-        if (n < 0 && errno != EINTR && errno != EAGAIN) break;
-        if (n < 0) continue;
+        ssize_t n = recv(fd, b.data + b.len, 4095, 0);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         last = clock_now();
-        b.len += (size_t)n;
-        for (char *nl; b.len && (nl = memchr(b.data, '\n', b.len));) {
-            size_t len = (size_t)(nl - b.data), used = len + 1;
-            if (len && b.data[len - 1] == '\r') len--;
-            b.data[len] = 0;
-            if (first && sscanf(b.data, "HTTP/1.%*d %d", &code) != 1) code = -1;
-            first = false;
-            if (!head && code == 200) take_line(j, b.data, len);
-            if (head && !len) head = false;
-            memmove(b.data, b.data + used, b.len - used);
-            b.len -= used;
-        }
+        if (n > 0) b.len += (size_t)n;
+        st = take_lines(&r, &b, n <= 0, err);
+        if (n <= 0) break; /* the end, or a connection that is lost: judge() tells them apart */
     }
+    if (!st && wanted(j)) st = judge(&r, err);
     buf_fini(&b);
-    if (st) return st == ERR_NETWORK ? st : error_set(err, st, "the server's answer is too long");
-    if (!wanted(j) || code == 200) return OK;
-    return error_set(err, ERR_NETWORK, "the server at %s answered with status %d", j->endpoint, code);
+    buf_fini(&r.failure);
+    return st;
 }
 
 enum status lsp_chat_remote(struct chat_job *j, struct error *err)
@@ -187,12 +268,15 @@ enum status lsp_chat_remote(struct chat_job *j, struct error *err)
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     struct buf b;
+    struct place p;
+    bool v6 = parse(j->endpoint, &p) && strchr(p.host, ':');
     const char *key = getenv("HEARTH_API_KEY");
     buf_init(&b, 256 << 20);
-    st = text ? buf_printf(&b, "POST /v1/chat/completions HTTP/1.0\r\nHost: %s\r\nContent-Type: "
-                               "application/json\r\nContent-Length: %zu\r\n%s%s%s\r\n",
-                           j->endpoint + 7, strlen(text), key ? "Authorization: Bearer " : "",
-                           key ? key : "", key ? "\r\n" : "")
+    st = text ? buf_printf(&b,
+                           "POST /v1/chat/completions HTTP/1.0\r\nHost: %s%s%s:%s\r\nContent-Type: "
+                           "application/json\r\nContent-Length: %zu\r\n%s%s%s\r\n",
+                           v6 ? "[" : "", p.host, v6 ? "]" : "", p.port, strlen(text),
+                           key ? "Authorization: Bearer " : "", key ? key : "", key ? "\r\n" : "")
               : ERR_NOMEM;
     if (!st) st = buf_append_str(&b, text);
     if (st) error_set(err, st, "no memory for the question");

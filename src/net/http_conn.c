@@ -220,6 +220,11 @@ static void whole_request(struct http_server *s, struct conn *c)
     http_server_give(s, c->request);
 }
 
+static uint64_t body_limit(const struct http_server *s, const struct http_request *r)
+{
+    return r->take ? r->take_max : s->opt.max_body;
+}
+
 /* Moves what has arrived of the body into the request. */
 static void take_body(struct http_server *s, struct conn *c)
 {
@@ -241,11 +246,18 @@ static void take_body(struct http_server *s, struct conn *c)
         c->body_left -= body;
         end = c->body_left == 0;
     }
-    if (r->body.len + body > s->opt.max_body) {
+    if (r->n_body + body > body_limit(s, r)) {
         refuse(s, c, 413, "the request's body is larger than this server takes");
         return;
     }
-    if (body && buf_append(&r->body, c->in.data, body) != OK) {
+    r->n_body += body;
+    if (body && r->take) {
+        c->since = s->now;
+        if (r->take(r->take_ctx, c->in.data, body) != OK) {
+            refuse(s, c, 500, "the request's body could not be stored");
+            return;
+        }
+    } else if (body && buf_append(&r->body, c->in.data, body) != OK) {
         refuse(s, c, 503, "no memory for the request's body");
         return;
     }
@@ -277,7 +289,7 @@ static void take_head(struct http_server *s, struct conn *c, size_t used)
         set_state(s, c, CONN_ANSWER);
         return;
     }
-    if (!h->chunked && h->content_length > s->opt.max_body) {
+    if (!h->chunked && h->content_length > body_limit(s, r)) {
         refuse(s, c, 413, "the request's body is larger than this server takes");
         return;
     }
@@ -411,7 +423,7 @@ void conn_hung_up(struct http_server *s, struct conn *c)
 static void answered(struct http_server *s, struct conn *c, bool close_after)
 {
     bool unread =
-        c->request->head.chunked || c->request->head.content_length > c->request->body.len;
+        c->request->head.chunked || c->request->head.content_length > c->request->n_body;
     let_go(s, c);
     if (close_after || atomic_load(&s->draining)) {
         if (!unread && c->in.len == 0) {

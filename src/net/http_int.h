@@ -26,6 +26,10 @@ struct http_request {
     char *path; /* owned */
     char peer[64];
     struct buf body;
+    enum status (*take)(void *ctx, const void *data, size_t len); /* instead of `body`; or NULL */
+    void *take_ctx;
+    uint64_t take_max;
+    uint64_t n_body; /* bytes that came */
     void *data;
     void (*data_destroy)(void *data);
 

@@ -80,6 +80,14 @@ struct http_str http_header(const struct http_request *r, const char *name)
     return http_head_find(&r->head, name);
 }
 
+void http_take_body(struct http_request *r, uint64_t max, enum status (*fn)(void *ctx, const void *data, size_t len),
+                    void *ctx)
+{
+    r->take = fn;
+    r->take_ctx = ctx;
+    r->take_max = max;
+}
+
 struct http_str http_body(const struct http_request *r)
 {
     return (struct http_str){r->body.data ? r->body.data : "", r->body.len};

@@ -86,6 +86,11 @@ struct http_str http_body(const struct http_request *r); /* data is NUL-terminat
 uint64_t http_content_length(const struct http_request *r);
 const char *http_peer(const struct http_request *r); /* the client's address as text */
 
+/* From `admit` alone: the body, of at most `max` bytes, goes to fn as it comes instead of being kept, on the loop's
+ * thread; a failure refuses the request. body_seconds then count from the last byte that came. */
+void http_take_body(struct http_request *r, uint64_t max, enum status (*fn)(void *ctx, const void *data, size_t len),
+                    void *ctx);
+
 /* A pointer of the application's that lives as long as the request; freed by `destroy`. */
 void http_set_data(struct http_request *r, void *data, void (*destroy)(void *data));
 void *http_data(const struct http_request *r);

@@ -4,11 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "store/reach.h"
 #include "store/store_int.h"
 
-enum { MAX_HOPS = 8, CONNECT_SECONDS = 7, MAX_URL = 8192, MAX_IGNORED_BODY = 1 << 20 };
+enum {
+    MAX_HOPS = 8,
+    CONNECT_SECONDS = 7,
+    MAX_URL = 8192,
+    MAX_IGNORED_BODY = 1 << 20,
+    MAX_HEAD = 1 << 18, /* bytes of an answer's head, all lines together */
+};
 
 /* One parsed URL's parts, owned by libcurl. */
 struct parts {
@@ -109,6 +118,28 @@ long http_stall_seconds(void)
     return n >= 1 && n <= 3600 ? n : 30;
 }
 
+uint64_t http_rate_limit(void)
+{
+    const char *v = getenv("HEARTH_LIMIT_RATE");
+    char *end;
+    if (!v || *v < '0' || *v > '9') return 0;
+    uint64_t n = strtoull(v, &end, 10), unit = 1;
+    if (*end == 'k' || *end == 'K') unit = 1000;
+    if (*end == 'm' || *end == 'M') unit = 1000000;
+    if (*end == 'g' || *end == 'G') unit = 1000000000;
+    return n > INT64_MAX / unit ? INT64_MAX : n * unit;
+}
+
+bool http_same_origin(const char *a, const char *b)
+{
+    struct parts pa, pb;
+    if (!parts_parse(a, &pa)) return false;
+    bool same = parts_parse(b, &pb) && same_origin(&pa, &pb);
+    parts_fini(&pa);
+    parts_fini(&pb);
+    return same;
+}
+
 /* ---- one hop ------------------------------------------------------------------------------ */
 
 struct hop {
@@ -120,6 +151,11 @@ struct hop {
     double moved_at;  /* when a byte last came, or the hop began */
     curl_off_t moved; /* bytes until then */
     bool stalled;
+    size_t head;          /* bytes of the answer's head so far */
+    uint64_t sent;        /* bytes of the body that went out */
+    enum reach *home;     /* of the origin's address; shared by all hops */
+    bool away;            /* this hop asks another host than the origin's */
+    bool unreachable;     /* the address was refused */
     char location[MAX_URL];
     enum status failed; /* by a callback; err is filled then */
     struct error *err;
@@ -177,11 +213,16 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
     struct http_answer *a = h->answer;
     size_t len = size * count;
     char v[MAX_URL];
+    h->head += len;
+    if (h->head > MAX_HEAD) {
+        h->failed = error_set(h->err, ERR_NETWORK, "%s sends an endless head", a->host);
+        return 0;
+    }
     if (len >= 5 && strncmp(line, "HTTP/", 5) == 0) { /* a new answer, perhaps after a 1xx one */
         a->code = 0;
         a->length = UINT64_MAX;
         a->has_range = false;
-        a->etag[0] = h->location[0] = 0;
+        a->etag[0] = h->location[0] = a->challenge[0] = 0;
         const char *space = memchr(line, ' ', len);
         if (space) a->code = strtol(space + 1, NULL, 10);
     } else if (header_value(line, len, "content-length", v, sizeof v)) {
@@ -196,6 +237,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *ctx)
         parse_linked_etag(v, a);
     } else if (h->origin && header_value(line, len, "x-linked-size", v, sizeof v)) {
         if (!parse_count(v, &a->linked_size)) a->linked_size = 0;
+    } else if (h->origin && header_value(line, len, "www-authenticate", v, sizeof v)) {
+        if (strlen(v) < sizeof a->challenge) memcpy(a->challenge, v, strlen(v) + 1);
     }
     return len;
 }
@@ -213,7 +256,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
     struct hop *h = ctx;
     size_t len = size * count;
     long code = h->answer->code;
-    if (code != 200 && code != 206) {
+    if (code != 200 && code != 206 && !(h->rq->method && code < 300)) {
         h->ignored += len;
         return h->ignored <= MAX_IGNORED_BODY ? len : 0;
     }
@@ -224,12 +267,12 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 
 static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un)
 {
-    (void)dt, (void)ut, (void)un;
+    (void)dt, (void)ut;
     struct hop *h = ctx;
     uint64_t done = 0, total = 0;
     double now = clock_now();
-    if (dn != h->moved) {
-        h->moved = dn;
+    if (dn + un != h->moved) {
+        h->moved = dn + un;
         h->moved_at = now;
     } else if (now - h->moved_at > (double)http_stall_seconds()) {
         h->stalled = true;
@@ -239,6 +282,37 @@ static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
     if (store_progress(h->rq->events, STORE_DOWNLOADING, done, total)) return 0;
     h->failed = error_set(h->err, ERR_CANCELLED, "interrupted");
     return 1;
+}
+
+static size_t on_send(char *dst, size_t size, size_t count, void *ctx)
+{
+    struct hop *h = ctx;
+    const struct http_request *rq = h->rq;
+    uint64_t left = rq->body_bytes - h->sent;
+    size_t want = size * count < left ? size * count : (size_t)left;
+    ssize_t n = (ssize_t)want;
+    if (rq->body)
+        memcpy(dst, (const char *)rq->body + h->sent, want);
+    else
+        n = pread(rq->body_fd, dst, want, (off_t)h->sent);
+    if (n < 0 || (n == 0 && want > 0)) return CURL_READFUNC_ABORT;
+    h->sent += (uint64_t)n;
+    return (size_t)n;
+}
+
+/* The last word on where a redirect leads: a name may stand for any address. */
+static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    (void)purpose;
+    struct hop *h = ctx;
+    enum reach reach = reach_of_address(&to->addr);
+    if (!h->away)
+        *h->home = reach;
+    else if (!reach_allowed(*h->home, reach) && !reach_by_proxy()) {
+        h->unreachable = true;
+        return CURL_SOCKET_BAD;
+    }
+    return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
 /* The command-line tool honours these too; companies with their own certificate set them. */
@@ -254,31 +328,45 @@ static void set_certificates(CURL *c)
     }
 }
 
+static const char *token_name(const struct http_request *rq)
+{
+    return rq->token_from ? rq->token_from : "HF_TOKEN";
+}
+
+static enum status add_header(struct curl_slist **list, const char *name, const char *value,
+                              struct error *err)
+{
+    char line[4200];
+    if (snprintf(line, sizeof line, "%s: %s", name, value) >= (int)sizeof line)
+        return error_set(err, ERR_INVALID, "the header %s is too long", name);
+    struct curl_slist *grown = curl_slist_append(*list, line);
+    if (!grown) return error_set(err, ERR_NOMEM, "out of memory");
+    *list = grown;
+    return OK;
+}
+
 static enum status set_headers(const struct http_request *rq, const struct http_answer *a,
                                bool origin, struct curl_slist **headers, struct error *err)
 {
-    char line[2048];
-    struct curl_slist *list = NULL, *grown;
     enum status st = OK;
+    *headers = NULL;
     if (rq->token && origin) {
+        char value[4100];
         /* A line break in a token would add headers of its own. */
         for (const char *t = rq->token; *t; t++)
-            if (*t <= ' ' || *t >= 0x7f) return error_set(err, ERR_INVALID, "HF_TOKEN is no token");
-        if (snprintf(line, sizeof line, "Authorization: Bearer %s", rq->token) >= (int)sizeof line)
-            return error_set(err, ERR_INVALID, "HF_TOKEN is too long");
-        list = curl_slist_append(NULL, line);
-        if (!list) st = ERR_NOMEM;
+            if (*t <= ' ' || *t >= 0x7f)
+                return error_set(err, ERR_INVALID, "%s is no token", token_name(rq));
+        if (snprintf(value, sizeof value, "Bearer %s", rq->token) >= (int)sizeof value)
+            return error_set(err, ERR_INVALID, "%s is too long", token_name(rq));
+        st = add_header(headers, "Authorization", value, err);
     }
-    if (st == OK && rq->from && rq->if_range && strcmp(rq->if_range_host, a->host) == 0) {
-        snprintf(line, sizeof line, "If-Range: %s", rq->if_range);
-        grown = curl_slist_append(list, line);
-        if (grown)
-            list = grown;
-        else
-            st = ERR_NOMEM;
-    }
-    *headers = list;
-    return st ? error_set(err, st, "out of memory") : OK;
+    if (st == OK && rq->from && rq->if_range && strcmp(rq->if_range_host, a->host) == 0)
+        st = add_header(headers, "If-Range", rq->if_range, err);
+    if (st == OK && rq->accept) st = add_header(headers, "Accept", rq->accept, err);
+    if (st == OK && rq->type) st = add_header(headers, "Content-Type", rq->type, err);
+    /* Waiting for a go-ahead costs a second with servers that give none. */
+    if (st == OK && rq->method) st = add_header(headers, "Expect", "", err);
+    return st;
 }
 
 static enum status network_error(CURLcode rc, const char *detail, const struct http_answer *a,
@@ -319,10 +407,21 @@ static enum status code_error(const struct http_request *rq, const struct http_a
         return error_set(err, ERR_NOT_FOUND, "%s has no such file (HTTP %ld)", a->host, code);
     if (code == 401 || code == 403)
         return error_set(err, ERR_NETWORK, "%s wants permission (HTTP %ld)%s", a->host, code,
-                         rq->token ? "; HF_TOKEN was not accepted"
-                                   : "; for a gated model set HF_TOKEN to your access token");
+                         rq->token_from && rq->token ? "; the credential was not accepted"
+                         : rq->token_from            ? "; it needs an account (HEARTH_REGISTRY_AUTH)"
+                         : rq->token                 ? "; HF_TOKEN was not accepted"
+                                     : "; for a gated model set HF_TOKEN to your access token");
     if (code == 429) return error_set(err, ERR_NETWORK, "%s asks to slow down (HTTP 429)", a->host);
     return error_set(err, ERR_NETWORK, "%s answered HTTP %ld", a->host, code);
+}
+
+static void set_body(CURL *c, struct hop *h)
+{
+    curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, h->rq->method);
+    curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(c, CURLOPT_READDATA, h);
+    curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)h->rq->body_bytes);
 }
 
 static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
@@ -331,7 +430,10 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
     char detail[CURL_ERROR_SIZE] = "", range[48];
     struct curl_slist *headers = NULL;
     enum status st = set_headers(rq, h->answer, h->origin, &headers, h->err);
-    if (st) return st;
+    if (st) {
+        curl_slist_free_all(headers);
+        return st;
+    }
     curl_easy_reset(c);
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -353,6 +455,16 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
     curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+    curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, h);
+    uint64_t rate = http_rate_limit();
+    if (rate) curl_easy_setopt(c, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)rate);
+    if (rq->seconds) curl_easy_setopt(c, CURLOPT_TIMEOUT, rq->seconds);
+    if (rq->login && h->origin) {
+        curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
+        curl_easy_setopt(c, CURLOPT_USERPWD, rq->login);
+    }
+    if (rq->method) set_body(c, h);
     set_certificates(c);
     if (http_is_offline()) curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy is elsewhere */
     if ((rq->from || rq->to) && !rq->head) {
@@ -370,10 +482,20 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
         *again = false;
         return h->failed;
     }
-    bool redirect = h->answer->code >= 300 && h->answer->code < 400 && h->location[0];
+    if (h->unreachable) {
+        *again = false;
+        return error_set(h->err, ERR_NETWORK,
+                         "a redirect was not followed: %s is an address of this machine or its "
+                         "network",
+                         h->answer->host);
+    }
+    if (rq->method && strlen(h->location) < sizeof h->answer->location)
+        memcpy(h->answer->location, h->location, strlen(h->location) + 1);
+    bool redirect = !rq->method && h->answer->code >= 300 && h->answer->code < 400 && h->location[0];
     if (rc != CURLE_OK && !(rc == CURLE_WRITE_ERROR && redirect))
         return network_error(rc, detail, h->answer, again, h->err);
     if (redirect) return OK;
+    if (rq->method && h->answer->code >= 200 && h->answer->code < 300) return OK;
     if (h->answer->code != 200 && h->answer->code != 206)
         return code_error(rq, h->answer, again, h->err);
     return begin_body(h) ? OK : h->failed; /* an empty body calls no on_data */
@@ -383,13 +505,15 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
 
 /* Moves `u` to the redirect's target; *leave where a HEAD need not follow it. */
 static enum status next_hop(const struct http_request *rq, CURLU *u, const struct parts *origin,
-                            const char *location, bool *at_origin, bool *leave, struct error *err)
+                            const struct hop *h, bool *at_origin, bool *away, bool *leave,
+                            struct error *err)
 {
     struct parts to = {0};
-    if (curl_url_set(u, CURLUPART_URL, location, 0) != CURLUE_OK || !parts_get(u, &to))
+    if (curl_url_set(u, CURLUPART_URL, h->location, 0) != CURLUE_OK || !parts_get(u, &to))
         return error_set(err, ERR_NETWORK, "%s redirects to something that is no URL",
                          origin->host);
     *at_origin = same_origin(origin, &to);
+    *away = strcasecmp(origin->host, to.host) != 0;
     *leave = rq->head && !*at_origin;
     struct error why = {0};
     /* A walk that began encrypted stays so. */
@@ -397,8 +521,9 @@ static enum status next_hop(const struct http_request *rq, CURLU *u, const struc
     enum status st = check_parts(&to, allow_http, &why);
     if (st == OK && http_is_offline() && !is_loopback(to.host))
         st = error_set(&why, ERR_INVALID, "HEARTH_OFFLINE is set");
-    if (st == OK && is_loopback(to.host) && !is_loopback(origin->host))
-        st = error_set(&why, ERR_INVALID, "it points at this machine itself");
+    if (st == OK && *away && !reach_allowed(*h->home, reach_of_host(to.host)))
+        st = error_set(&why, ERR_INVALID, "it points at this machine or its network (%.200s)",
+                       to.host);
     if (st && !*leave)
         st = error_set(err, ERR_NETWORK, "a redirect of %s was not followed: %s", origin->host,
                        why.msg);
@@ -416,7 +541,8 @@ static enum status walk(const struct http_request *rq, CURL *c, CURLU *u, struct
         free(h);
         return error_set(err, ERR_INVALID, "'%.200s' is not a URL", rq->url);
     }
-    bool at_origin = true;
+    bool at_origin = true, away = false;
+    enum reach home = reach_of_host(origin.host);
     enum status st = OK;
     for (int hop = 0; st == OK; hop++) {
         char *url = NULL, *host = NULL;
@@ -425,18 +551,19 @@ static enum status walk(const struct http_request *rq, CURL *c, CURLU *u, struct
             st = error_set(err, ERR_NOMEM, "out of memory");
             break;
         }
-        *h = (struct hop){.rq = rq, .answer = out, .origin = at_origin, .err = err};
+        *h = (struct hop){.rq = rq, .answer = out, .origin = at_origin, .away = away,
+                          .home = &home, .err = err};
         out->code = 0;
         snprintf(out->host, sizeof out->host, "%s", host);
         st = run_hop(c, url, h, again);
         curl_free(url);
         curl_free(host);
-        if (st || out->code < 300 || out->code >= 400) break;
+        if (st || rq->method || out->code < 300 || out->code >= 400) break;
         bool leave = false;
         if (hop >= MAX_HOPS)
             st = error_set(err, ERR_NETWORK, "%s redirects too often", origin.host);
         else
-            st = next_hop(rq, u, &origin, h->location, &at_origin, &leave, err);
+            st = next_hop(rq, u, &origin, h, &at_origin, &away, &leave, err);
         if (leave) break;
     }
     parts_fini(&origin);

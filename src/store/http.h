@@ -2,8 +2,9 @@
  *
  * Redirects are followed here and not by the library, so that each target is checked: only https
  * (plain http stays possible on loopback, and where the caller allows it), never with a password in
- * the URL; the bearer token goes to one origin only; and a publisher's headers are believed only
- * from the origin that was asked. */
+ * the URL; the bearer token goes to one origin only; a publisher's headers are believed only from
+ * the origin that was asked; and no redirect leads to an address that only this machine or its
+ * network can reach unless the origin itself is of that kind (see reach.h). */
 #ifndef HEARTH_STORE_HTTP_H
 #define HEARTH_STORE_HTTP_H
 
@@ -22,6 +23,8 @@ struct http_answer {
     char host[256];                    /* that gave the last answer */
     char linked_digest[65];            /* X-Linked-Etag of the origin, where it is a SHA-256 */
     uint64_t linked_size;              /* X-Linked-Size of the origin; 0 = none */
+    char challenge[1024];              /* WWW-Authenticate of the origin; "" = none, or too long */
+    char location[2048];               /* of the origin's answer to what was sent; "" = none */
 };
 
 struct http_request {
@@ -33,6 +36,16 @@ struct http_request {
     uint64_t to;          /* first byte not wanted any more; 0 = all that follow */
     const char *if_range; /* ETag for `from`, sent to if_range_host only; or NULL */
     const char *if_range_host;
+    const char *token_from; /* what messages call the token; NULL = HF_TOKEN */
+    const char *login;      /* "USER:PASSWORD" for the URL's origin instead of a token; or NULL */
+    const char *accept;     /* media types wanted; or NULL */
+    long seconds;           /* for the whole answer, of what is small; 0 = as long as it flows */
+    /* What is sent, instead of asking. Redirects are not followed then. */
+    const char *method;  /* "POST", "PUT"; NULL = GET or HEAD */
+    const char *type;    /* media type of the body */
+    const void *body;    /* or NULL: `body_fd`'s bytes from its start, where body_bytes > 0 */
+    int body_fd;
+    uint64_t body_bytes;
     const struct store_events *events;
     /* Called with the answer's head before its body, and with each piece of the body. Any failure
      * ends the transfer and is what http_request_run returns. Only for 200 and 206. */
@@ -56,6 +69,10 @@ enum status http_url_check(const char *url, bool allow_http, struct error *err);
  * that would ask elsewhere. */
 bool http_is_offline(void);
 bool http_url_is_loopback(const char *url);
+/* The same scheme, host and port. */
+bool http_same_origin(const char *a, const char *b);
+/* $HEARTH_LIMIT_RATE: bytes a second, with k, M or G behind them; 0 = no limit. */
+uint64_t http_rate_limit(void);
 /* Host of a URL, without port; "" where it has none. */
 void http_url_host(const char *url, char *dst, size_t cap);
 /* Seconds without data after which a transfer counts as stalled: $HEARTH_STALL_SECONDS, else 30. */

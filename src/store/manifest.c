@@ -10,11 +10,13 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "store/chain_file.h"
+#include "store/settings.h"
 #include "store/store_int.h"
+#include "store/trusted_int.h"
 
 enum { MAX_MANIFEST_BYTES = 1 << 20, MAX_INSTALLED = 100000 };
 
-static enum status write_json(const char *path, const json_t *json, struct error *err)
+enum status store_json_write(const char *path, const json_t *json, struct error *err)
 {
     char *text = json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     if (!text) return error_set(err, ERR_NOMEM, "out of memory");
@@ -63,11 +65,15 @@ enum status manifest_write(const struct store *s, const struct manifest *m, stru
         json_pack("{s:i, s:s, s:s, s:I, s:s, s:s, s:s, s:O}", "version", 1, "name", m->name,
                   "sha256", m->sha256, "bytes", (json_int_t)m->bytes, "digest_from", m->digest_from,
                   "source", m->source, "pulled_at", when, "model", m->model);
-    if (json && m->origin && json_object_set(json, "origin", m->origin) != 0) {
+    int rc = 0;
+    if (json) rc = json_object_set_new(json, "recorded", provenance_stamp());
+    if (json && rc == 0 && m->origin) rc = json_object_set(json, "origin", m->origin);
+    if (json && rc == 0 && json_object_size(m->settings)) rc = json_object_set(json, "settings", (json_t *)m->settings);
+    if (rc != 0) {
         json_decref(json);
         json = NULL;
     }
-    st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
+    st = json ? store_json_write(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
     return st;
@@ -93,6 +99,12 @@ static enum status manifest_parse(const json_t *json, const char *path, const ch
     snprintf(out->sha256, sizeof out->sha256, "%s", sha256);
     out->bytes = (uint64_t)bytes;
     out->origin = json_incref(json_object_get(json, "origin")); /* manifests of before have none */
+    out->recorded = json_incref(json_object_get(json, "recorded"));
+    const json_t *settings = json_object_get(json, "settings");
+    struct error why = {0};
+    if (settings_check(settings, &why) != OK && why.code != ERR_UNSUPPORTED)
+        return error_set(err, ERR_FORMAT, "%s: %s", path, why.msg);
+    out->settings = json_object_size(settings) ? json_incref((json_t *)settings) : NULL;
     out->digest_from = strdup(from);
     out->source = strdup(source);
     out->pulled_at = strdup(when);
@@ -158,6 +170,8 @@ void store_model_fini(struct store_model *m)
     free(m->problem);
     catalogue_model_fini(&m->info);
     json_decref(m->origin);
+    json_decref(m->recorded);
+    json_decref(m->settings);
     *m = (struct store_model){0};
 }
 
@@ -314,6 +328,7 @@ enum status blob_release(const struct store *s, const char *digest, bool own_loc
         if (unlink(path) == 0) {
             *freed = size;
             chain_remove(s, digest);
+            trust_forget(s, digest);
         } else if (errno != ENOENT)
             st = error_set(err, ERR_IO, "cannot remove %s: %s", path, strerror(errno));
     }
@@ -398,7 +413,7 @@ enum status pin_write(const struct store *s, const char *name, const char *diges
     now_text(when);
     json_t *json =
         json_pack("{s:s, s:s, s:s}", "sha256", digest, "source", source, "pinned_at", when);
-    st = json ? write_json(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
+    st = json ? store_json_write(path, json, err) : error_set(err, ERR_NOMEM, "out of memory");
     json_decref(json);
     free(path);
     return st;

@@ -14,6 +14,7 @@
 #include "store/source.h"
 #include "store/source_http.h"
 #include "store/store_int.h"
+#include "store/trusted_int.h"
 
 struct pull {
     const struct store *s;
@@ -36,8 +37,14 @@ struct pull {
 
 static json_t *own_source(const struct pull_request *rq)
 {
+    struct stat sb;
+    char ignored[STORE_NAME_SIZE];
+    json_t *spec = NULL;
+    if (rq->file && stat(rq->file, &sb) == 0 && S_ISDIR(sb.st_mode))
+        return json_pack("{s:s, s:s, s:s}", "type", "store", "path", rq->file, "name", rq->name);
     if (rq->file) return json_pack("{s:s, s:s}", "type", "file", "path", rq->file);
-    json_t *spec = hub_spec_from_url(rq->url);
+    source_from_url(rq->url, &spec, ignored, NULL);
+    if (!spec) spec = hub_spec_from_url(rq->url);
     return spec ? spec : json_pack("{s:s, s:s}", "type", "url", "url", rq->url);
 }
 
@@ -314,6 +321,15 @@ static enum status fetch_any(struct pull *p, struct error *err)
 
 /* ---- becoming visible --------------------------------------------------------------------- */
 
+static void drop_blob(const struct pull *p)
+{
+    struct store_lock commit;
+    uint64_t freed;
+    if (store_lock_take(p->s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, NULL) == OK)
+        blob_release(p->s, p->digest, true, &freed, NULL);
+    store_lock_drop(&commit);
+}
+
 /* The catalogue vouches for its own files; others are opened once, and tell what they are. */
 static enum status check_model(struct pull *p, const char *blob, struct error *err)
 {
@@ -321,16 +337,33 @@ static enum status check_model(struct pull *p, const char *blob, struct error *e
     struct gguf *g;
     enum status st = gguf_open(blob, &g, err);
     if (st) {
-        struct store_lock commit;
-        uint64_t freed;
-        if (store_lock_take(p->s, STORE_LOCK_COMMIT, NULL, "the store", NULL, &commit, NULL) == OK)
-            blob_release(p->s, p->digest, true, &freed, NULL);
-        store_lock_drop(&commit);
+        drop_blob(p);
         return error_prefix(err, "what came from %s is no usable model", p->source);
     }
     if (!p->listed) facts_add(g, p->entry.json);
     gguf_close(g);
     return OK;
+}
+
+/* blob NULL: before anything is fetched. A file that turns out to be refused does not stay. */
+static enum status admit(struct pull *p, const char *blob, struct error *err)
+{
+    struct trust_offer o = {.name = p->rq->name, .sha256 = p->digest, .signature = p->rq->signature,
+                            .file = p->rq->file, .entry = p->entry.json, .blob = blob};
+    enum status st = trust_admit(p->s, &o, p->ev, err);
+    if (st != OK && blob) drop_blob(p);
+    return st;
+}
+
+/* The policy, or the signature, may be newer than the model. */
+static enum status admit_present(struct pull *p, const struct store_model *m, struct error *err)
+{
+    struct store_lock lock;
+    memcpy(p->digest, m->sha256, sizeof p->digest);
+    enum status st = store_lock_take(p->s, STORE_LOCK_DIGEST, p->digest, m->name, p->ev, &lock, err);
+    if (st == OK) st = admit(p, m->path, err);
+    store_lock_drop(&lock);
+    return st;
 }
 
 /* Gives the file its name. Under the name's and the digest's lock. */
@@ -386,9 +419,11 @@ static enum status obtain(struct pull *p, const char *old_digest, struct error *
         store_lock_take(p->s, STORE_LOCK_DIGEST, p->digest, p->rq->name, p->ev, &lock, err);
     if (st) return st;
     st = store_path(p->s, STORE_BLOB, p->digest, &blob, err);
+    if (st == OK) st = admit(p, NULL, err);
     if (st == OK) st = adopt_blob(p, blob, &there, err);
     if (st == OK && !there && (st = fetch_any(p, err)) != OK) drop_empty_partial(p);
     if (st == OK) st = check_model(p, blob, err);
+    if (st == OK) st = admit(p, blob, err);
     if (st == OK) st = commit(p, old_digest, err);
     free(blob);
     store_lock_drop(&lock);
@@ -423,7 +458,8 @@ static enum status pull_locked(struct pull *p, enum pull_outcome *outcome, struc
     if (st == OK && installed) st = is_present(p, out, &present, err);
     if (st == OK && (present || keep)) {
         *outcome = PULL_PRESENT;
-        return file_not_read(p, err);
+        st = admit_present(p, out, err);
+        if (st == OK) return file_not_read(p, err);
     }
     store_model_fini(out);
     if (st) return st;
@@ -450,4 +486,26 @@ enum status store_pull(const struct store *s, const struct pull_request *rq,
     catalogue_model_fini(&p.entry);
     buf_fini(&p.failures);
     return st;
+}
+
+enum status store_name_from_url(const char *url, char name[STORE_NAME_SIZE], struct error *err)
+{
+    json_t *spec;
+    char text[STORE_NAME_SIZE];
+    enum status st = source_from_url(url, &spec, text, err);
+    bool known = spec != NULL;
+    json_decref(spec);
+    if (st) return st;
+    if (!known) {
+        if (!strstr(url, "://") || !store_name_from_file(url, name))
+            return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
+        return OK;
+    }
+    char *colon = strchr(text, ':'), family[STORE_NAME_SIZE], tag[STORE_NAME_SIZE];
+    if (colon) *colon = 0;
+    if (!store_name_from_file(text, family) ||
+        !store_name_from_file(colon ? colon + 1 : "latest", tag))
+        return error_set(err, ERR_INVALID, "say what to call it: --name NAME");
+    snprintf(name, STORE_NAME_SIZE, "%.64s:%.64s", family, tag);
+    return OK;
 }

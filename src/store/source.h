@@ -58,10 +58,20 @@ struct source_type {
     /* Writes the ranges at their places in m->fd, and brings no more than it must for that. The caller
      * checks the whole afterwards. Errors as of fetch; NULL where the type cannot. */
     enum status (*mend)(const json_t *spec, struct mend *m, struct error *err);
+    /* A URL of this type's own scheme taken apart into its fields (a new reference): *out NULL where
+     * the URL is another type's. `name` gets the model's name, to be made a valid one, "" where it
+     * has none. NULL where the type has no URLs. */
+    enum status (*from_url)(const char *url, json_t **out, char name[STORE_NAME_SIZE],
+                            struct error *err);
 };
 
-extern const struct source_type source_hub, source_url, source_packages, source_file;
+extern const struct source_type source_hub, source_url, source_packages, source_file,
+    source_hf, source_ollama, source_oci, source_store;
 
 const struct source_type *source_type_find(const char *name); /* NULL where unknown */
+
+/* The source that a URL names, by the types' schemes; *out is NULL where none knows it. */
+enum status source_from_url(const char *url, json_t **out, char name[STORE_NAME_SIZE],
+                            struct error *err);
 
 #endif

@@ -104,18 +104,23 @@ enum status store_path(const struct store *s, enum store_place place, const char
         [STORE_CHAINS] = {0, "chains"},
         [STORE_IMPORTS] = {0, "imports"},
         [STORE_CATALOGUE] = {0, "catalogue.json"},
+        [STORE_POLICY] = {0, "trust.json"},
         [STORE_LOCK_COMMIT] = {0, "locks/commit"},
         [STORE_BLOB] = {'d', "blobs/sha256-"},
         [STORE_PARTIAL] = {'d', "partial/"},
         [STORE_PARTIAL_NOTE] = {'d', "partial/"},
         [STORE_WORK] = {'d', "partial/"},
         [STORE_REPAIR] = {'d', "partial/"},
+        [STORE_SIGNATURES] = {'d', "signatures/"},
         [STORE_CHAIN] = {'d', "chains/"},
         [STORE_LOCK_DIGEST] = {'d', "locks/sha256-"},
         [STORE_MANIFEST] = {'n', "manifests/"},
         [STORE_PIN] = {'n', "pins/"},
         [STORE_LOCK_NAME] = {'n', "locks/"},
         [STORE_IMPORT] = {'n', "imports/"},
+        [STORE_UPLOADS] = {0, "uploads"},
+        [STORE_UPLOAD] = {'d', "uploads/"},
+        [STORE_UPLOAD_PART] = {'d', "uploads/"},
     };
     char family[STORE_PART_SIZE], tag[STORE_PART_SIZE];
     const char *prefix = places[place].format;
@@ -125,9 +130,10 @@ enum status store_path(const struct store *s, enum store_place place, const char
         if (!key || !store_digest_valid(key))
             return error_set(err, ERR_INVALID, "'%.80s' is no SHA-256 in 64 lower-case hex digits",
                              key ? key : "");
-        const char *suffix = place == STORE_PARTIAL_NOTE ? ".json"
+        const char *suffix = place == STORE_PARTIAL_NOTE || place == STORE_SIGNATURES ? ".json"
                              : place == STORE_WORK       ? ".work"
                              : place == STORE_REPAIR     ? ".repair"
+                             : place == STORE_UPLOAD_PART ? ".part-XXXXXX"
                                                          : "";
         n = asprintf(out, "%s/%s%s%s", s->root, prefix, key, suffix);
     } else if (places[place].key == 'n') {

@@ -17,18 +17,23 @@ enum store_place {
     STORE_CHAINS,
     STORE_IMPORTS,
     STORE_CATALOGUE,
+    STORE_POLICY,
     STORE_LOCK_COMMIT,
     STORE_BLOB, /* key: a digest */
     STORE_PARTIAL,
     STORE_PARTIAL_NOTE, /* what the partial file is, as JSON */
     STORE_WORK,         /* folder for a source's temporary files */
     STORE_REPAIR,       /* copy of a blob that is being mended */
+    STORE_SIGNATURES,   /* of a blob, see signature_file.h */
     STORE_CHAIN,        /* states of a blob's hash, see chain_file.h */
     STORE_LOCK_DIGEST,
     STORE_MANIFEST, /* key: a full name */
     STORE_PIN,
     STORE_LOCK_NAME,
     STORE_IMPORT,
+    STORE_UPLOADS, /* folder */
+    STORE_UPLOAD,  /* key: a digest */
+    STORE_UPLOAD_PART, /* a template for mkostemp */
 };
 
 /* The only function that builds paths inside the store: the key is checked to be exactly a digest
@@ -38,6 +43,9 @@ enum status store_path(const struct store *s, enum store_place place, const char
 
 /* mkdir -p of the folder that holds `path`. */
 enum status store_make_parent(const char *path, struct error *err);
+
+/* Replaces a JSON file durably, its folder included. */
+enum status store_json_write(const char *path, const json_t *json, struct error *err);
 
 /* An advisory lock that dies with its process. fd -1 = not held. */
 struct store_lock {
@@ -75,7 +83,10 @@ struct manifest {
     uint64_t bytes;
     json_t *model;  /* the catalogue entry; borrowed */
     json_t *origin; /* the source's description as in a catalogue, or NULL; borrowed */
+    const json_t *settings; /* what goes with the name, see settings.h, or NULL; borrowed */
 };
+/* The programs that have to do with a pull, and their versions; NULL = no memory. */
+json_t *provenance_stamp(void);
 enum status manifest_write(const struct store *s, const struct manifest *m, struct error *err);
 
 /* Adds to a catalogue entry what the file tells: title, architecture, parameters, quantization,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "syntax/syntax_int.h"
 
 enum { DEFAULT_TARGET = 1024, DEFAULT_MAX = 2048, LEAST = 64, MOST = 1 << 20 };
@@ -11,6 +12,17 @@ struct owned_facts {
     struct syntax_facts facts;
     struct syntax_arena arena;
 };
+
+struct syntax_deadline syntax_deadline_of(const struct syntax_limits *l)
+{
+    if (l && l->seconds > 0) return (struct syntax_deadline){clock_now() + l->seconds, false};
+    return (struct syntax_deadline){clock_thread() + SYNTAX_DEFAULT_SECONDS, true};
+}
+
+bool syntax_deadline_over(const struct syntax_deadline *d)
+{
+    return (d->own ? clock_thread() : clock_now()) > d->until;
+}
 
 static void build_init(struct syntax_build *b, const struct syntax_language *l, const char *text,
                        size_t len, const struct syntax_facts_options *o)

@@ -102,6 +102,14 @@ struct syntax_cuts {
     bool failed;
 };
 
+/* When work has to end: a moment of the clock, or of the thread's own time. */
+struct syntax_deadline {
+    double until;
+    bool own;
+};
+struct syntax_deadline syntax_deadline_of(const struct syntax_limits *l);
+bool syntax_deadline_over(const struct syntax_deadline *d);
+
 /* What the walk gathers; the arrays are malloc'd until the facts take them over. */
 struct syntax_build {
     const char *text;

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "syntax/syntax_int.h"
 
 #ifdef HEARTH_GRAMMARS
@@ -38,7 +37,7 @@ struct parse {
     const char *text;
     size_t len;
     const struct syntax_limits *limits;
-    double until;
+    struct syntax_deadline deadline;
     unsigned calls;
     enum status stop;
 };
@@ -56,7 +55,7 @@ static bool check_limits(TSParseState *state)
     struct parse *p = state->payload;
     if (p->limits && p->limits->cancelled && p->limits->cancelled(p->limits->ctx))
         p->stop = ERR_CANCELLED;
-    else if (clock_now() > p->until)
+    else if (syntax_deadline_over(&p->deadline))
         p->stop = ERR_LIMIT;
     return p->stop != OK;
 }
@@ -67,7 +66,6 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
                          struct error *err)
 {
     size_t max = limits && limits->max_bytes ? limits->max_bytes : SYNTAX_DEFAULT_BYTES;
-    double seconds = limits && limits->seconds > 0 ? limits->seconds : SYNTAX_DEFAULT_SECONDS;
     if (max > SYNTAX_MAX_BYTES) max = SYNTAX_MAX_BYTES;
     const struct syntax_table *table = syntax_table_of(l);
     if (!table || !ts_parser_set_language(p->ts, table->grammar))
@@ -82,7 +80,7 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
     struct syntax_tree *t = malloc(sizeof *t);
     if (!t) return error_set(err, ERR_NOMEM, "out of memory for a syntax tree");
     struct parse state = {.text = text, .len = len, .limits = limits,
-                          .until = clock_now() + seconds, .stop = OK};
+                          .deadline = syntax_deadline_of(limits), .stop = OK};
     TSInput input = {.payload = &state, .read = read_text, .encoding = TSInputEncodingUTF8};
     TSParseOptions options = {.payload = &state, .progress_callback = check_limits};
     *t = (struct syntax_tree){.language = l, .table = table, .len = len};
@@ -95,7 +93,8 @@ static enum status parse(struct syntax_parser *p, const struct syntax_language *
         ts_parser_delete(p->ts);
         p->ts = fresh;
         if (state.stop == ERR_CANCELLED) return error_set(err, state.stop, "parsing was cancelled");
-        return error_set(err, ERR_LIMIT, "parsing took longer than %.1f s", seconds);
+        return error_set(err, ERR_LIMIT, "parsing took longer than %.1f s",
+                         limits && limits->seconds > 0 ? limits->seconds : SYNTAX_DEFAULT_SECONDS);
     }
     *out = t;
     return OK;

@@ -16,7 +16,8 @@
 /* What one parse may cost. Zeros mean the defaults below. */
 struct syntax_limits {
     size_t max_bytes; /* longer texts: ERR_LIMIT; at most SYNTAX_MAX_BYTES */
-    double seconds;   /* ERR_LIMIT when they are over */
+    double seconds;   /* ERR_LIMIT when they are over. The default counts the thread's own time, so that what
+                       * an index holds does not depend on what else the machine does */
     bool (*cancelled)(void *ctx); /* true: ERR_CANCELLED; may be NULL */
     void *ctx;
 };

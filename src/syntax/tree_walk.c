@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "syntax/syntax_int.h"
 
 #ifdef HEARTH_GRAMMARS
@@ -29,7 +28,7 @@ struct walk {
     TSTreeCursor cursor;
     struct frame *frames;
     size_t depth, cap;
-    double until;
+    struct syntax_deadline deadline;
 };
 
 static uint32_t last_row_of(TSNode n)
@@ -172,7 +171,7 @@ static bool stopped(struct walk *w)
     const struct syntax_limits *l = w->b->limits;
     if (l && l->cancelled && l->cancelled(l->ctx))
         w->b->stop = ERR_CANCELLED;
-    else if (clock_now() > w->until)
+    else if (syntax_deadline_over(&w->deadline))
         w->b->stop = ERR_LIMIT;
     return w->b->stop != OK || w->b->failed || w->b->arena.failed;
 }
@@ -216,8 +215,7 @@ static bool visit(struct walk *w)
 void syntax_walk(struct syntax_build *b, const struct syntax_tree *t)
 {
     TSNode root = ts_tree_root_node(t->ts);
-    double seconds = b->limits && b->limits->seconds > 0 ? b->limits->seconds : SYNTAX_DEFAULT_SECONDS;
-    struct walk w = {.b = b, .table = t->table, .until = clock_now() + seconds};
+    struct walk w = {.b = b, .table = t->table, .deadline = syntax_deadline_of(b->limits)};
     w.cursor = ts_tree_cursor_new(root);
     struct frame top = {.def = -1, .scope = "", .attach = NO_BYTE, .last_row = -1,
                         .cut = (b->want & SYNTAX_WANT_CHUNKS) != 0};

@@ -7,10 +7,12 @@
 
 #include "text/chat_int.h"
 #include "text/chat_parse.h"
+#include "text/gotmpl.h"
 #include "text/jinja.h"
 
 struct chat {
     struct jinja_template *plain, *with_tools; /* with_tools may be NULL */
+    struct gotmpl *go; /* instead of both; or NULL */
     const struct tokenizer *vocab;
     const struct chat_builtin *builtin; /* or NULL */
     const struct chat_syntax *syntax;
@@ -27,14 +29,15 @@ enum status chat_create(const struct chat_source *src, struct chat **out, struct
     if (!c) return error_set(err, ERR_NOMEM, "no memory for the chat template");
     c->vocab = src->vocab;
     struct text_str t = src->plain.len ? src->plain : src->with_tools;
-    if (t.len == 0) {
+    if (t.len == 0 && src->go.len == 0) {
         c->builtin = chat_builtin_for(src);
         t = (struct text_str){c->builtin->template, strlen(c->builtin->template)};
     }
-    enum status st = jinja_compile(t.data, t.len, &c->plain, err);
-    if (st == OK && src->with_tools.len)
+    const struct text_str calls = src->go.len ? src->go : src->with_tools.len ? src->with_tools : t;
+    enum status st = src->go.len ? gotmpl_compile(src->go.data, src->go.len, &c->go, err)
+                                 : jinja_compile(t.data, t.len, &c->plain, err);
+    if (st == OK && src->with_tools.len && !c->go)
         st = jinja_compile(src->with_tools.data, src->with_tools.len, &c->with_tools, err);
-    const struct text_str calls = src->with_tools.len ? src->with_tools : t;
     c->syntax = chat_syntax_for(calls.data, calls.len);
     if (st != OK) {
         chat_destroy(c);
@@ -44,9 +47,17 @@ enum status chat_create(const struct chat_source *src, struct chat **out, struct
     return OK;
 }
 
+void chat_source_set(struct chat_source *src, const char *text, size_t len)
+{
+    struct text_str t = {text, len};
+    if (memmem(text, len, "{%", 2)) src->plain = t;
+    else src->go = t;
+}
+
 void chat_destroy(struct chat *c)
 {
     if (!c) return;
+    gotmpl_destroy(c->go);
     jinja_destroy(c->plain);
     jinja_destroy(c->with_tools);
     free(c);
@@ -69,6 +80,9 @@ const char *chat_stop(const struct chat *c)
 
 bool chat_uses(const struct chat *c, const char *variable)
 {
+    if (c->go && strcmp(variable, "enable_thinking") == 0)
+        return gotmpl_uses(c->go, "Think") || gotmpl_uses(c->go, "IsThinkSet");
+    if (c->go) return strcmp(variable, "tools") == 0 && gotmpl_uses(c->go, "Tools");
     return jinja_uses(c->plain, variable) || (c->with_tools && jinja_uses(c->with_tools, variable));
 }
 
@@ -198,12 +212,24 @@ static bool own_text(const char *key, const char *text, unsigned depth)
     return false;
 }
 
+static enum status render_go(const struct chat *c, const json_t *request, struct buf *out, struct buf *marks,
+                             struct error *err)
+{
+    const struct gotmpl_options opt = {.marks = marks};
+    json_t *vars = make_vars(c, request, 0);
+    if (!vars) return error_set(err, ERR_NOMEM, "no memory for the conversation");
+    enum status st = gotmpl_render_chat(c->go, vars, &opt, out, err);
+    json_decref(vars);
+    return st;
+}
+
 enum status chat_render(const struct chat *c, const json_t *request, struct buf *out, struct buf *marks,
                         struct error *err)
 {
     static const enum form forms[] = {0, ARGUMENTS_AS_TEXT, PARTS_AS_LIST, PARTS_AS_LIST | ARGUMENTS_AS_TEXT};
     enum status first = check_request(request, err);
     if (first != OK) return first;
+    if (c->go) return render_go(c, request, out, marks, err);
     bool tools = json_array_size(json_object_get(request, "tools")) > 0;
     const struct jinja_template *t = tools && c->with_tools ? c->with_tools : c->plain;
     const struct jinja_options opt = {.marks = marks, .own = own_text};

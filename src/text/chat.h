@@ -16,9 +16,14 @@ struct chat_syntax;
 struct chat_source {
     struct text_str plain;         /* tokenizer.chat_template, or empty */
     struct text_str with_tools;    /* tokenizer.chat_template.tool_use, or empty */
+    struct text_str go;            /* a Go template to use instead of both, or empty */
     const struct tokenizer *vocab; /* for bos_token, eos_token, and which built-in template fits; or NULL */
     const char *architecture;      /* or NULL */
 };
+
+/* Sets the one of the three that a text with no known language is: Jinja where it has one of its statements, else a
+ * Go template. Borrows it. */
+void chat_source_set(struct chat_source *src, const char *text, size_t len);
 
 /* Copies what it needs but the vocabulary, which is borrowed. A file without a template gets the built-in
  * one of the family whose tokens its vocabulary has. ERR_FORMAT, ERR_LIMIT: the template is at fault. */

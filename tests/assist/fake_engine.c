@@ -120,11 +120,17 @@ enum status session_generate(struct session *s, const struct generate_request *r
     return OK;
 }
 
-enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_prompt, struct branch *b,
-                        size_t n, const struct branch_writer *w, const struct branch_limit *limit,
-                        struct error *err)
+void session_branch_base(struct session *s, struct branch_base *out)
+{
+    *out = (struct branch_base){.e = (struct engine *)(void *)s}; /* only ours look at it */
+}
+
+enum status branch_grow(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
+                        struct branch *b, size_t n, const struct branch_writer *w,
+                        const struct branch_limit *limit, struct error *err)
 {
     (void)prompt, (void)n_prompt, (void)limit, (void)err;
+    const struct session *s = (const void *)base->e;
     if (!s->branches) return ERR_CANCELLED;
     for (size_t i = 0; i < n && i < s->n_branches; i++) {
         const char *text = s->branches[i];
@@ -136,11 +142,12 @@ enum status branch_grow(struct session *s, const int32_t *prompt, size_t n_promp
     return OK;
 }
 
-enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prompt,
+enum status branch_score(const struct branch_base *base, const int32_t *prompt, size_t n_prompt,
                          struct branch *b, size_t n, const struct branch_limit *limit,
                          struct error *err)
 {
     (void)prompt, (void)n_prompt, (void)limit, (void)err;
+    const struct session *s = (const void *)base->e;
     if (!s->branches) return ERR_CANCELLED;
     for (size_t i = 0; i < n; i++) {
         char text[BRANCH_TOKENS + 1];
@@ -148,6 +155,7 @@ enum status branch_score(struct session *s, const int32_t *prompt, size_t n_prom
         text[b[i].n] = 0;
         float each = s->likes && strstr(text, s->likes) ? -0.01f : -1;
         for (size_t k = 0; k < b[i].n; k++) b[i].logprobs[k] = each;
+        for (size_t k = 0; b[i].end_logprobs && k < b[i].n; k++) b[i].end_logprobs[k] = -20;
     }
     return OK;
 }

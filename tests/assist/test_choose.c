@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "assist/complete.h"
+#include "assist/technique.h"
 #include "base/buf.h"
 #include "fake_engine.h"
 #include "fake_vocab.h"
@@ -151,11 +152,53 @@ static void tells_the_text_while_it_grows(void **state)
     buf_fini(&b);
 }
 
+static void one_line_stays_one_line(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const lines[] = {"b = 1\n    b = 2\n", "b = 2\n", "c = 3\n"};
+    f->req.mode = TRIM_SINGLE;
+    const char *got =
+        run(f, "def f():\n    x = 0\n", "\n    return b\n    y\n",
+            "    if x:\n        b = 1\n    return b\n    y\n", lines, 3, "if x:\n        b = 1");
+    assert_null(strchr(got, '\n'));
+    f->req.mode = TRIM_AUTO;
+    got = run(f, "def f():\n    x = 0\n", "\n    return b\n    y\n",
+              "    if x:\n        b = 1\n    return b\n    y\n", lines, 3, "if x:\n        b = 1");
+    assert_string_equal(got, "    if x:\n        b = 1");
+}
+
+static void a_technique_can_be_left_out(void **state)
+{
+    struct fixture *f = *state;
+    f->session.repeat = true;
+    f->req.without = TECHNIQUE_CHOOSE;
+    (void)run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    q = 1\n", others, 6,
+              "b = 2\n    return b");
+    assert_int_equal(f->res.n_candidates, 0);
+    f->req.without = 0;
+    (void)run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    q = 1\n", others, 6,
+              "b = 2\n    return b");
+    size_t all = f->res.n_candidates;
+    f->req.without = TECHNIQUE_PLAIN | TECHNIQUE_RANKS | TECHNIQUE_INNER;
+    (void)run(f, "def f():\n    x = 0\n", "\n    return b\n", "    a = 0\n    q = 1\n", others, 6,
+              "b = 2\n    return b");
+    assert_true(f->res.n_candidates > 0 && f->res.n_candidates < all);
+    unsigned set = 0;
+    struct error err;
+    assert_int_equal(technique_parse("far,plain", &set, &err), OK);
+    assert_int_equal(set, TECHNIQUE_FAR | TECHNIQUE_PLAIN);
+    assert_int_equal(technique_parse("far,pla", &set, &err), ERR_INVALID);
+    assert_non_null(strstr(err.msg, "'pla'"));
+    assert_non_null(strstr(err.msg, "inner"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define T(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
         T(takes_the_answer_that_the_suffix_follows),
+        T(one_line_stays_one_line),
+        T(a_technique_can_be_left_out),
         T(what_cannot_stand_there_is_not_taken),
         T(the_first_answer_stays_where_it_is_best),
         T(a_long_answer_may_be_cut_at_a_line),

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "assist/complete.h"
+#include "assist/technique.h"
 #include "fake_engine.h"
 #include "fake_vocab.h"
 
@@ -116,12 +117,27 @@ static void stops_generating_when_a_rule_fires(void **state)
     struct fixture *f = *state;
     hole(f, "x =", "\ny");
     say(f, " 1\nand more text that nobody needs", -1);
+    f->req.effort = EFFORT_FAST;
     run(f);
     assert_string_equal(f->res.text, " 1");
     assert_int_equal(f->res.finish, FINISH_STOP);
     assert_string_equal(f->res.stopped_by, "line_end");
     assert_int_equal(f->session.n_given, 1 + 3); /* the first is what the line ends with */
     assert_int_equal(f->res.completion_tokens, 3);
+}
+
+/* With text below, the best effort reads on for other places to cut, and no further than the text
+ * below. */
+static void looks_further_for_the_text_below(void **state)
+{
+    struct fixture *f = *state;
+    hole(f, "x =", "\ny\nz\n");
+    say(f, " 1\nq\nr\ny\nz\nmore", -1);
+    run(f);
+    assert_int_equal(f->session.n_given, 1 + strlen(" 1\nq\nr\ny\nz\n"));
+    f->req.without = TECHNIQUE_FAR;
+    run(f);
+    assert_int_equal(f->session.n_given, 1 + 3);
 }
 
 static void says_why_it_ended_otherwise(void **state)
@@ -395,6 +411,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(stops_at_an_end_token, setup, teardown),
         cmocka_unit_test_setup_teardown(stops_generating_when_a_rule_fires, setup, teardown),
+        cmocka_unit_test_setup_teardown(looks_further_for_the_text_below, setup, teardown),
         cmocka_unit_test_setup_teardown(says_why_it_ended_otherwise, setup, teardown),
         cmocka_unit_test_setup_teardown(keeps_crlf, setup, teardown),
         cmocka_unit_test_setup_teardown(never_splits_a_character, setup, teardown),

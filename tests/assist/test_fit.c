@@ -28,6 +28,8 @@ static void finds_what_cannot_stand_there(void **state)
         {"def f(a):\n", "\n    return a\n", "    a += 1", 0},
         {"def f(a):\n", "\n    return a\n", "  \n", FIT_EMPTY},
         {"def f(a):\n", "\n    return a\n", "a += 1", FIT_INDENT | FIT_BODY},
+        {"def f(a):\n    b = 1\n", "\n    return a\n", "    # why", FIT_EMPTY},
+        {"def f(a):\n    b = 1\n", "\n        return a\n", "    if a:\n        # why", 0},
         {"def f(a):\n    b = 1\n", "\n    return a\n", "        a += 1", FIT_INDENT},
         {"def f(a):\n    b = 1\n", "\n    return a\n", "    if a:", FIT_BODY},
         {"def f(a):\n    b = 1\n", "\n        a = 2\n", "    if a:  # why", 0},
@@ -72,6 +74,8 @@ static void tells_the_indentation_where_there_is_no_choice(void **state)
 {
     (void)state;
     assert_string_equal(indent("if a:\n", "\nb = 1\n"), "    ");
+    /* Two steps deeper: more than one line is missing, and the first one opens no deeper. */
+    assert_string_equal(indent("def f():\n    a = 1\n", "\n            return a\n"), "    ");
     assert_string_equal(indent("if a:\n", "\n  b = 1\n"), "  ");
     assert_string_equal(indent("if a:\n  if b:\n", "\n  b = 1\n"), "    ");
     assert_string_equal(indent("class A:\n\tdef f(s):\n", "\n"), "\t\t");

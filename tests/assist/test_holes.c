@@ -140,7 +140,12 @@ static void fill_one(const struct buf *file, const char *path, struct figures *f
     /* The errors that count are those of the file as it was. */
     size_t before = whole.errors;
     bool known = parse_knows(&whole) && parse_knows(&p);
-    if (known) len = parse_extend(&p, kept, text.len - c.skip, parse_longest(&p, kept, len));
+    /* A parse may run out of time on a busy machine: what it says then is asked again. */
+    for (int i = 0; known && i < 3; i++) {
+        size_t from = c.keep - c.skip;
+        len = parse_extend(&p, kept, text.len - c.skip, parse_longest(&p, kept, from));
+        if (parse_errors(&p, kept, len) == 0) break;
+    }
     f->holes++;
     if (known && before == 0) {
         f->parsed_before++;
@@ -152,8 +157,11 @@ static void fill_one(const struct buf *file, const char *path, struct figures *f
                           file->data + start - (start < 60 ? start : 60), (int)len, kept,
                           (int)(end - start), file->data + start, suffix, (int)(c.keep - c.skip),
                           text.data + c.skip, trim_rule_name(c.rule));
-        f->doubled +=
-            !fine && len && strchr(")]}", kept[len - 1]) && parse_errors(&p, kept, len - 1) == 0;
+        /* A bracket that the file itself has there is none too many, whatever else is missing. */
+        bool files = len <= end - start && memcmp(kept, file->data + start, len) == 0;
+        bool twice = !fine && !files && len && strchr(")]}", kept[len - 1]) &&
+                     parse_errors(&p, kept, len - 1) == 0;
+        f->doubled += twice;
     }
     bool same = len == end - start && memcmp(kept, file->data + start, len) == 0;
     f->exact += same;
@@ -184,7 +192,7 @@ static void what_is_kept_parses_and_repeats_nothing(void **unused)
         f.holes, f.parsed_after, f.parsed_before, f.repeated, f.doubled, f.exact);
     assert_int_equal(f.holes, want);
     assert_int_equal(f.repeated, 0);
-    assert_true(f.doubled * 200 <= f.holes); /* a parse may run out of time on a busy machine */
+    assert_int_equal(f.doubled, 0);
     assert_true(f.parsed_after * 100 >= f.parsed_before * 95);
 }
 

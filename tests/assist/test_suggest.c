@@ -25,7 +25,9 @@ struct world {
     char prefix[256]; /* of the last run */
     size_t n_context;
     char context[4096];
+    char file_name[64]; /* "" = none */
     bool fail;
+    bool streams; /* half of the answer comes on the way, again and again */
     /* suggestions */
     int n_final, n_partial;
     char text[256], stopped_by[32];
@@ -45,15 +47,19 @@ static enum status run(void *ctx, const struct complete_request *req, struct com
     snprintf(w->prefix, sizeof w->prefix, "%.*s", (int)req->prefix_len, req->prefix);
     w->n_context = req->n_context;
     w->context[0] = 0;
+    snprintf(w->file_name, sizeof w->file_name, "%s", req->file_name ? req->file_name : "");
     for (size_t i = 0; i < req->n_context; i++)
         strncat(w->context, req->context[i].text, sizeof w->context - strlen(w->context) - 1);
     double until = clock_now() + 1e-3 * w->ms;
-    bool fail = w->fail;
+    bool fail = w->fail, streams = w->streams;
     const char *answer = w->answer;
     pthread_mutex_unlock(&w->lock);
     if (fail) return error_set(err, ERR_INVALID, "as the test wants it");
     if (req->on_text && *answer) req->on_text(req->ctx, answer, 1);
-    while (clock_now() < until && !__atomic_load_n(req->cancel, __ATOMIC_RELAXED)) usleep(500);
+    while (clock_now() < until && !__atomic_load_n(req->cancel, __ATOMIC_RELAXED)) {
+        usleep(500);
+        if (streams && req->on_text) req->on_text(req->ctx, answer, strlen(answer) / 2);
+    }
     if (__atomic_load_n(req->cancel, __ATOMIC_RELAXED)) res->finish = FINISH_CANCELLED;
     res->text = strdup(answer);
     res->len = strlen(answer);
@@ -155,6 +161,36 @@ static void ask(struct world *w, const char *text)
 
 static const struct suggest_options quiet = {.prefetch_ms = -1, .idle_ms = -1};
 
+static void what_a_request_brings_stands_behind_the_ring(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, quiet);
+    char text[] = "int f(int);\n"; /* copied: gone before the thread has it */
+    struct context_item more[] = {{.path = "b.h", .text = text, .len = strlen(text)}};
+    struct suggest_request req = {.path = "/w/src/a.c", .name = "src/a.c", .text = "x = ;", .len = 5, .offset = 4,
+                                  .more = more, .n_more = 1, .on_suggestion = on_suggestion, .ctx = &w};
+    struct error err = {0};
+    uint64_t id;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    memset(text, '?', sizeof text - 1);
+    wait_for(&w, &w.n_final, 1);
+    assert_int_equal(w.n_context, 1);
+    assert_string_equal(w.context, "int f(int);\n");
+    assert_string_equal(w.file_name, "src/a.c");
+    req.name = NULL;
+    req.offset = 1;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    wait_for(&w, &w.n_final, 2);
+    assert_string_equal(w.file_name, "/w/src/a.c");
+    req.n_more = 0;
+    req.offset = 2;
+    assert_int_equal(suggester_ask(w.s, &req, &id, &err), OK);
+    wait_for(&w, &w.n_final, 3);
+    assert_string_equal(w.file_name, "");
+    close_world(&w);
+}
+
 static void answers_and_serves_again_while_typing_along(void **state)
 {
     (void)state;
@@ -200,6 +236,44 @@ static void the_newest_request_wins(void **state)
     assert_true(w.n_run <= 3);
     assert_int_equal(w.id, 4);
     assert_string_equal(w.text, "answer");
+    close_world(&w);
+}
+
+/* What is being computed is taken over by who types its beginning, and by nobody else. */
+static void typing_along_does_not_begin_again(void **state)
+{
+    (void)state;
+    struct world w;
+    open_world(&w, (struct suggest_options){.prefetch_ms = -1, .idle_ms = -1});
+    w.ms = 400;
+    w.streams = true;
+    ask(&w, "x = |\n");
+    wait_for(&w, &w.n_run, 1);
+    ask(&w, "x = a|\n");
+    ask(&w, "x = an|\n");
+    wait_for(&w, &w.n_final, 3);
+    assert_string_equal(w.text, "swer");
+    assert_int_equal(w.source, SUGGEST_COMPUTED);
+    assert_int_equal(w.n_run, 1);
+    struct suggest_stats stats;
+    suggester_stats(w.s, &stats);
+    assert_true(stats.followed >= 1);
+
+    double began = clock_now();
+    ask(&w, "y = |\n");
+    wait_for(&w, &w.n_run, 2);
+    w.answer = "other";
+    ask(&w, "y = o|\n"); /* "answer" is on its way */
+    wait_for(&w, &w.n_final, 5);
+    assert_string_equal(w.text, "other");
+    assert_int_equal(w.n_run, 3);
+    assert_string_equal(w.prefix, "y = o");
+    ask(&w, "z = |\n");
+    wait_for(&w, &w.n_run, 4);
+    ask(&w, "z  = |\n"); /* not what z = becomes at its cursor */
+    wait_for(&w, &w.n_final, 7);
+    assert_int_equal(w.n_run, 5);
+    assert_true(clock_now() - began < 10);
     close_world(&w);
 }
 
@@ -348,10 +422,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_and_serves_again_while_typing_along),
         cmocka_unit_test(the_newest_request_wins),
+        cmocka_unit_test(typing_along_does_not_begin_again),
         cmocka_unit_test(cancel_ends_a_request),
         cmocka_unit_test(the_next_one_is_computed_as_if_accepted),
         cmocka_unit_test(waits_for_a_pause_when_nobody_asked),
         cmocka_unit_test(context_comes_in_when_idle),
+        cmocka_unit_test(what_a_request_brings_stands_behind_the_ring),
         cmocka_unit_test(refuses_what_is_not_to_be_completed),
         cmocka_unit_test(a_failure_is_told),
         cmocka_unit_test(the_delay_follows_the_rhythm),

@@ -30,13 +30,11 @@ static struct trim_cut run(const struct trim_hole *h, const char *text, size_t l
     return trim_finish(h, text, len, ended);
 }
 
-static void check(const struct example *e, enum trim_mode mode)
+static void check_hole(const struct example *e, const struct trim_hole *h)
 {
-    struct trim_hole h;
-    trim_hole_init(&h, e->prefix, strlen(e->prefix), e->suffix, strlen(e->suffix), mode);
     size_t len = strlen(e->generated);
     for (size_t step = 1; step <= len + 1; step++) {
-        struct trim_cut c = run(&h, e->generated, len, step, e->ended);
+        struct trim_cut c = run(h, e->generated, len, step, e->ended);
         size_t kept = c.keep - c.skip;
         bool same = kept == strlen(e->kept) && memcmp(e->generated + c.skip, e->kept, kept) == 0;
         if (!same || c.rule != e->rule)
@@ -46,11 +44,68 @@ static void check(const struct example *e, enum trim_mode mode)
     }
 }
 
+static void check(const struct example *e, enum trim_mode mode)
+{
+    struct trim_hole h;
+    trim_hole_init(&h, e->prefix, strlen(e->prefix), e->suffix, strlen(e->suffix), mode);
+    check_hole(e, &h);
+}
+
 static void check_all(const struct example *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) check(&list[i], TRIM_AUTO);
 }
 #define CHECK_ALL(list) check_all(list, sizeof(list) / sizeof *(list))
+
+/* The longer look: where the text below comes again, its next line included, or where a line lies
+ * clearly outside. */
+static void looks_far(void **state)
+{
+    (void)state;
+    static const struct example list[] = {
+        {"over a statement", "def f():\n    a = 1\n", "\n    d = 4\n    return d\n",
+         "    b = 2\n    c = 3\n    e = 5\n    d = 4\n    return d\n    x = 1\n", false,
+         TRIM_SUFFIX_LINE, "    b = 2\n    c = 3\n    e = 5"},
+        {"the line below alone is not the text below", "def f(a):\n",
+         "\n        return 1\n    return 2\n",
+         "    if a:\n        return 1\n    if not a:\n        return 1\n    return 2\n", false,
+         TRIM_SUFFIX_LINE, "    if a:\n        return 1\n    if not a:"},
+        {"a rest of the line that comes later", "x = [", "]\nprint(x)\n",
+         "a[0]\n    for a in b]\nprint(x)\n", false, TRIM_SUFFIX_OVERLAP, "a[0]\n    for a in b"},
+        {"inside a word", "    r", "se\n    return True\n", "eturn False\n    return True\n\n",
+         false, TRIM_SUFFIX_OVERLAP, "eturn Fal"},
+        {"over the end of a block", "for a in b:\n", "\nprint(c)\nprint(d)\n",
+         "    c = a\nd = c\nprint(c)\nprint(d)\n", false, TRIM_SUFFIX_LINE, "    c = a\nd = c"},
+        {"not out of the text below", "def f():\n    if a:\n", "\n    c\n    d\n",
+         "        b\n    e\nx = 1\n", false, TRIM_DEDENT, "        b\n    e"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        const struct example *e = &list[i];
+        struct trim_hole near, h;
+        trim_hole_init(&near, e->prefix, strlen(e->prefix), e->suffix, strlen(e->suffix),
+                       TRIM_AUTO);
+        trim_look_far(&near, &h);
+        check_hole(e, &h);
+    }
+}
+
+/* Nothing stands below: the function goes to its end, over the blocks in it. */
+static void goes_to_the_end_of_the_function(void **state)
+{
+    (void)state;
+    static const struct example list[] = {
+        {"out of a block in it", "def f():\n    for a in b:\n", "\n",
+         "        c += a\n    return c\n\nprint(f())\n", false, TRIM_BLOCK_END,
+         "        c += a\n    return c"},
+        {"not into the next method", "class C:\n    def f(self):\n        if a:\n", "",
+         "            b\n        return 1\n    def g(self):\n", false, TRIM_BLOCK_END,
+         "            b\n        return 1"},
+        {"its closing brace", "int f(void)\n{\n    for (;;) {\n", "\n",
+         "        b();\n    }\n    return 1;\n}\nint g(void)\n", false, TRIM_BLOCK_END,
+         "        b();\n    }\n    return 1;\n}"},
+    };
+    CHECK_ALL(list);
+}
 
 static void ends_with_the_line(void **state)
 {
@@ -407,6 +462,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_with_the_line),
+        cmocka_unit_test(looks_far),
+        cmocka_unit_test(goes_to_the_end_of_the_function),
         cmocka_unit_test(drops_what_only_a_chat_would_say),
         cmocka_unit_test(drops_what_the_line_has_already),
         cmocka_unit_test(stops_at_the_text_below),

@@ -37,13 +37,18 @@ def models():
 
 
 @pytest.fixture(scope="session")
-def server(models):
-    binary = Path(os.environ.get("HEARTH_BIN", ROOT / "build/hearth")).resolve()
-    if not binary.exists():
-        pytest.fail(f"{binary} is not built: run make, or set HEARTH_BIN")
+def binary():
+    path = Path(os.environ.get("HEARTH_BIN", ROOT / "build/hearth")).resolve()
+    if not path.exists():
+        pytest.fail(f"{path} is not built: run make, or set HEARTH_BIN")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def server(models, binary):
     for name in [n for n in os.environ if n.lower().endswith("_proxy")]:
         del os.environ[name]
-    s = Server(str(binary), models[0], "--keep-alive", "1h", "--threads", os.environ.get("HEARTH_TEST_THREADS", "2"))
+    s = Server(binary, models[0], "--keep-alive", "1h", "--threads", os.environ.get("HEARTH_TEST_THREADS", "2"))
     yield s
     s.stop()
 

@@ -1,10 +1,14 @@
 """The npm clients of OpenAI and Ollama, and Continue's command line."""
 
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from serve_kit import Server
+from store_kit import gguf_bytes
 
 HERE = Path(__file__).resolve().parent
 
@@ -15,6 +19,20 @@ def test_npm_client(server, small, node_modules, run, script, checks):
     shutil.copyfile(HERE / "node" / script, node_modules / script)
     out = run("node", node_modules / script, server.url, small)
     assert len(re.findall("^ok ", out, re.M)) == checks
+
+
+def test_npm_client_changes_models(binary, node_modules, run, tmp_path):
+    """In a store of its own: what is installed is not touched."""
+    (tmp_path / "m.gguf").write_bytes(gguf_bytes(200_000))
+    subprocess.run([binary, "pull", "base:1", "--from", tmp_path / "m.gguf"], check=True,
+                   env={**os.environ, "HEARTH_HOME": str(tmp_path / "home")})
+    server = Server(binary, tmp_path / "home", "--allow-pull")
+    try:
+        shutil.copyfile(HERE / "node/ollama_models.mjs", node_modules / "ollama_models.mjs")
+        out = run("node", node_modules / "ollama_models.mjs", server.url, "base:1")
+        assert len(re.findall("^ok ", out, re.M)) == 5
+    finally:
+        server.stop()
 
 
 # What docs/editors/continue.md shows, with the test's address.

@@ -117,7 +117,7 @@ CONVERSATIONS = {
 
 def variables():
     """(name, variables) of every conversation, with tools and without, and with further options."""
-    tokens = {"bos_token": "<s>", "eos_token": "</s>"}
+    tokens = {"bos_token": "<s>", "additional_special_tokens": ["<|sep|>", "<|role|>"], "eos_token": "</s>"}
     for name, messages in CONVERSATIONS.items():
         for tools in (None, [WEATHER, TIME]):
             base = {"messages": messages, "add_generation_prompt": True, **tokens}

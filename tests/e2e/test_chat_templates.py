@@ -1,5 +1,6 @@
 """Published chat templates, rendered by Hearth byte for byte as Python's jinja2 does, and hostile ones."""
 
+import ast
 import json
 import os
 import random
@@ -14,7 +15,19 @@ import chat_snippets
 from conftest import ROOT
 
 FOLDER = Path(os.environ.get("HEARTH_VOCAB_DIR", ROOT / ".deps/vocab")) / "templates"
-TEMPLATES = sorted(FOLDER.glob("*.jinja"))
+# Those of older models, DeepSeek-Coder's and Llama 2's (CodeLlama's) among them, which llama.cpp keeps as C++ strings.
+OLDER = FOLDER.parent / "test-chat-template.cpp"
+
+
+def older_templates():
+    entry = re.compile(r'/\* \.name= \*/\s*("(?:[^"\\]|\\.)*"),\s*'
+                       r'/\* \.template_str= \*/\s*(?:U8C\()?("(?:[^"\\]|\\.)*")\)?,')
+    text = OLDER.read_text() if OLDER.exists() else ""
+    return [pytest.param(ast.literal_eval(source), id=re.sub(r"[^A-Za-z0-9.]+", "-", ast.literal_eval(name)))
+            for name, source in entry.findall(text)]
+
+
+TEMPLATES = [pytest.param(p.read_text(), id=p.stem) for p in sorted(FOLDER.glob("*.jinja"))] + older_templates()
 # Templates that need what transformers does not have: they can be no reference.
 UNKNOWN_TO_JINJA2 = {"from_json"}
 
@@ -76,12 +89,13 @@ def compare(render, source, cases):
 def test_there_are_enough_templates():
     if not FOLDER.is_dir():
         pytest.skip("no published templates: tools/check.py fetches them")
-    assert len(TEMPLATES) >= 60
+    assert len(TEMPLATES) >= 90
+    names = " ".join(t.id for t in TEMPLATES)
+    assert all(name in names for name in ["Qwen2.5", "deepseek-coder", "vigogne-2"])
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
-def test_a_published_template(renderer, path):
-    source = path.read_text()
+@pytest.mark.parametrize("source", TEMPLATES)
+def test_a_published_template(renderer, source):
     try:
         chat_kit.environment().from_string(source)
     except chat_kit.jinja2.exceptions.TemplateAssertionError as error:
@@ -106,9 +120,9 @@ def foreign(value):
     return value
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda p: p.stem)
-def test_a_published_template_keeps_its_words_and_the_messages_apart(renderer, path):
-    source, controls, seen, rendered = path.read_text(), 0, 0, 0
+@pytest.mark.parametrize("source", TEMPLATES)
+def test_a_published_template_keeps_its_words_and_the_messages_apart(renderer, source):
+    controls, seen, rendered = 0, 0, 0
     for name in ["system", "turns", "call", "two calls", "reasoning"]:
         for tools in ([], [chat_kit.WEATHER]):
             variables = {"messages": foreign(chat_kit.CONVERSATIONS[name]), "tools": foreign(tools),

@@ -209,6 +209,7 @@ def test_usage(complete, tmp_path):
     fails(complete("--stdio", "--json"), "--stdio", code=2)
     fails(complete(), "FILE", code=2)
     fails(complete(path, "--at", "1:1", "--raw", "--multiline"), "exclude each other", code=2)
+    fails(complete(path, "--at", "1:1", "--without", "far,nope"), "no technique is called 'nope'", code=2)
     fails(complete(path, "--at", "1:1", "--max-tokens", "0"), "--max-tokens", code=2)
     fails(complete(path, "--at", "1:1", "--temperature", "-1"), "--temperature", code=2)
 

@@ -90,3 +90,32 @@ def test_remembers_the_embedding_model(hearth, tmp_path):
     assert without.returncode == 0 and "found by words alone" in without.stderr
     found = json.loads(hearth("search", "--json", "-C", root, "even_newer_thing").stdout)
     assert found["hits"][0]["path"] == "src/newer.py"
+
+
+def test_watch_makes_vectors_of_what_is_new(hearth, hearth_bin, tmp_path):
+    root = project(tmp_path)
+    env = dict(os.environ, HOME=str(tmp_path), HEARTH_HOME=str(tmp_path / "home"))
+    model = ROOT / "tests/golden/embed/bert-mean.gguf"
+    assert hearth("index", root, "--embed-model", model, env={"HEARTH_HOME": env["HEARTH_HOME"]}).returncode == 0
+    watch = subprocess.Popen([hearth_bin, "index", str(root), "--watch", "--json"], env=env, text=True,
+                             stdout=subprocess.PIPE)
+    try:
+        assert json.loads(watch.stdout.readline())["files"] == 3
+        (root / "src/new.py").write_text("def brand_new_thing():\n    pass\n")
+        while json.loads(watch.stdout.readline()) != {"embedded": 1}:
+            pass
+        found = json.loads(hearth("search", "--json", "-C", root, "brand new thing",
+                                  env={"HEARTH_HOME": env["HEARTH_HOME"]}).stdout)
+        assert found["hits"][0]["path"] == "src/new.py" and found["hits"][0]["ranks"][1]
+    finally:
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(timeout=30) in (0, 130)
+
+
+def test_says_how_to_find_by_meaning(hearth, tmp_path):
+    root = project(tmp_path)
+    assert "--embed-model" in hearth("index", root).stdout
+    lost = hearth("index", root, "--embed-model", "no-such-model")
+    assert lost.returncode != 0 and "no-such-model" in lost.stderr
+    # The words are there all the same.
+    assert json.loads(hearth("search", "--json", "-C", root, "parse a request").stdout)["hits"]

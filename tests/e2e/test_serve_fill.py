@@ -4,6 +4,7 @@ The model is the one of test_complete.py (random weights, one token a byte); one
 """
 
 import json
+import subprocess
 
 import pytest
 
@@ -58,6 +59,35 @@ def test_every_dialect_cuts_and_can_be_told_not_to(server):
     assert any("\n" in text for text in wild)
     status, got = server.post("/infill", {"input_prefix": "a", "input_suffix": "b", "trim": 3})
     assert status == 400 and "trim" in str(got)
+
+
+PLACES = [("x = ", "\ny = 2\nz = 3\n"), ("def f():\n", "\n    return a\n"), ("a(", ")\nb\n"),
+          ("if a:\n    b\n", "\n    c\nd\n"), ("for a in b:\n", "\nc = a\n"), ("x = [1,\n", "]\n")]
+
+
+def test_the_server_says_what_the_command_says(hearth_bin, tmp_path):
+    model = tmp_path / "fim.gguf"
+    write_tiny_model(model, SPECIAL)
+    server = Server(hearth_bin, tmp_path, model=model)
+    try:
+        compare_with_command(server, hearth_bin, model)
+    finally:
+        server.stop()
+
+
+def compare_with_command(server, hearth_bin, model):
+    asked = [{"prefix": p, "suffix": s, "file": "a.py", "max_tokens": 40} for p, s in PLACES]
+    run = subprocess.run([hearth_bin, "complete", "--stdio", "-m", model], text=True,
+                         input="".join(json.dumps(a) + "\n" for a in asked), capture_output=True, check=True)
+    answers = [json.loads(line) for line in run.stdout.splitlines()]
+    assert any(a["candidates"] for a in answers)
+    for (prefix, suffix), answer in zip(PLACES, answers):
+        more = {"n_predict": 40, "filename": "a.py"}
+        assert infill(server, prefix, suffix, **more) == answer["text"]
+        ask = {"input_prefix": prefix, "input_suffix": suffix, "temperature": 0, "stream": True, **more}
+        assert "".join(e["content"] for e in server.events("/infill", ask)) == answer["text"]
+    status, got = server.post("/infill", {"input_prefix": "a", "input_suffix": "b", "effort": "some"})
+    assert status == 400 and "effort" in str(got)
 
 
 def server_model(server):

@@ -7,6 +7,7 @@ import threading
 import pytest
 from conftest import ROOT
 from serve_kit import Server
+from vector_kit import Qdrant
 
 PATH = "/v1/hearth/search"
 
@@ -100,3 +101,26 @@ def test_searches_by_meaning_where_the_model_is_there(hearth_bin, home):
         finally:
             s.stop()
         model.unlink(missing_ok=True)
+
+
+def test_searches_in_a_store(hearth_bin, home):
+    model = home / "model.gguf"
+    model.write_bytes((ROOT / "tests/golden/embed/bert-mean.gguf").read_bytes())
+    with Qdrant() as q:
+        index(hearth_bin, home, home / "one", "--embed-model", model, "--store", q.url())
+        s = Server(hearth_bin, home, "--project", home / "one", "--store", q.url())
+        try:
+            answer = s.post(PATH, {"query": "request"})[1]
+            assert answer["hits"][0]["vector_score"] and "note" not in answer
+            q.trouble = lambda *args: (500, b"{}", {})
+            answer = s.post(PATH, {"query": "request"})[1]
+            assert answer["hits"] and not answer["hits"][0]["vector_score"] and "by words alone" in answer["note"]
+            assert not q.wrong, q.wrong
+        finally:
+            s.stop()
+        n = len(q.requests)
+        s = Server(hearth_bin, home, "--project", home / "one")  # nobody asked for a connection
+        try:
+            assert q.url() in s.post(PATH, {"query": "request"})[1]["note"] and len(q.requests) == n
+        finally:
+            s.stop()

@@ -284,11 +284,197 @@ static void test_symbols(void **state)
 
 /* ---- mishaps ---------------------------------------------------------------------------------- */
 
+/* How often each mishap is tried: HEARTH_TEST_KILLS, or a few times. */
+static int times(int few)
+{
+    const char *more = getenv("HEARTH_TEST_KILLS");
+    return more ? atoi(more) : few;
+}
+
+/* Below SQLite: counts what it writes, and in the middle of the chosen write ends the process, or has no
+ * space from then on. */
+static struct {
+    const sqlite3_io_methods *real[2]; /* of a database, and of a log */
+    sqlite3_io_methods methods[2];
+    sqlite3_vfs vfs, *below;
+    long writes, kill_at, full_at; /* -1: never */
+} disk = {.kill_at = -1, .full_at = -1};
+
+static int disk_write(int kind, sqlite3_file *f, const void *p, int n, sqlite3_int64 offset)
+{
+    long now = __atomic_fetch_add(&disk.writes, 1, __ATOMIC_RELAXED);
+    if (now == disk.kill_at) {
+        disk.real[kind]->xWrite(f, p, n / 2, offset); /* torn */
+        kill(getpid(), SIGKILL);
+    }
+    if (disk.full_at >= 0 && now >= disk.full_at) return SQLITE_FULL;
+    return disk.real[kind]->xWrite(f, p, n, offset);
+}
+
+static int write_main(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) { return disk_write(0, f, p, n, at); }
+static int write_log(sqlite3_file *f, const void *p, int n, sqlite3_int64 at) { return disk_write(1, f, p, n, at); }
+
+static int disk_open(sqlite3_vfs *vfs, const char *name, sqlite3_file *f, int flags, int *out)
+{
+    (void)vfs;
+    int rc = disk.below->xOpen(disk.below, name, f, flags, out), kind = flags & SQLITE_OPEN_WAL ? 1 : 0;
+    if (rc != SQLITE_OK || !f->pMethods || !(flags & (SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_WAL))) return rc;
+    if (!disk.real[kind]) {
+        disk.methods[kind] = *f->pMethods;
+        disk.methods[kind].xWrite = kind ? write_log : write_main;
+        disk.real[kind] = f->pMethods;
+    }
+    if (f->pMethods == disk.real[kind]) f->pMethods = &disk.methods[kind];
+    return rc;
+}
+
+static void put_disk_below(void)
+{
+    disk.below = sqlite3_vfs_find(NULL);
+    disk.vfs = *disk.below;
+    disk.vfs.zName = "test-disk";
+    disk.vfs.pNext = NULL;
+    disk.vfs.xOpen = disk_open;
+    assert_int_equal(sqlite3_vfs_register(&disk.vfs, 1), SQLITE_OK);
+}
+
+static void change_some(void)
+{
+    for (int k = 0; k < 60; k++)
+        if (rng() % 3 == 0) put_numbered(k, (int)(rng() % 1000));
+}
+
+/* A number for each text; of length 1. */
+static enum status toy_embed(void *ctx, const struct index_text *texts, size_t n, float *out, struct error *err)
+{
+    (void)ctx;
+    (void)err;
+    memset(out, 0, n * 32 * sizeof *out);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t h = 2166136261u;
+        for (size_t k = 0; k < texts[i].len; k++) h = (h ^ (unsigned char)texts[i].data[k]) * 16777619u;
+        out[i * 32 + h % 32] = 1;
+    }
+    return OK;
+}
+
+static enum status update_and_embed(void)
+{
+    struct error err = {0};
+    struct index_embedder e = {.model = "toy", .dim = 32, .batch = 16, .embed = toy_embed};
+    enum status st = index_update(root, &opt, NULL, &err);
+    return st ? st : index_embed(root, &opt, &e, NULL, &err);
+}
+
+/* Each chunk has its one vector, in both forms. */
+static void assert_all_vectors(void)
+{
+    struct db db;
+    struct error err = {0};
+    int64_t n = -1;
+    char *folder = index_folder(cache, root);
+    assert_int_equal(db_open_reader(folder, &db, &err), OK);
+    assert_int_equal(db_number(&db, "SELECT count(*) FROM (SELECT DISTINCT chunk FROM places) p LEFT JOIN vectors v"
+                                    " ON v.chunk = p.chunk LEFT JOIN vectors_exact x ON x.chunk = p.chunk"
+                                    " WHERE coalesce(length(v.q), 0) <> 36 OR coalesce(length(x.f), 0) <> 128", &n, &err), OK);
+    assert_int_equal(n, 0);
+    db_close(&db);
+    free(folder);
+}
+
+/* How many writes it takes to bring up what changed. */
+static long count_writes(void)
+{
+    long before = disk.writes;
+    assert_int_equal(update_and_embed(), OK);
+    return disk.writes - before;
+}
+
+static void test_kills_inside_writes(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 60; k++) put_numbered(k, 0);
+    long most = count_writes();
+    int landed = 0, kills = times(12);
+    assert_true(most > 100);
+    for (int i = 0; i < kills; i++) {
+        if (i % 20 == 19) opt.rebuild = true; /* a new generation, too */
+        change_some();
+        pid_t child = fork();
+        if (child == 0) {
+            disk.kill_at = disk.writes + (long)(rng() % (uint32_t)(opt.rebuild ? most : most / 3));
+            update_and_embed();
+            _exit(0);
+        }
+        rng(); /* the child's copy went on alone */
+        int status;
+        waitpid(child, &status, 0);
+        landed += WIFSIGNALED(status);
+        opt.rebuild = false;
+        struct index_counts c = update();
+        assert_false(c.rebuilt && i % 20 != 19); /* a kill is no damage */
+        assert_int_equal(update_and_embed(), OK);
+        assert_all_vectors();
+        if (i % 5 == 4 || i + 1 == kills) assert_as_new();
+    }
+    assert_true(landed >= kills / 2);
+}
+
+static void test_disk_full_at_any_write(void **state)
+{
+    (void)state;
+    for (int k = 0; k < 60; k++) put_numbered(k, 0);
+    long most = count_writes();
+    int refused = 0, n = times(12);
+    for (int i = 0; i < n; i++) {
+        change_some();
+        disk.full_at = disk.writes + (long)(rng() % (uint32_t)(most / 3));
+        enum status st = update_and_embed();
+        disk.full_at = -1;
+        assert_true(st == OK || st == ERR_IO);
+        refused += st == ERR_IO;
+        /* What was committed before is still found. */
+        assert_int_equal(update_and_embed(), OK);
+        assert_all_vectors();
+        if (i % 5 == 4 || i + 1 == n) assert_as_new();
+    }
+    assert_true(refused >= n / 2);
+}
+
+/* No save waits for a merge of everything, and the pieces of the full text stay few. */
+static void test_many_saves(void **state)
+{
+    (void)state;
+    enum { SAVES = 150 };
+    struct error err = {0};
+    const char *path = "d3/f3.py";
+    bool done = false;
+    int64_t most = 0, n = 0;
+    char *folder = index_folder(cache, root);
+    for (int k = 0; k < 400; k++) put_numbered(k, 0);
+    update();
+    for (int i = 1; i <= SAVES; i++) {
+        put_numbered(3, i);
+        struct db db;
+        assert_int_equal(index_update_paths(root, &opt, &path, 1, NULL, &err), OK);
+        if (i % 8 == 0) assert_int_equal(index_tidy(root, &opt, 0.02, &done, &err), OK);
+        assert_int_equal(db_open_reader(folder, &db, &err), OK);
+        assert_int_equal(db_number(&db, "SELECT count(DISTINCT segid) FROM fts_idx", &n, &err), OK);
+        db_close(&db);
+        if (n > most) most = n;
+    }
+    assert_true(most < 24);
+    for (int i = 0; i < 100 && !done; i++) assert_int_equal(index_tidy(root, &opt, 0.02, &done, &err), OK);
+    assert_true(done);
+    update();
+    assert_as_new();
+    free(folder);
+}
+
 static void test_kills(void **state)
 {
     (void)state;
-    const char *more = getenv("HEARTH_TEST_KILLS");
-    int kills = more ? atoi(more) : 8;
+    int kills = times(8);
     for (int i = 0; i < kills; i++) {
         for (int k = 0; k < 150; k++)
             if (i == 0 || rng() % 3 == 0) put_numbered(k, (int)(rng() % 4));
@@ -335,7 +521,8 @@ static void test_damage(void **state)
     struct index *ix = open_index();
     assert_int_equal(found(ix, "only_33x1v1", true, &right), OK);
     index_close(ix);
-    for (int i = 0; i < 24; i++) {
+    int n = times(24);
+    for (int i = 0; i < n; i++) {
         char *path = generation();
         int fd = open(path, O_RDWR);
         assert_true(fd >= 0);
@@ -371,9 +558,31 @@ static void test_damage(void **state)
         opt.rebuild = false;
         assert_as_new();
     }
-    assert_true(refused > 10);
+    assert_true(refused > n / 3);
     buf_fini(&right);
     buf_fini(&got);
+}
+
+/* Only an update makes an index anew: others would leave an empty one behind. */
+static void test_others_make_no_index(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    bool done;
+    struct index_embedder e = {.model = "toy", .dim = 32, .batch = 16, .embed = toy_embed};
+    put_numbered(1, 1);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), ERR_NOT_FOUND);
+    assert_int_equal(index_embed(root, &opt, &e, NULL, &err), ERR_NOT_FOUND);
+    update();
+    assert_int_equal(update_and_embed(), OK);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), OK);
+    char *path = generation();
+    assert_int_equal(truncate(path, 10), 0);
+    free(path);
+    assert_int_equal(index_tidy(root, &opt, 1, &done, &err), ERR_INTEGRITY);
+    assert_int_equal(index_embed(root, &opt, &e, NULL, &err), ERR_INTEGRITY);
+    assert_true(update().rebuilt);
+    assert_as_new();
 }
 
 static void test_full_disk(void **state)
@@ -534,6 +743,7 @@ static void test_hostile_trees(void **state)
 int main(int argc, char **argv)
 {
     if (argc > 1) cmocka_set_test_filter(argv[1]);
+    put_disk_below();
 #define TEST(t) cmocka_unit_test_setup_teardown(t, make, clean)
     const struct CMUnitTest tests[] = {
         TEST(test_reads_only_what_changed),
@@ -541,7 +751,11 @@ int main(int argc, char **argv)
         TEST(test_branches_reuse_chunks),
         TEST(test_symbols),
         TEST(test_kills),
+        TEST(test_kills_inside_writes),
+        TEST(test_disk_full_at_any_write),
+        TEST(test_many_saves),
         TEST(test_damage),
+        TEST(test_others_make_no_index),
         TEST(test_full_disk),
         TEST(test_fifty_readers_and_a_writer),
         TEST(test_one_writer),

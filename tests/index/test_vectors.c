@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "index/vector_store.h"
 #include "index/vectors.h"
 
 enum { DIM = 64, N = 3001, Q = 40 };
@@ -106,8 +107,26 @@ static void test_small(void **state)
     vectors_fini(&v);
 }
 
+/* Equal code under one model has one key, wherever the model's file lies; the key leads back to the hash. */
+static void test_keys(void **state)
+{
+    (void)state;
+    uint8_t hash[VECTOR_KEY_BYTES], a[VECTOR_KEY_BYTES], b[VECTOR_KEY_BYTES];
+    for (int i = 0; i < VECTOR_KEY_BYTES; i++) hash[i] = (uint8_t)(i * 37);
+    assert_string_equal(vector_store_model("/home/one/minilm.gguf"), "minilm.gguf");
+    assert_string_equal(vector_store_model("team/minilm"), "team/minilm");
+    vector_store_key("/home/one/minilm.gguf", hash, a);
+    vector_store_key("/srv/models/minilm.gguf", hash, b);
+    assert_memory_equal(a, b, sizeof a);
+    vector_store_key("/srv/models/other.gguf", hash, b);
+    assert_memory_not_equal(a, b, sizeof a);
+    vector_store_key("minilm.gguf", a, b);
+    assert_memory_equal(b, hash, sizeof b);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recall), cmocka_unit_test(test_small)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_recall), cmocka_unit_test(test_small),
+                                       cmocka_unit_test(test_keys)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "../assist/fake_vocab.h"
 #include "base/buf.h"
 #include "fake_model.h"
+#include "infer/branch.h"
 #include "infer/infer_int.h"
 #include "sched_kit.h"
 #include "text/grammar.h"
@@ -406,9 +408,87 @@ static void test_bad_stops(void **state)
     close_world(&w);
 }
 
+/* ---- what is shown before a text's pages go ------------------------------------------------- */
+
+struct held {
+    struct world *w;
+    int shown, done;
+    size_t n_text; /* given before it was shown */
+    enum finish_reason how;
+    float logprobs[8];
+    size_t held;
+};
+
+static bool held_on_text(void *ctx, const struct sched_chunk *c)
+{
+    struct held *h = ctx;
+    assert_int_equal(h->shown, 0);
+    h->n_text += c->n_text;
+    return h->n_text < 5;
+}
+
+static void held_on_held(void *ctx, size_t sample, const struct sched_sample *how,
+                         const struct branch_base *base)
+{
+    struct held *h = ctx;
+    struct error err;
+    assert_int_equal(sample, 0);
+    assert_int_equal(h->done, 0);
+    h->shown++;
+    h->how = how->finish;
+    h->held = base->n;
+    int32_t after[8];
+    for (int i = 0; i < 8; i++) after[i] = h->w->script[N_PROMPT + i];
+    struct branch b = {.at = N_PROMPT, .tokens = after, .n = 8, .logprobs = h->logprobs};
+    assert_int_equal(branch_score(base, h->w->prompt, N_PROMPT, &b, 1, NULL, &err), OK);
+}
+
+static void held_on_done(void *ctx, const struct sched_result *res)
+{
+    struct held *h = ctx;
+    assert_int_equal(res->status, OK);
+    __atomic_store_n(&h->done, 1, __ATOMIC_RELEASE);
+}
+
+static void an_ended_text_is_shown_while_it_is_held(void **state)
+{
+    (void)state;
+    struct world w;
+    struct error err;
+    int32_t ids[N_CTX];
+    open_world(&w, ids, ids_of("what comes next", 15, ids));
+    struct held h = {.w = &w};
+    struct sched_request r = {.prompt = w.prompt,
+                              .n_prompt = N_PROMPT,
+                              .max_tokens = 12,
+                              .sample = sample_params_default(),
+                              .on_text = held_on_text,
+                              .on_held = held_on_held,
+                              .on_done = held_on_done,
+                              .ctx = &h};
+    assert_int_equal(scheduler_submit(w.s, &r, NULL, &err), OK);
+    assert_true(scheduler_drain(w.s, -1));
+    assert_int_equal(h.shown, 1);
+    assert_int_equal(h.how, FINISH_CALLBACK);
+    assert_true(h.held >= N_PROMPT);
+    /* The same as a session says. */
+    struct session *s;
+    double want[N_PROMPT + 8];
+    int32_t text[N_PROMPT + 8];
+    memcpy(text, w.prompt, sizeof w.prompt);
+    memcpy(text + N_PROMPT, w.script + N_PROMPT, 8 * sizeof *text);
+    assert_int_equal(session_create(w.e, N_CTX, &s, &err), OK);
+    assert_int_equal(session_score(s, text, N_PROMPT + 8, want, &err), OK);
+    for (int i = 0; i < 8; i++)
+        assert_true(fabs((double)h.logprobs[i] - want[N_PROMPT + i]) < 1e-5);
+    session_destroy(s);
+    close_world(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_ended_text_is_shown_while_it_is_held),
         cmocka_unit_test(test_stop_texts),
         cmocka_unit_test(test_lines_in_time),
         cmocka_unit_test(test_stop_text_inside_tokens),

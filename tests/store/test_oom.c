@@ -3,6 +3,7 @@
 #include "kit.h"
 
 #include "store/partial.h"
+#include "store/trusted.h"
 
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t m);
@@ -164,6 +165,64 @@ static enum status from_file(struct store *s, struct error *err)
     return st;
 }
 
+/* A minisign key of minisign_golden.h, and a policy that wants its signature. */
+static const char secret[] =
+    "untrusted comment: minisign encrypted secret key\n"
+    "RWQAAEIyAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAeOSb9gdsxOcGqf04IUP+"
+    "7YJiNacXYYqfUWlCZetbmbp8GILa8LOVdYIAo9puIKyl+"
+    "ligzFC296fQkqYRmc5CnMwW1NAFTyoPAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n";
+static const char policy[] = "{\"version\": 1, \"keys\": {\"me\": "
+                             "\"RWR45Jv2B2zE54IAo9puIKyl+ligzFC296fQkqYRmc5CnMwW1NAFTyoP\"},"
+                             "\"rules\": [{\"models\": [\"a\"], \"keys\": [\"me\"]}]}";
+
+/* Short of memory a model may be refused, or the question; never is it allowed. */
+static enum status ask_policy(struct store *s, struct error *err)
+{
+    struct store_trust t;
+    char hex[65];
+    enum status st = store_trust_of(s, "a:1", kit_digest("one", hex), &t, err);
+    if (st == OK) assert_int_equal(t.outcome, POLICY_REFUSE);
+    return st;
+}
+
+static enum status sign_it(struct store *s, struct error *err)
+{
+    struct trust_key k;
+    struct buf text;
+    enum status st = trust_key_parse_secret(secret, sizeof secret - 1, "the key", NULL, &k, err);
+    if (st) return st;
+    buf_init(&text, 1 << 16);
+    st = store_signature_make(s, "a:1", &k, NULL, NULL, &text, err);
+    buf_fini(&text);
+    trust_key_fini(&k);
+    return st;
+}
+
+static enum status load_it(struct store *s, struct error *err)
+{
+    char *path;
+    enum status st = store_load_path(s, "a:1", NULL, &path, err);
+    assert_int_equal(st == OK, path != NULL);
+    free(path);
+    return st;
+}
+
+static void signatures_and_policy(void **state)
+{
+    (void)state;
+    struct store *s = kit_store();
+    struct error err;
+    char *path;
+    kit_install(s, "a:1", "one");
+    kit_write(s, "trust.json", policy, sizeof policy - 1);
+    torture(ask_policy, s);
+    assert_int_equal(store_load_path(s, "a:1", NULL, &path, &err), ERR_INTEGRITY);
+    assert_null(path);
+    torture(sign_it, s);
+    torture(load_it, s);
+    kit_drop(s);
+}
+
 static void every_allocation_once(void **state)
 {
     (void)state;
@@ -215,6 +274,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_allocation_once),
+        cmocka_unit_test(signatures_and_policy),
         cmocka_unit_test(pulls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -142,6 +143,29 @@ def continue_like(text_first):
     return order
 
 
+def recall(hearth, folder, pairs, found, model, most):
+    """How many of the ten nearest by float32, all compared, are among the ten that the index finds."""
+    import numpy
+
+    base = next(folder.rglob("g*.db"))
+    db = sqlite3.connect(f"file:{base}?mode=ro", uri=True)
+    where = dict(db.execute("SELECT p.chunk, f.path FROM places p JOIN files f ON f.id = p.file"))
+    rows = [(c, f) for c, f in db.execute("SELECT chunk, f FROM vectors_exact") if c in where]
+    names = [int(Path(where[c].decode()).stem) for c, _ in rows]
+    vectors = numpy.stack([numpy.frombuffer(f, dtype=numpy.float32) for _, f in rows])
+    asked = "".join(pairs[i][0].replace("\n", " ") + "\n" for i in range(most))
+    raw = subprocess.run([hearth, "embed", "-m", model, "--raw", "-"], check=True, stdout=subprocess.PIPE,
+                         input=asked.encode(), env=dict(os.environ, HEARTH_HOME=str(folder))).stdout
+    total = 0
+    for q, have in zip(numpy.frombuffer(raw, dtype=numpy.float32).reshape(most, -1), found):
+        best = numpy.argsort(-(vectors @ q), kind="stable")[:10]
+        # Of a large function that was cut into parts each counts as the function.
+        near = {names[k] for k in best}
+        ten = {a for _, a in sorted((r[1], a) for a, r in have.items() if r[1])[:10]}
+        total += len(near & ten) / len(near)
+    return total / most
+
+
 def half(asked, found, which):
     return asked[which::2], found[which::2]
 
@@ -173,6 +197,8 @@ def main():
     parser.add_argument("--python", type=Path, default=Path(sysconfig.get_path("stdlib")))
     parser.add_argument("--c", type=Path, nargs="*", default=[], help="folders of C sources")
     parser.add_argument("--limit", type=int, default=1 << 30, help="queries at most")
+    parser.add_argument("--recall", type=int, default=0, metavar="N",
+                        help="of N queries, too: the vectors' recall@10 against comparing all (needs numpy)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     args = parser.parse_args()
     results = []
@@ -180,6 +206,10 @@ def main():
     asked, found = ranks_of(args.hearth, pairs, ".py", args.work / "python", args.model, args.limit)
     chosen, result = evaluate("Python's standard library", asked, found)
     results.append(result)
+    if args.recall:
+        most = min(args.recall, len(found))
+        result["recall@10"] = recall(args.hearth, args.work / "python", pairs, found, args.model, most)
+        print(f"  recall@10 of the vectors on {most} queries: {result['recall@10']:.4f}")
     for root in args.c:
         asked, found = ranks_of(args.hearth, unique(c_pairs(root)), ".c", args.work / root.name, args.model, args.limit)
         results.append(evaluate(f"C: {root.name}", asked, found, chosen)[1])

@@ -111,7 +111,7 @@ function! hearth#stop() abort
   call s:notify('exit', v:null)
 endfunction
 
-" ---- documents: the whole text, where it has changed
+" ---- documents: the lines that have changed
 
 function! s:uri(path) abort
   return 'file://' . substitute(a:path, '[^A-Za-z0-9_.~/-]', '\=s:escape(submatch(0))', 'g')
@@ -121,20 +121,54 @@ function! s:escape(char) abort
   return join(map(range(strlen(a:char)), {_, i -> printf('%%%02X', char2nr(strpart(a:char, i, 1), 0))}), '')
 endfunction
 
+" How many lines both lists begin with (a:tail 0) or end with (1), at most a:most. Slices are compared,
+" which is fast, and each line once.
+function! s:same(old, new, tail, most) abort
+  let low = 0
+  let high = a:most
+  while low < high
+    let mid = (low + high + 1) / 2
+    let equal = a:tail
+          \ ? a:old[len(a:old) - mid : len(a:old) - low - 1] ==# a:new[len(a:new) - mid : len(a:new) - low - 1]
+          \ : a:old[low : mid - 1] ==# a:new[low : mid - 1]
+    if equal
+      let low = mid
+    else
+      let high = mid - 1
+    endif
+  endwhile
+  return low
+endfunction
+
+" The change from one list of lines to another, in whole lines.
+function! s:delta(old, new) abort
+  let least = min([len(a:old), len(a:new)])
+  let head = s:same(a:old, a:new, 0, least)
+  let tail = s:same(a:old, a:new, 1, least - head)
+  let lines = head < len(a:new) - tail ? a:new[head : len(a:new) - tail - 1] : []
+  return {'range': {'start': {'line': head, 'character': 0},
+        \ 'end': {'line': len(a:old) - tail, 'character': 0}},
+        \ 'text': join(map(copy(lines), {_, t -> t . "\n"}), '')}
+endfunction
+
 function! s:sync() abort
   let buf = bufnr('%')
-  let uri = s:uri(expand('%:p') ==# '' ? '/untitled-' . buf : expand('%:p'))
   let tick = b:changedtick
-  if !has_key(s:open, buf)
-    let s:open[buf] = {'uri': uri, 'tick': tick}
-    call s:notify('textDocument/didOpen', {'textDocument': {'uri': uri, 'languageId': &filetype,
-          \ 'version': tick, 'text': join(getline(1, '$'), "\n") . "\n"}})
-  elseif s:open[buf].tick != tick
-    let s:open[buf].tick = tick
-    call s:notify('textDocument/didChange', {'textDocument': {'uri': s:open[buf].uri, 'version': tick},
-          \ 'contentChanges': [{'text': join(getline(1, '$'), "\n") . "\n"}]})
+  if has_key(s:open, buf) && s:open[buf].tick == tick
+    return s:open[buf].uri
   endif
-  return s:open[buf].uri
+  let lines = getline(1, '$')
+  if !has_key(s:open, buf)
+    let uri = s:uri(expand('%:p') ==# '' ? '/untitled-' . buf : expand('%:p'))
+    call s:notify('textDocument/didOpen', {'textDocument': {'uri': uri, 'languageId': &filetype,
+          \ 'version': tick, 'text': join(lines, "\n") . "\n"}})
+  else
+    let uri = s:open[buf].uri
+    call s:notify('textDocument/didChange', {'textDocument': {'uri': uri, 'version': tick},
+          \ 'contentChanges': [s:delta(s:open[buf].lines, lines)]})
+  endif
+  let s:open[buf] = {'uri': uri, 'tick': tick, 'lines': lines}
+  return uri
 endfunction
 
 function! hearth#closed(buf) abort

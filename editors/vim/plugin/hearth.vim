@@ -7,6 +7,10 @@ if has('nvim') ? !has('nvim-0.7') : !(has('patch-9.0.0185') && has('job') && has
   finish
 endif
 
+if get(g:, 'hearth_builtin', 0) && has('nvim-0.12') && luaeval('require("hearth").enable()')
+  finish
+endif
+
 command! HearthStatus call hearth#status()
 command! HearthToggle call hearth#toggle()
 highlight default link HearthGhost Comment

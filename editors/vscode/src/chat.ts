@@ -99,7 +99,7 @@ export class Chat implements vscode.WebviewViewProvider, vscode.Disposable {
       return;
     }
     if (type === "insert") {
-      await editor.edit((edit) => edit.replace(editor.selection, code));
+      await editor.edit((edit) => edit.replace(...placeInsertion(editor, code)));
       await vscode.window.showTextDocument(editor.document, editor.viewColumn);
       return;
     }
@@ -182,6 +182,13 @@ function drawn(turn: Turn): { role: string; blocks: Block[]; error: string; pend
 /** Code is shown with its hidden characters made visible; what is copied or inserted is the model's own text. */
 function shownBlocks(text: string): Block[] {
   return parseMarkdown(text).map((block) => (block.kind === "code" ? { ...block, text: visible(block.text) } : block));
+}
+
+/** Over the selection, or at the cursor; more than a line not into the middle of one, but below it. */
+function placeInsertion(editor: vscode.TextEditor, code: string): [vscode.Range, string] {
+  const line = editor.document.lineAt(editor.selection.active.line);
+  if (!editor.selection.isEmpty || !code.includes("\n") || line.text.trim() === "") return [editor.selection, code];
+  return [new vscode.Range(line.range.end, line.range.end), `\n${code}`];
 }
 
 function currentEditor(): vscode.TextEditor | undefined {

@@ -78,6 +78,8 @@ export class Client implements vscode.Disposable {
   private readonly disposables: vscode.Disposable[] = [this.changed, this.delta];
   private readonly supervisor: Supervisor;
   private session: Session | undefined;
+  /** Documents that the person has seen, by URI: the editor opens others for itself, such as its settings. */
+  private readonly seen = new Set<string>();
 
   constructor(private readonly log: vscode.OutputChannel) {
     this.supervisor = new Supervisor({
@@ -94,6 +96,8 @@ export class Client implements vscode.Disposable {
       log: (line) => this.log.appendLine(line),
     });
     this.disposables.push(
+      vscode.window.onDidChangeVisibleTextEditors((editors) => editors.forEach((one) => this.show(one.document))),
+      // A document gets another language by being closed and opened.
       vscode.workspace.onDidOpenTextDocument((document) => this.opened(document)),
       vscode.workspace.onDidCloseTextDocument((document) => this.closed(document)),
       vscode.workspace.onDidChangeTextDocument((event) => this.edited(event)),
@@ -130,6 +134,12 @@ export class Client implements vscode.Disposable {
 
   notify(method: string, params: Params): void {
     if (this.session?.initialized) this.session.rpc.notify(method, params);
+  }
+
+  /** The server gets `document` from now on, if it is one to be served and is not too long. */
+  show(document: vscode.TextDocument): void {
+    this.seen.add(document.uri.toString());
+    this.opened(document);
   }
 
   private set(state: Partial<ClientState>): void {
@@ -173,11 +183,11 @@ export class Client implements vscode.Disposable {
     rpc.onRequest("client/registerCapability", () => null);
     rpc.onRequest("client/unregisterCapability", () => null);
     rpc.onRequest("window/workDoneProgress/create", () => null);
-    rpc.onRequest("window/showMessageRequest", (params) => this.show(params));
+    rpc.onRequest("window/showMessageRequest", (params) => this.tell(params));
     rpc.onRequest("workspace/workspaceFolders", () => folders(vscode.workspace.workspaceFolders ?? []));
     // Changes to files come only as proposals that the person sees first.
     rpc.onRequest("workspace/applyEdit", () => ({ applied: false }));
-    rpc.onNotification("window/showMessage", (params) => this.show(params));
+    rpc.onNotification("window/showMessage", (params) => this.tell(params));
     rpc.onNotification("window/logMessage", (params) => this.log.appendLine(visible(String(params?.message))));
     rpc.onNotification("hearth/statusChanged", (params) => this.set({ server: params as ServerStatus }));
     rpc.onNotification("hearth/chatDelta", (params) =>
@@ -185,7 +195,7 @@ export class Client implements vscode.Disposable {
     );
   }
 
-  private show(params: { type?: number; message?: string }): null {
+  private tell(params: { type?: number; message?: string }): null {
     const text = visible(String(params?.message));
     if (params?.type === 1) void vscode.window.showErrorMessage(`Hearth: ${text}`);
     else if (params?.type === 2) void vscode.window.showWarningMessage(`Hearth: ${text}`);
@@ -209,6 +219,7 @@ export class Client implements vscode.Disposable {
     });
     session.rpc.notify("initialized");
     session.initialized = true;
+    for (const one of vscode.window.visibleTextEditors) this.seen.add(one.document.uri.toString());
     for (const document of vscode.workspace.textDocuments) this.opened(document);
     const status = await session.rpc.request<ServerStatus>("hearth/status");
     if (this.session === session) this.set({ server: status });
@@ -218,8 +229,9 @@ export class Client implements vscode.Disposable {
     const session = this.session;
     if (!session?.initialized || !isServed(document)) return;
     const uri = document.uri.toString();
+    if (!this.seen.has(uri) || session.open.has(uri)) return;
     const text = document.getText();
-    if (session.open.has(uri) || text.length > DOCUMENT_MAX) return;
+    if (text.length > DOCUMENT_MAX) return;
     session.open.add(uri);
     session.rpc.notify("textDocument/didOpen", {
       textDocument: { uri, languageId: document.languageId, version: document.version, text },

@@ -25,6 +25,7 @@ export async function inlineEdit(client: Client, proposals: Proposals): Promise<
   });
   if (!instruction?.trim()) return;
   const version = document.version;
+  client.show(document);
   try {
     const answer = await vscode.window.withProgress(
       { location: vscode.ProgressLocation.Notification, title: "Hearth is editing", cancellable: true },

@@ -33,6 +33,7 @@ class Item extends vscode.InlineCompletionItem {
 export class InlineProvider implements vscode.InlineCompletionItemProvider, vscode.Disposable {
   private readonly disposables: vscode.Disposable[];
   private ghost: Ghost | undefined;
+  private told: { item: unknown; length: number } = { item: undefined, length: 0 };
 
   constructor(private readonly client: Client) {
     this.disposables = [
@@ -55,6 +56,7 @@ export class InlineProvider implements vscode.InlineCompletionItemProvider, vsco
     token: vscode.CancellationToken,
   ): Promise<vscode.InlineCompletionItem[]> {
     if (!isServed(document) || !completionEnabled(document) || !this.client.state.server) return [];
+    this.client.show(document);
     const selected = context.selectedCompletionInfo;
     let answer: { items?: LspItem[] } | LspItem[] | null;
     try {
@@ -99,7 +101,10 @@ export class InlineProvider implements vscode.InlineCompletionItemProvider, vsco
       : undefined;
   }
 
+  /** Told by the editor, by the document's changes, or by both: said once. */
   private partlyAccepted(item: unknown, acceptedLength: number): void {
+    if (this.told.item === item && acceptedLength <= this.told.length) return;
+    this.told = { item, length: acceptedLength };
     this.client.notify("textDocument/didPartiallyAcceptCompletion", { item, acceptedLength });
   }
 

@@ -10,7 +10,9 @@ export const USER_KEYS = [
 ] as const;
 
 /** Keys that a folder may set too. */
-export const FOLDER_KEYS = ["enable", "languages", "maxTokens", "maxLines", "deadlineMs", "context"] as const;
+export const FOLDER_KEYS = [
+  "enable", "languages", "maxTokens", "maxLines", "deadlineMs", "automaticDeadlineMs", "context", "projectContext",
+] as const;
 
 export type UserKey = (typeof USER_KEYS)[number];
 

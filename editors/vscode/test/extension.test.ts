@@ -53,7 +53,9 @@ test("a hostile folder changes no program and no endpoint, and nothing connects"
     path: evil, home: "/evil", endpoint: url, allowRemote: true, model: "/evil.gguf", chatModel: "/evil.gguf",
     ignored: true, statistics: false, threads: 99, contextTokens: 9, maxTokens: 64,
   });
-  documents.push(document);
+  // The second one the editor has opened for itself: nobody sees it.
+  documents.push(document, new Document("/home/me/settings.json", "{}"));
+  vscode.window.visibleTextEditors = [{ document, selection: { isEmpty: true, active: { line: 0 } } }];
   activate(context);
   await until(() => sent("hearth/status").length > 0 && logged().some((message) => message.id === "c1"));
   const started = logged()[0];
@@ -61,7 +63,7 @@ test("a hostile folder changes no program and no endpoint, and nothing connects"
   assert.equal(started.cwd, os.homedir());
   assert.deepEqual(sent("initialize")[0].params.initializationOptions, { allowRemote: false, ignored: false, statistics: true });
   const answered = logged().find((message) => message.id === "c1").result;
-  assert.deepEqual(answered, [{ enable: true, languages: {}, maxTokens: 64, maxLines: "auto", deadlineMs: 1000, context: true }]);
+  assert.deepEqual(answered, [{ enable: true, languages: {}, maxTokens: 64, maxLines: "auto", deadlineMs: 1000, automaticDeadlineMs: 200, context: true }]);
   assert.doesNotMatch(readFileSync(LOG, "utf8"), /evil|127\.0\.0\.1/);
   events.configuration.fire({ affectsConfiguration: (key: string) => key === "hearth" || key === "hearth.model" });
   await until(() => sent("workspace/didChangeConfiguration").length > 0);
@@ -72,7 +74,7 @@ test("a hostile folder changes no program and no endpoint, and nothing connects"
 });
 
 test("documents are kept the same on both sides", async () => {
-  assert.equal(sent("textDocument/didOpen")[0].params.textDocument.text, document.text);
+  assert.deepEqual(sent("textDocument/didOpen").map((message) => message.params.textDocument.text), [document.text]);
   document.edit(document.text.length, 0, "é😀");
   await until(() => sent("textDocument/didChange").length > 0);
   const change = sent("textDocument/didChange")[0].params;
@@ -82,6 +84,18 @@ test("documents are kept the same on both sides", async () => {
 });
 
 const complete = async () => (await vscode.provider.provideInlineCompletionItems(document, document.positionAt(document.text.length), automatic, token))[0];
+
+test("a document that comes into sight is sent, once", async () => {
+  const other = new Document("/w/b.py", "b = 1\n");
+  events.open.fire(other);
+  events.visible.fire([{ document: other }]);
+  events.visible.fire([{ document: other }]);
+  events.open.fire(other);
+  await until(() => sent("textDocument/didOpen").length === 2);
+  events.close.fire(other);
+  await until(() => sent("textDocument/didClose").length === 1);
+  assert.equal(sent("textDocument/didOpen").length, 2);
+});
 
 test("a completion is shown, accepted by the word, then whole", async () => {
   const item = await complete();
@@ -112,8 +126,12 @@ test("the editor's own events are passed on where it has them", async () => {
   const item = await complete();
   vscode.provider.handleDidShowCompletionItem(item);
   vscode.provider.handleDidPartiallyAcceptCompletionItem(item, { acceptedLength: 3 });
+  vscode.provider.handleDidPartiallyAcceptCompletionItem(item, 3);
   await until(() => sent("textDocument/didShowCompletion").length === 1 && sent("textDocument/didPartiallyAcceptCompletion").length === 3);
   assert.equal(sent("textDocument/didPartiallyAcceptCompletion")[2].params.acceptedLength, 3);
+  vscode.provider.handleDidPartiallyAcceptCompletionItem(item, 5);
+  await until(() => sent("textDocument/didPartiallyAcceptCompletion").length === 4);
+  assert.equal(sent("textDocument/didPartiallyAcceptCompletion")[3].params.acceptedLength, 5, "the same is said once");
 });
 
 test("turned off, nothing is asked", async () => {

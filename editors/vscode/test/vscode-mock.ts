@@ -167,6 +167,7 @@ export const vscode: any = {
     activeTextEditor: undefined,
     visibleTextEditors: [],
     tabGroups: { all: [], onDidChangeTabs: events.tabs.event, close: record("closeTabs", true) },
+    onDidChangeVisibleTextEditors: events.visible.event,
     onDidChangeActiveTextEditor: events.active.event,
     onDidChangeTextEditorSelection: events.selection.event,
     createOutputChannel: () => ({ appendLine() {}, show() {}, dispose() {} }),
