@@ -355,6 +355,7 @@ static enum status confine(struct serve *s, struct error *err)
 {
     const struct serve_options *o = &s->live->o;
     if (o->no_sandbox) confined_off("--no-sandbox");
+    if (cli_store_address(o->store)) confined_need(NEED_NET | NEED_NET_LATER);
     if (o->allow_pull) confined_need(NEED_STORE | NEED_EXEC | NEED_NET | NEED_NET_LATER);
     if (o->projects.len && !(s->index_cache = cli_index_cache(err))) return err->code;
     enum status st = o->slots ? file_make_dirs(o->slots, err) : OK;

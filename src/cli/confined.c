@@ -325,6 +325,16 @@ enum status confined_model(const char *model, struct error *err)
     return confined_up(model, NULL, NULL, err);
 }
 
+/* Whether the vectors are on a server (cli/index_store.h). */
+static bool names_vector_server(void)
+{
+    const char *env = getenv("HEARTH_STORE");
+    for (const struct option *o = own.cmd->options; o && o->name; o++)
+        if (strcmp(o->name, "store") == 0 && o->kind == OPTION_STRING)
+            return *(const char *const *)((const char *)own.options + o->offset) || (env && *env);
+    return false;
+}
+
 enum status confined_begin(const struct command *cmd, const void *options, int argc, char **argv,
                            struct error *err)
 {
@@ -334,6 +344,7 @@ enum status confined_begin(const struct command *cmd, const void *options, int a
     own.argv = argv;
     own.row = confined_row_find(cmd->name);
     own.needs = own.row ? own.row->needs : 0;
+    if (own.row && names_vector_server()) own.needs |= NEED_NET | NEED_NET_LATER;
     if (own.needs & NEED_LOCAL && (argc == 0 || !file_exists(argv[0]))) own.row = NULL;
     return own.row && own.needs & NEED_START ? confined_up(NULL, NULL, NULL, err) : OK;
 }
