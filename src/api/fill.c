@@ -83,7 +83,8 @@ static enum status build(struct job *j, const struct fill *f, struct job_part *p
     if (st == ERR_LIMIT && f->n_found) {
         *err = (struct error){0};
         p->prompt.len = 0;
-        st = fim_build_files(&m->fim, m->tok, f->repo, f->files + f->n_found, f->n_files - f->n_found, &in,
+        in.file_name = f->n_files > f->n_found || f->own_repo ? f->own_file : NULL;
+        st = fim_build_files(&m->fim, m->tok, f->own_repo, f->files + f->n_found, f->n_files - f->n_found, &in,
                              &p->prompt, &where->prefix_at, needed, err);
     }
     where->n_asked = p->prompt.len;

@@ -15,6 +15,7 @@ struct fill {
     bool raw;  /* the model's own answer from the cursor on, nothing cut */
     bool fast; /* the first answer, no others are compared */
     size_t n_found; /* of them, the first so many were found for the request: they go where not all fit */
+    const char *own_file, *own_repo; /* file and repo without those, where n_found */
 };
 
 /* Hearth's own members of a request: `trim` (false: raw), `effort` ("best", "fast"). */

@@ -85,9 +85,11 @@ static bool add_project(struct infill *f, const struct call *c, const struct job
                                 bytes, &f->context);
     buf_fini(&text);
     if (!ok || !f->context.path) return ok;
+    if (!f->context.n) return true;
+    fill->own_repo = fill->repo;
+    fill->own_file = fill->file;
     if (!fill->repo) fill->repo = f->context.name;
     fill->file = f->context.path;
-    if (!f->context.n) return true;
     struct fim_file *all = calloc(f->context.n + fill->n_files, sizeof *all);
     if (!all) return false;
     memcpy(all, f->context.files, f->context.n * sizeof *all);

@@ -142,5 +142,6 @@ const struct command cmd_create = {
     .options_size = sizeof(struct create_options),
     .min_args = 1,
     .max_args = 1,
+    .arg_metavar = "NAME",
     .run = run,
 };

@@ -8,7 +8,7 @@
 
 struct vector_store;
 
-#define CLI_STORE_HELP "Vectors are on this server: qdrant://HOST:PORT/COLLECTION, chroma://... (default: $HEARTH_STORE)"
+#define CLI_STORE_HELP "Vectors are on this server: qdrant:// or chroma://HOST:PORT/COLLECTION (default: $HEARTH_STORE)"
 
 /* The address that `option` gives, else the environment; NULL where neither does. */
 const char *cli_store_address(const char *option);

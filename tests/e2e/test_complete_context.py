@@ -188,11 +188,11 @@ def test_infill_takes_it_from_the_servers_project(hearth_bin, model, project):
         told = tokens(filename="main.py")
         assert told > bare + header("net/util.py") + len("def encode_path(path, safe='/')\n") - 1
         assert tokens(filename=str(project / "main.py")) == told
-        assert tokens(filename="/elsewhere/main.py") - bare == len("/elsewhere/")
-        assert tokens() < bare
+        assert tokens(filename="/elsewhere/main.py") == bare
+        assert tokens() == bare
         # What does not fit beside the text goes, and nothing else.
         long = "#" * (500 - bare) + "\n" + PREFIX
-        assert tokens(input_prefix=long, filename="main.py") == 501 + 1 + len("shop\n")
+        assert tokens(input_prefix=long, filename="main.py") == 501
     finally:
         s.stop()
 
@@ -211,10 +211,10 @@ def test_an_editor_gets_it_for_its_folder(hearth_bin, model, project):
             c.open(uri(path), text)
             c.complete(uri(path), 4, len("    return encode_path("))
             return c.call("hearth/status")["context"]["files"]
-        assert told(project / "main.py") == 0  # nobody asked for it
+        assert told(project / "zeroth.py") == 0  # nobody asked for it
         on = {"settings": {"hearth": {"projectContext": True}}}
         c.notify("workspace/didChangeConfiguration", on)
-        assert told(project / "main2.py") == 1
+        assert told(project / "main.py") == 1
         assert told(project.parent / "outside.py") == 0
         (project / ".gitignore").write_text("util.py\nmain.py\n")  # ignored since the index was made
         assert told(project / "again.py") == 0

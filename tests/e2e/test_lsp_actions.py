@@ -200,6 +200,7 @@ def test_another_model(client, models):
     chat = {"messages": [{"role": "user", "content": "hi"}], "maxTokens": 2}
     assert c.call("hearth/chat", chat)["model"] == one
     c.call("workspace/executeCommand", {"command": "hearth.setModel", "arguments": [{"model": one}]})
+    wait(c, lambda c: c.call("hearth/status")["model"] == one and c.call("hearth/status")["state"] == "ready")
     assert c.call("hearth/chat", chat)["model"] == one
 
 
@@ -338,7 +339,7 @@ def event(content=None, **more):
     (b"HTTP/1.1 500 Oops\r\n\r\nnot json", "500"),
     (b"SSH-2.0-OpenSSH\r\n", "status -1"),
     (HEAD + b"data: " + b"x" * (2 << 20), "too long"),
-    (b"", "status 0")])
+    (b"", "status 0")], ids=lambda v: repr(v[-30:]))
 def test_odd_servers(client, answer, words):
     with socket.create_server(("127.0.0.1", 0)) as s:
         seen = []

@@ -90,7 +90,7 @@ def test_other_output(check):
     (None, "none"), ("{% for %}", "broken"), ("{{ raise_exception('no') }}", "other"), ("x" * 1_100_000, "broken"),
     ("{% for i in range(10**9) %}{% endfor %}", "other"), ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "other"),
     ("{{ 'x' * 10**9 }}", "other"), ("{{ '", "broken"), ("\0", "other"), ("{" * 70_000, "broken"),
-])
+], ids=lambda v: repr(v)[:30])
 def test_hostile_templates(check, template, state):
     assert check(template, "--json")["state"] == state
     assert check(template, "--json", name="Unheard of")["state"] == ("none" if template is None else "broken" if len(template) > 1 << 20 else "no family")

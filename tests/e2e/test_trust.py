@@ -153,7 +153,8 @@ def test_files_by_path(store, signed):  # noqa: F811
     assert "the trust policy refuses models that are given by a path" in store("tokenize", "-m", path, "x").stderr
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"version": 1, "rule": []}', "{" * 5000, "\0", "x" * 2_000_000])
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 2}', '{"version": 1, "rule": []}', "{" * 5000, "\0", "x" * 2_000_000],
+                         ids=lambda v: repr(v)[:30])
 def test_broken_policy_refuses_everything(store, server, signed, text):  # noqa: F811
     assert store("pull", "test:1", "--signature", signed / "good.sig").returncode == 0
     (store.home / "trust.json").write_text(text)

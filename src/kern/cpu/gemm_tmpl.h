@@ -9,6 +9,7 @@ enum {
     GEMM_BYTES = 16 * 768, /* of unpacked records of a panel */
     GEMM_ROWS = 43 * KERN_TILE_MAX,
     SUMS_ROW = V_PANELS * KERN_PANEL, /* floats of a row in `sums` */
+    FETCH_TILES = 8, /* with fewer tiles the weights come no faster than they are needed */
 };
 
 /* A record is 32 columns of a panel: the weights, then d and m of each 32 or 16 columns. */
@@ -175,6 +176,20 @@ struct gemm {
     struct gemm_scratch *scratch;
 };
 
+/* Asks for the weights of the stretch behind n blocks from b on, or of the next panels' first: the lines
+ * of tile `i` of `tiles`, so that they come while tiles run and not all at once. */
+INLINE void fetch_next(const struct gemm *g, size_t panel, size_t b, size_t n, size_t i, size_t tiles)
+{
+    size_t bytes = kern_panel_bytes(g->w->type, g->w->n_cols), nb = g->w->n_cols / 32;
+    size_t block_bytes = bytes / nb;
+    bool same = b + n < nb;
+    const uint8_t *at = g->w->data + (same ? panel * bytes + (b + n) * block_bytes : (panel + V_PANELS) * bytes);
+    size_t left = same ? nb - b - n : nb, step = rec_blocks(g->dot);
+    size_t lines = (left < step ? left : step) * block_bytes / 64, share = (lines + tiles - 1) / tiles;
+    for (size_t c = i * share; c < (i + 1) * share; c++)
+        for (size_t p = 0; p < V_PANELS; p++) __builtin_prefetch(at + p * bytes + 64 * c);
+}
+
 /* Rows [r0, r1) times np panels from `panel` on; true where the sums went to y. */
 static bool gemm_panels(const struct gemm *g, size_t r0, size_t r1, size_t panel, size_t np)
 {
@@ -189,7 +204,9 @@ static bool gemm_panels(const struct gemm *g, size_t r0, size_t r1, size_t panel
         for (size_t p = 0; p < V_PANELS; p++) /* an odd last panel stands in for its neighbour */
             g->unpack(data + (p < np ? p : 0) * bytes + b * block_bytes, n,
                       g->scratch->rec + p * GEMM_BYTES);
+        size_t tiles = (r1 - r0 + KERN_TILE_MAX - 1) / KERN_TILE_MAX;
         for (size_t r = r0; r < r1; r += KERN_TILE_MAX) {
+            if (tiles <= FETCH_TILES) fetch_next(g, panel, b, n, (r - r0) / KERN_TILE_MAX, tiles);
             struct tile t = tile_at(g->act, g->subs, g->dot, r, b);
             float *kept = g->scratch->sums + (r - r0) * SUMS_ROW;
             struct tile_sums s = {b ? kept : NULL, kept, SUMS_ROW};
