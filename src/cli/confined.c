@@ -13,6 +13,7 @@
 #include "cli/confined_int.h"
 #include "cli/index_embed.h"
 #include "index/index.h"
+#include "stats/stats.h"
 #include "store/store.h"
 
 /* A process has one set of walls, so this is a global as the walls are. */
@@ -219,6 +220,7 @@ static void allow_store(void)
     struct store_models list = {0};
     char real[PATH_MAX];
     if (store_open(NULL, &s, &ignored) != OK) return;
+    if (own.needs & (NEED_STORE | NEED_STATS | NEED_CHATS)) (void)file_make_dirs(store_root(s), &ignored);
     allow(store_root(s), own.needs & NEED_STORE ? CONFINE_WRITE : CONFINE_READ);
     if (store_list(s, &list, &ignored) == OK)
         for (size_t i = 0; i < list.len; i++)
@@ -239,13 +241,40 @@ static void allow_own_file(const char *name)
     store_close(s);
 }
 
+/* Those that the environment names for curl and OpenSSL. */
+static void allow_certificates(void)
+{
+    static const char *const names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"};
+    for (size_t i = 0; i < sizeof names / sizeof *names && own.needs & (NEED_NET | NEED_NET_LATER); i++) {
+        const char *path = getenv(names[i]);
+        if (path && *path) allow(path, CONFINE_READ);
+    }
+}
+
+/* SQLite makes a new database's journal by files that the walls would not let it delete. */
+static void allow_stats(void)
+{
+    struct error ignored;
+    struct store *s = NULL;
+    struct stats *made = NULL;
+    struct stat st;
+    char path[PATH_MAX];
+    if (store_open(NULL, &s, &ignored) != OK) return;
+    int n = snprintf(path, sizeof path, "%s/stats.sqlite", store_root(s));
+    store_close(s);
+    if (n >= (int)sizeof path) return;
+    if ((stat(path, &st) != 0 || st.st_size == 0) && stats_open(path, &made, &ignored) == OK) stats_close(made);
+    confined_own_file(path, allow);
+}
+
 static void allow_needs(void)
 {
     struct error ignored;
-    char *cache = cli_cache_dir(&ignored);
+    char *cache = own.needs & NEED_CACHE ? cli_cache_dir(&ignored) : cli_cache_path(&ignored);
     if (cache) allow(cache, own.needs & NEED_CACHE ? CONFINE_WRITE : CONFINE_READ);
     free(cache);
     confined_system(own.needs, allow);
+    allow_certificates();
     allow_store();
     allow_options();
     if (own.needs & NEED_ANYWHERE) allow("/", CONFINE_READ);
@@ -253,7 +282,7 @@ static void allow_needs(void)
     if (own.needs & NEED_HERE) allow(project_folder(), CONFINE_READ);
     if (own.needs & NEED_INDEX) allow_index_model();
     if (own.needs & NEED_SAVE) allow_save();
-    if (own.needs & NEED_STATS) allow_own_file("stats.sqlite");
+    if (own.needs & NEED_STATS) allow_stats();
     if (own.needs & NEED_HISTORY) allow_own_file("history");
     if (own.needs & NEED_CHATS) allow_own_file("chats/");
 }

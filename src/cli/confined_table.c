@@ -11,7 +11,7 @@ static const struct confined_row table[] = {
     {"bench", NEED_CACHE, {"keep"}},
     {"complete", NEED_ARGS | NEED_CACHE, {NULL}},
     {"detokenize", NEED_ARGS, {NULL}},
-    {"doctor", NEED_ARGS | NEED_CACHE, {NULL}},
+    {"doctor", NEED_ARGS, {NULL}},
     {"embed", NEED_CACHE, {NULL}},
     {"generate", NEED_CACHE, {NULL}},
     {"import", NEED_START | NEED_LOCAL | NEED_ARGS | NEED_OUT_ARG | NEED_STORE | NEED_CACHE, {NULL}},
