@@ -23,7 +23,8 @@ double clock_thread(void)
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
-double clock_since_process_start(void)
+/* Seconds between the machine's start and the process's; 0: not known. */
+static double read_start(void)
 {
     /* proc(5): field 22 of /proc/self/stat, counted after the last ')' since the name may hold
      * anything. */
@@ -37,6 +38,13 @@ double clock_since_process_start(void)
     if (!p) return 0;
     for (int field = 2; p && field < 22; field++) p = strchr(p + 1, ' ');
     if (!p) return 0;
-    double start = strtod(p + 1, NULL) / (double)sysconf(_SC_CLK_TCK);
-    return read_clock(CLOCK_BOOTTIME) - start;
+    return strtod(p + 1, NULL) / (double)sysconf(_SC_CLK_TCK);
+}
+
+double clock_since_process_start(void)
+{
+    /* Kept: later the process may not be allowed to open anything (base/confine.h). */
+    static _Atomic double start;
+    if (start == 0) start = read_start();
+    return start == 0 ? 0 : read_clock(CLOCK_BOOTTIME) - start;
 }

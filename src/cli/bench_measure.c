@@ -8,6 +8,7 @@
 #include "base/machine.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "gguf/gguf.h"
 #include "infer/engine.h"
@@ -177,6 +178,7 @@ static enum status open_model(struct bench *b, struct error *err)
 {
     const struct bench_options *o = b->o;
     char *path = NULL;
+    if (o->synthetic) confined_off("the model is Hearth's own");
     enum status st = o->synthetic ? bench_synthetic(o->synthetic, o->keep, b->cancel, &path, err)
                                   : cli_resolve_model(o->model, &path, err);
     if (st == OK) st = bench_check_memory(path, err);
@@ -236,6 +238,7 @@ enum status bench_sample(struct bench *b, struct error *err)
 enum status bench_run(struct bench *b, struct error *err)
 {
     enum status st = bench_open(b, err);
+    if (st == OK) st = confined_seal(false, err);
     for (int64_t i = 0; i < b->o->repeats && st == OK && b->session; i++) st = bench_sample(b, err);
     summarize(&b->prefill);
     summarize(&b->decode);

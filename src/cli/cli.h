@@ -93,7 +93,10 @@ enum status cli_resolve_model(const char *name, char **out, struct error *err);
 /* What goes with the name of an installed model (store/settings.h), a new reference; NULL: nothing, or no such model. */
 struct json_t *cli_model_settings(const char *name);
 
-/* Folder for derived data such as packed weights, created if missing; malloc'd. NULL with a reason
+/* Folder for derived data such as packed weights, whether it is there or not; malloc'd. NULL with a
+ * reason in err. */
+char *cli_cache_path(struct error *err);
+/* The same, created if missing; malloc'd. NULL with a reason
  * in err where none can be made. */
 char *cli_cache_dir(struct error *err);
 

@@ -16,6 +16,7 @@
 #include "cli/complete_json.h"
 #include "cli/complete_show.h"
 #include "cli/complete_stdio.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "infer/engine.h"
 
@@ -214,6 +215,8 @@ static enum status load(struct job *j, struct error *err)
     if (st == OK)
         st = completer_init(&j->completer, engine_tokenizer(j->engine), j->session,
                             j->o->model ? j->o->model : "the default model", err);
+    /* Further files are read when their turn comes, and a project's index is opened with the first. */
+    if (st == OK && !j->o->cache_session && !j->o->project) st = confined_seal(!j->compact, err);
     if (st == OK) j->context.n_ctx = session_n_ctx(j->session);
     j->load_ms = 1e3 * (clock_now() - t);
     return st;

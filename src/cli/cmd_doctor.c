@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/doctor.h"
 #include "cli/load.h"
 #include "infer/probe.h"
@@ -34,6 +35,8 @@ static enum status examine(struct doctor *d, int argc, char **argv, struct error
 {
     enum status st = store_open(NULL, &d->store, err);
     if (!st) st = doctor_look_at_machine(d, err);
+    /* After the look for graphics cards, which takes a driver's library. */
+    if (!st) st = confined_model(NULL, err);
     if (!st) st = doctor_collect_models(d, argc, argv, err);
     if (!st) st = doctor_measure_machine(d, err);
     if (st) return st;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/embed_texts.h"
 #include "cli/load.h"
 #include "infer/embed.h"
@@ -143,6 +144,7 @@ static int run(const void *p, int argc, char **argv)
     enum status st = embed_texts_read(&texts, o->file, argc, argv, &err);
     if (st == OK && texts.n == 0) st = error_set(&err, ERR_INVALID, "there is no text to embed");
     if (st == OK) st = cli_load_engine(o->model, (int)o->threads, &e, &err);
+    if (st == OK) st = confined_seal(true, &err);
     opt.cancel = cli_catch_interrupt();
     if (st == OK) st = engine_embed(e, texts.list, texts.n, &opt, &v, &err);
     if (st == OK && v.n_truncated)

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/machine.h"
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "infer/engine.h"
 #include "infer/text_io.h"
@@ -286,7 +287,8 @@ static enum status prepare(struct job *j, const struct buf *prompt, struct error
     text_stream_init(&j->stream, tok, false);
     st = compile_grammar(j, err);
     if (st == OK) st = fit_context(j, err);
-    return st == OK ? open_draft(j, err) : st;
+    if (st == OK) st = open_draft(j, err);
+    return st == OK ? confined_seal(true, err) : st;
 }
 
 static enum status run_job(struct job *j, struct error *err)

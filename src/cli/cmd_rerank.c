@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/embed_texts.h"
 #include "cli/load.h"
 #include "infer/embed.h"
@@ -109,6 +110,7 @@ static enum status rank(const struct rerank_options *o, const char *query,
     enum status st = OK;
     if (!scores || !r) st = error_set(err, ERR_NOMEM, "no memory for %zu documents", docs->n);
     if (st == OK) st = cli_load_engine(o->model, (int)o->threads, &e, err);
+    if (st == OK) st = confined_seal(true, err);
     if (st == OK)
         st = engine_rerank(e, (struct text_str){query, strlen(query)}, docs->list, docs->n, &opt,
                            scores, err);

@@ -10,6 +10,7 @@
 #include "base/machine.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "cli/run.h"
 #include "cli/run_remote.h"
@@ -134,10 +135,12 @@ static int run(const void *p, int argc, char **argv)
     if (st == OK && !local) st = run_remote_find(&r, o->server, &err);
     if (st == OK && r.client && r.interactive)
         fprintf(stderr, "hearth: %s answers at %s\n", r.model, client_url(r.client));
+    if (r.interactive) confined_need(NEED_ANYWHERE | NEED_CHATS | NEED_SAVE | (r.history ? NEED_HISTORY : 0));
     int64_t ctx = o->ctx;
     if (st == OK && !r.client) r.own = cli_model_settings(r.model);
     if (st == OK) st = run_fill_settings(&r, &ctx, &err);
     if (st == OK && !r.client) st = run_open(&r, (int)o->threads, o->kv_type, ctx, &err);
+    if (st == OK && r.engine && !r.interactive) st = confined_seal(true, &err);
     if (st == OK && r.interactive) {
         code = run_interactive(&r);
     } else if (st == OK) {

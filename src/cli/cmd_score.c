@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "infer/engine.h"
 #include "infer/text_io.h"
@@ -48,6 +49,7 @@ static enum status score(const struct score_options *o, const struct buf *text, 
     struct session *session = NULL;
     enum status st = cli_load_engine_kv(o->model, (int)o->threads, o->kv_type,
                                         &s->engine, err);
+    if (st == OK) st = confined_seal(true, err);
     if (st != OK) return st;
     st = prompt_encode(engine_tokenizer(s->engine), text->data ? text->data : "", text->len,
                        o->special, &s->tokens, err);

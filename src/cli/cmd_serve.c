@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/load.h"
 #include "cli/index_embed.h"
 #include "cli/index_store.h"
@@ -91,6 +92,8 @@ static const struct option options[] = {
      "Seconds that running requests get to finish at the end (default 30)", FIELD(grace), 0, 1e6},
     {"log", 0, OPTION_STRING, "json|none",
      "Log on standard error (default json); never holds texts", FIELD(log)},
+    {"no-sandbox", 0, OPTION_FLAG, NULL,
+     "Without the sandbox around what reads models (docs/security.md)", FIELD(no_sandbox)},
     {"config", 0, OPTION_STRING, "FILE",
      "Lines 'option = value' (default: serve.conf in Hearth's folder, where it exists)",
      FIELD(config)},
@@ -130,6 +133,7 @@ struct serve {
     struct api *api;
     struct http_server *server;
     atomic_bool quiet;
+    int notify_fd; /* systemd's, -1: none */
 };
 
 static int make_key(struct serve *s)
@@ -205,15 +209,11 @@ static enum status start_api(struct serve *s, struct error *err)
     };
     const char *env = getenv("HEARTH_MODEL");
     if (!a.default_model && env && *env) a.default_model = env;
-    if (o->projects.len && !(a.index_cache = s->index_cache = cli_index_cache(err))) return err->code;
+    a.index_cache = s->index_cache;
     if (o->keep_alive && !parse_time(o->keep_alive, &a.keep_alive))
         return error_set(err, ERR_INVALID,
                          "--keep-alive %s: expected a time such as 30s, 5m, 2h or -1",
                          o->keep_alive);
-    if (o->slots) {
-        enum status made = file_make_dirs(o->slots, err);
-        if (made != OK) return made;
-    }
     enum status st = api_create(&a, &s->api, err);
     if (st == OK && o->preload) st = api_preload(s->api, err);
     return st;
@@ -226,19 +226,26 @@ static int given_socket(void)
     return pid && fds && atol(pid) == (long)getpid() && atoi(fds) == 1 ? 3 : 0;
 }
 
-/* Tells systemd, where it started us, how we are (sd_notify(3)). */
-static void notify(const char *state)
+/* Systemd's socket, where it started us (sd_notify(3)): opened now, since later none can be. -1. */
+static int notify_open(void)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un a = {.sun_family = AF_UNIX};
-    if (!path || !*path || strlen(path) >= sizeof a.sun_path) return;
+    if (!path || !*path || strlen(path) >= sizeof a.sun_path) return -1;
     memcpy(a.sun_path, path, strlen(path));
     if (*path == '@') a.sun_path[0] = 0;
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return;
-    (void)sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&a,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path)));
-    close(fd);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&a,
+                           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path))) == 0)
+        return fd;
+    if (fd >= 0) close(fd);
+    return -1;
+}
+
+/* Tells systemd how we are. */
+static void notify(const struct serve *s, const char *state)
+{
+    if (s->notify_fd >= 0) (void)send(s->notify_fd, state, strlen(state), MSG_NOSIGNAL);
 }
 
 static enum status start_server(struct serve *s, struct error *err)
@@ -279,7 +286,7 @@ static void drain(struct serve *s, const sigset_t *set)
     size_t left = http_server_active(s->server);
     if (left)
         fprintf(stderr, "hearth: finishing %zu requests; press Ctrl-C again to drop them\n", left);
-    notify("STOPPING=1");
+    notify(s, "STOPPING=1");
     api_shut_down(s->api);
     http_server_drain(s->server);
     while (http_server_active(s->server) && clock_now() < until)
@@ -304,11 +311,11 @@ static void reload(struct serve *s)
 {
     struct error err = {0};
     struct serve_live *l;
-    notify("RELOADING=1");
+    notify(s, "RELOADING=1");
     enum status st = serve_live_load(&cmd_serve, &s->given, store_root(s->store), &l, &err);
     if (st != OK) {
         fprintf(stderr, "hearth: nothing was reloaded: %s\n", err.msg);
-        notify("READY=1");
+        notify(s, "READY=1");
         return;
     }
     size_t i = 0;
@@ -324,19 +331,76 @@ static void reload(struct serve *s)
     if (s->live != s->first) serve_live_free(s->live);
     s->live = l;
     fprintf(stderr, "hearth: reloaded\n");
-    notify("READY=1");
+    notify(s, "READY=1");
+}
+
+/* ---- the sandbox ------------------------------------------------------------------------------
+ */
+
+/* What is read anew at a reload: by its folder, where new files replace it. */
+static void allow_reloaded(void *ctx)
+{
+    const struct serve *s = ctx;
+    const struct serve_options *o = &s->live->o;
+    const char *const files[] = {s->live->key_path, o->config, o->tls_cert, o->tls_key, o->tls_client_ca};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        confined_path(files[i], CONFINE_READ, true);
+    for (size_t i = 0; i < o->projects.len; i++)
+        confined_path(o->projects.items[i], CONFINE_READ, false);
+    confined_path(o->slots, CONFINE_WRITE, false);
+}
+
+/* Before the first thread and the first model. Pulling takes connections, the store, and pip. */
+static enum status confine(struct serve *s, struct error *err)
+{
+    const struct serve_options *o = &s->live->o;
+    if (o->no_sandbox) confined_off("--no-sandbox");
+    if (cli_store_address(o->store)) confined_need(NEED_NET | NEED_NET_LATER);
+    if (o->allow_pull) confined_need(NEED_STORE | NEED_EXEC | NEED_NET | NEED_NET_LATER);
+    if (o->projects.len && !(s->index_cache = cli_index_cache(err))) return err->code;
+    enum status st = o->slots ? file_make_dirs(o->slots, err) : OK;
+    const char *env = getenv("HEARTH_MODEL"), *model = o->model ? o->model : env;
+    char *path = NULL;
+    struct error ignored; /* a model that is missing is told by whoever asks for it */
+    if (model && *model && cli_resolve_model(model, &path, &ignored) != OK) path = NULL;
+    if (st == OK) st = confined_up(path, allow_reloaded, s, err);
+    free(path);
+    return st;
+}
+
+/* A line of the log as api_log writes them: what holds, or why nothing does. */
+static void log_walls(struct serve *s)
+{
+    char line[320], when[32], text[96];
+    const char *why = confined_why_not();
+    time_t now = time(NULL);
+    struct tm tm;
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%S.000Z", &tm);
+    confined_text(confined_state(), text, sizeof text);
+    if (*text)
+        snprintf(line, sizeof line,
+                 "{\"time\":\"%s\",\"level\":\"info\",\"msg\":\"sandbox\",\"refuses\":\"%s\",\"landlock\":%d}",
+                 when, text, confined_state()->landlock);
+    else
+        snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"warn\",\"msg\":\"sandbox off\",\"why\":\"%s\"}",
+                 when, why ? why : "this kernel has none");
+    write_log(s, line);
 }
 
 static int serve(struct serve *s, const sigset_t *set)
 {
     struct error err = {0};
-    enum status st = start_api(s, &err);
+    enum status st = confine(s, &err);
+    if (st == OK) st = start_api(s, &err);
     if (st == OK) st = start_server(s, &err);
+    if (st == OK) st = confined_no_sockets(&err);
     if (st != OK) return cli_fail(&err);
+    log_walls(s);
     printf("hearth: listening on %s://%s\n", s->live->o.tls_cert ? "https" : "http",
            http_server_address(s->server));
     fflush(stdout);
-    notify("READY=1");
+    notify(s, "READY=1");
     for (int sig; (sig = wait_signal(set, 1000)) == 0 || sig == SIGHUP;)
         if (sig == SIGHUP) reload(s);
     drain(s, set);
@@ -367,7 +431,7 @@ static int run(const void *p, int argc, char **argv)
 {
     (void)argc;
     (void)argv;
-    struct serve s = {.given = *(const struct serve_options *)p};
+    struct serve s = {.given = *(const struct serve_options *)p, .notify_fd = notify_open()};
     int code = run_serve(&s);
     http_server_stop(s.server);
     api_destroy(s.api);
@@ -376,6 +440,7 @@ static int run(const void *p, int argc, char **argv)
     serve_live_free(s.first);
     free(s.cache);
     free(s.index_cache);
+    if (s.notify_fd >= 0) close(s.notify_fd);
     return code;
 }
 

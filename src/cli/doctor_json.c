@@ -4,6 +4,7 @@
 
 #include "cli/bench.h"
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/doctor.h"
 #include "cli/load.h"
 #include "quant/quant.h"
@@ -64,6 +65,15 @@ static json_t *rates_json(const struct estimate_machine *m)
                      "attend_bytes_per_second", m->attend_read, "choose", m->choose);
 }
 
+static json_t *sandbox_json(void)
+{
+    struct confined can = confine_probe();
+    const char *off = confined_why_not();
+    return json_pack("{s:i, s:b, s:b, s:b, s:b, s:o}", "landlock", can.landlock, "files", can.files,
+                     "connections", can.connections, "signals", can.signals, "system_calls", can.calls, "off",
+                     text(off));
+}
+
 static json_t *machine_json(const struct doctor_machine *m)
 {
     json_t *j = bench_machine_json();
@@ -73,6 +83,7 @@ static json_t *machine_json(const struct doctor_machine *m)
     json_decref(more);
     json_object_set_new(j, "threads", json_integer(m->threads));
     json_object_set_new(j, "gpus", gpus_json(m));
+    json_object_set_new(j, "sandbox", sandbox_json());
     json_object_set_new(j, "model_folder", text(m->store));
     json_object_set_new(j, "model_folder_free", count((double)m->store_free));
     json_object_set_new(j, "cache_folder", text(m->cache));

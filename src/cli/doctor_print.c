@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "cli/doctor.h"
 
 enum { LABEL = 11, SIZE_CAP = 32 };
@@ -85,6 +86,25 @@ static void print_gpus(const struct doctor_machine *m)
     }
 }
 
+/* What refuses a model's file to reach further than it should. */
+static void print_sandbox(void)
+{
+    struct confined can = confine_probe();
+    char text[96];
+    const char *off = confined_why_not();
+    label("sandbox");
+    if (!*confined_text(&can, text, sizeof text)) {
+        printf("none: this kernel has neither Landlock nor filters of system calls\n");
+        return;
+    }
+    printf("%s guarded", text);
+    if (can.landlock) printf(" (Landlock %d)", can.landlock);
+    if (!can.landlock) printf("; no Landlock, so files and connections are not");
+    if (!can.calls) printf("; no filters of system calls");
+    if (off) printf(", but off: %s", off);
+    putchar('\n');
+}
+
 static void print_machine(const struct doctor *d)
 {
     const struct doctor_machine *m = &d->machine;
@@ -102,6 +122,7 @@ static void print_machine(const struct doctor *d)
     print_memory(m);
     print_disks(m);
     print_gpus(m);
+    print_sandbox();
 }
 
 /* ---- models -----------------------------------------------------------------------------------

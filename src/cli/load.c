@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "infer/engine.h"
 
 struct packing {
@@ -36,7 +37,8 @@ enum status cli_open_engine(const char *path, const char *cache_dir, int threads
                                  .settle = true,
                                  .progress = show_packing,
                                  .progress_ctx = &packing};
-    enum status st = engine_open(path, &opt, out, err);
+    enum status st = confined_model(path, err);
+    if (st == OK) st = engine_open(path, &opt, out, err);
     progress_end(packing.bar);
     return st;
 }

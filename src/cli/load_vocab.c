@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "cli/confined.h"
 #include "gguf/gguf.h"
 #include "infer/vocab_gguf.h"
 
@@ -11,6 +12,7 @@ enum status vocab_file_open(const char *model, struct vocab_file *out, struct er
     *out = (struct vocab_file){0};
     char *path = NULL;
     enum status st = cli_resolve_model(model, &path, err);
+    if (st == OK) st = confined_model(path, err);
     if (st == OK) st = gguf_open(path, &out->gguf, err);
     if (st == OK) st = vocab_open(out->gguf, &out->vocab, err);
     free(path);

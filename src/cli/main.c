@@ -9,6 +9,7 @@
 
 #include "cli/cli.h"
 #include "cli/cli_int.h"
+#include "cli/confined.h"
 
 /* A reader of our output that went away (`hearth list | head -1`) ends the program as it ends any
  * other Unix tool. A network peer that went away must not: there the write just fails. */
@@ -60,6 +61,7 @@ static int run_command(const struct command *cmd, int argc, char **argv)
         cli_help_command(cmd, stdout);
         return EXIT_OK;
     }
+    confined_take_flag(&argc, argv);
     void *options = calloc(1, cmd->options_size ? cmd->options_size : 1);
     struct error err = {0};
     int code;
@@ -68,6 +70,8 @@ static int run_command(const struct command *cmd, int argc, char **argv)
         code = cli_fail(&err);
     } else if (cli_parse(cmd, &argc, argv, options, &err) != OK) {
         code = cli_usage_error(cmd, "%s", err.msg);
+    } else if (confined_begin(cmd, options, argc, argv, &err) != OK) {
+        code = cli_fail(&err);
     } else {
         code = cmd->run(options, argc, argv);
     }

@@ -115,7 +115,7 @@ json_t *cli_model_settings(const char *name)
     return settings;
 }
 
-char *cli_cache_dir(struct error *err)
+char *cli_cache_path(struct error *err)
 {
     const char *home = getenv("HEARTH_HOME"), *xdg = getenv("XDG_CACHE_HOME"), *h = getenv("HOME");
     char *dir = NULL;
@@ -131,13 +131,15 @@ char *cli_cache_dir(struct error *err)
                   "neither HEARTH_HOME nor HOME is set, so there is no cache folder");
         return NULL;
     }
-    if (n < 0) {
-        error_set(err, ERR_NOMEM, "out of memory");
-        return NULL;
-    }
-    if (file_make_dirs(dir, err) != OK) {
-        free(dir);
-        return NULL;
-    }
-    return dir;
+    if (n >= 0) return dir;
+    error_set(err, ERR_NOMEM, "out of memory");
+    return NULL;
+}
+
+char *cli_cache_dir(struct error *err)
+{
+    char *dir = cli_cache_path(err);
+    if (!dir || file_make_dirs(dir, err) == OK) return dir;
+    free(dir);
+    return NULL;
 }

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/confined.h"
 #include "cli/run.h"
 #include "infer/text_io.h"
 #include "model/model.h"
@@ -145,6 +146,9 @@ static enum status do_save(struct run *r, char *args, struct error *err)
     enum status st = text ? file_replace(path, text, strlen(text), err) : error_set(err, ERR_NOMEM, "out of memory");
     umask(old);
     if (st == OK && chmod(path, 0600) != 0) st = error_set(err, ERR_IO, "cannot make %s private", path);
+    if (st == ERR_IO && confined_state()->files)
+        error_prefix(err, "the sandbox lets /save write below the working folder and in Hearth's own, "
+                          "--no-sandbox anywhere");
     if (st == OK) printf("Saved %zu messages to %s.\n", json_array_size(r->messages), path);
     free(text);
     json_decref(root);

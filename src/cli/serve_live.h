@@ -18,7 +18,7 @@ struct serve_options {
         max_connections, max_body_mb, grace;
     double max_seconds;
     struct string_list hosts, origins, projects;
-    bool allow_pull, public_metrics, preload, no_speculate;
+    bool allow_pull, public_metrics, preload, no_speculate, no_sandbox;
 };
 
 struct serve_live {

@@ -183,7 +183,7 @@ enum status store_upload_folder(const struct store *s, const struct store_file *
             link = NULL;
             st = error_set(err, ERR_NOMEM, "out of memory");
         }
-        if (st == OK && symlink(file, link) != 0)
+        if (st == OK && linkat(AT_FDCWD, file, AT_FDCWD, link, 0) != 0)
             st = error_set(err, ERR_IO, "cannot create %s: %s", link, strerror(errno));
         free(link);
         free(file);
