@@ -180,7 +180,8 @@ def test_logs_no_texts(hearth_bin, real_home):
     s.request("POST", "/v1/chat/completions", b'{"xyzzysecret')
     s.post("/v1/completions", {"prompt": "a", "temperature": "xyzzysecret"})
     log = s.stop()
-    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    start, *lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert start["msg"] in ("sandbox", "sandbox off")
     assert len(lines) == 4 and all(x["msg"] == "request" for x in lines)
     assert lines[0]["completion_tokens"] == 4 and lines[0]["model"] == "smollm2:135m"
     assert "secret" not in log
