@@ -212,6 +212,18 @@ static void allow_save(void)
     allow(here, CONFINE_WRITE);
 }
 
+/* Its folders, where they are links to a larger disk. */
+static void allow_linked_parts(const char *root, enum confine_access access)
+{
+    DIR *d = opendir(root);
+    char path[PATH_MAX], real[PATH_MAX];
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (e->d_type == DT_LNK && snprintf(path, sizeof path, "%s/%s", root, e->d_name) < (int)sizeof path &&
+            realpath(path, real) && is_folder(real))
+            allow(real, access);
+    if (d) closedir(d);
+}
+
 /* Models that are linked into the store lie elsewhere. */
 static void allow_store(void)
 {
@@ -221,7 +233,9 @@ static void allow_store(void)
     char real[PATH_MAX];
     if (store_open(NULL, &s, &ignored) != OK) return;
     if (own.needs & (NEED_STORE | NEED_STATS | NEED_CHATS)) (void)file_make_dirs(store_root(s), &ignored);
-    allow(store_root(s), own.needs & NEED_STORE ? CONFINE_WRITE : CONFINE_READ);
+    enum confine_access access = own.needs & NEED_STORE ? CONFINE_WRITE : CONFINE_READ;
+    allow(store_root(s), access);
+    allow_linked_parts(store_root(s), access);
     if (store_list(s, &list, &ignored) == OK)
         for (size_t i = 0; i < list.len; i++)
             if (list.items[i].path && realpath(list.items[i].path, real)) allow_model(real);
