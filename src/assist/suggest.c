@@ -205,6 +205,18 @@ void suggest_tell(struct ask *a, struct suggestion *s)
     a->on_suggestion(a->ctx, s);
 }
 
+void suggest_tell_cached(struct ask *a, char *text, size_t len, bool ahead)
+{
+    struct suggestion out = {.text = text,
+                             .len = len,
+                             .final = true,
+                             .source = ahead ? SUGGEST_PREFETCHED : SUGGEST_CACHED,
+                             .stopped_by = "cached"};
+    suggest_tell(a, &out);
+    free(text);
+    suggest_ask_free(a);
+}
+
 static bool may_use(const struct suggester *s, const char *path)
 {
     if (!path) return true;
@@ -324,14 +336,7 @@ enum status suggester_ask(struct suggester *s, const struct suggest_request *req
     pthread_cond_signal(&s->wake);
     pthread_mutex_unlock(&s->lock);
     if (!text) return OK;
-    struct suggestion out = {.text = text,
-                             .len = len,
-                             .final = true,
-                             .source = ahead ? SUGGEST_PREFETCHED : SUGGEST_CACHED,
-                             .stopped_by = "cached"};
-    suggest_tell(a, &out);
-    free(text);
-    suggest_ask_free(a);
+    suggest_tell_cached(a, text, len, ahead);
     return OK;
 }
 

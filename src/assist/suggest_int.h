@@ -89,6 +89,8 @@ void suggest_ask_free(struct ask *a);
 struct ask *suggest_ask_copy(const struct ask *a, const char *insert, size_t len);
 /* Tells a request of its end, or of text on the way (`s->final` false); fills in id and times. */
 void suggest_tell(struct ask *a, struct suggestion *s);
+/* The same with an answer of the cache; takes both. `ahead`: it was computed before anybody asked. */
+void suggest_tell_cached(struct ask *a, char *text, size_t len, bool ahead);
 void *suggest_work(void *suggester);
 
 #endif

@@ -224,14 +224,7 @@ static bool serve_cached(struct suggester *s)
     s->stats.cached++;
     if (len && s->opt.prefetch_ms > 0) s->ahead = suggest_ask_copy(a, text, len);
     pthread_mutex_unlock(&s->lock);
-    struct suggestion out = {.text = text,
-                             .len = len,
-                             .final = true,
-                             .source = ahead ? SUGGEST_PREFETCHED : SUGGEST_CACHED,
-                             .stopped_by = "cached"};
-    suggest_tell(a, &out);
-    suggest_ask_free(a);
-    free(text);
+    suggest_tell_cached(a, text, len, ahead);
     pthread_mutex_lock(&s->lock);
     return true;
 }

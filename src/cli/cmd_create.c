@@ -12,6 +12,7 @@
 #include "base/machine.h"
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/store_screen.h"
 #include "store/modelfile.h"
 
 struct create_options {
@@ -19,29 +20,6 @@ struct create_options {
     int64_t threads;
     bool quiet;
 };
-
-struct screen {
-    struct progress *bar;
-    const volatile int *interrupted;
-    bool quiet;
-};
-
-static bool on_progress(void *ctx, enum store_phase phase, uint64_t done, uint64_t total)
-{
-    struct screen *sc = ctx;
-    (void)phase;
-    if (!sc->bar && !sc->quiet && total) sc->bar = progress_start("writing", true);
-    if (sc->bar) progress_update(sc->bar, done, total);
-    return !*sc->interrupted;
-}
-
-static void on_notice(void *ctx, const char *line)
-{
-    struct screen *sc = ctx;
-    progress_end(sc->bar);
-    sc->bar = NULL;
-    if (!sc->quiet) fprintf(stderr, "%s\n", line);
-}
 
 /* FROM beside the Modelfile: a path where there is such a file or folder, else a model's name. */
 static char *path_of(const char *modelfile, const char *from)
@@ -81,8 +59,11 @@ static int run(const void *options, int argc, char **argv)
     struct modelfile m = {0};
     struct store *s = NULL;
     struct store_model made = {0};
-    struct screen sc = {.interrupted = cli_catch_interrupt(), .quiet = o->quiet};
-    const struct store_events ev = {on_progress, on_notice, &sc};
+    struct store_screen sc = {.label = "writing",
+                              .least = 1,
+                              .quiet = o->quiet,
+                              .interrupted = cli_catch_interrupt()};
+    const struct store_events ev = store_screen_events(&sc);
     char name[STORE_NAME_SIZE], *path = NULL;
     (void)argc;
     enum status st = store_new_name(argv[0], name, &err);

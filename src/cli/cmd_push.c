@@ -5,42 +5,23 @@
 
 #include "cli/cli.h"
 #include "cli/load.h"
+#include "cli/store_screen.h"
 #include "store/push.h"
 
 struct push_options {
     bool insecure, quiet;
 };
 
-struct screen {
-    struct progress *bar;
-    const volatile int *interrupted;
-    bool quiet;
-};
-
-static bool on_progress(void *ctx, enum store_phase phase, uint64_t done, uint64_t total)
-{
-    struct screen *sc = ctx;
-    (void)phase;
-    if (!sc->bar && !sc->quiet && total > 1 << 20) sc->bar = progress_start("sending", true);
-    if (sc->bar) progress_update(sc->bar, done, total);
-    return !*sc->interrupted;
-}
-
-static void on_notice(void *ctx, const char *line)
-{
-    struct screen *sc = ctx;
-    progress_end(sc->bar);
-    sc->bar = NULL;
-    if (!sc->quiet) fprintf(stderr, "%s\n", line);
-}
-
 static int run(const void *options, int argc, char **argv)
 {
     const struct push_options *o = options;
     struct error err = {0};
     struct store *s;
-    struct screen sc = {.interrupted = cli_catch_interrupt(), .quiet = o->quiet};
-    const struct store_events ev = {on_progress, on_notice, &sc};
+    struct store_screen sc = {.label = "sending",
+                              .least = (1 << 20) + 1,
+                              .quiet = o->quiet,
+                              .interrupted = cli_catch_interrupt()};
+    const struct store_events ev = store_screen_events(&sc);
     char name[STORE_NAME_SIZE], digest[72];
     const char *token = getenv("HEARTH_REGISTRY_TOKEN");
     (void)argc;

@@ -1,6 +1,5 @@
 #include "remote/rest.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +8,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "store/http.h"
+#include "store/http_curl.h"
 
 enum { CONNECT_SECONDS = 5, MAX_URL = 2048, MAX_PAUSE = 10 };
 static const double first_pause = 0.25;
@@ -115,34 +114,15 @@ void rest_close(struct rest *r)
     free(r);
 }
 
-static void set_certificates(CURL *c)
-{
-    const char *names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
-    for (size_t i = 0; i < 2; i++) {
-        const char *v = getenv(names[i]);
-        if (!v || !*v) continue;
-        curl_easy_setopt(c, CURLOPT_CAINFO, v);
-        return;
-    }
-}
-
 static CURLcode try_once(struct rest *r, const char *method, const char *url, const char *body, long *code)
 {
     CURL *c = r->curl;
     buf_clear(&r->answer);
     r->large = false;
     r->retry_after = 0;
-    r->detail[0] = 0;
     *code = 0;
-    curl_easy_reset(c); /* the connection stays */
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    http_curl_reset(c, url, CONNECT_SECONDS, r->detail);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(r->seconds * 1000));
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, r->detail);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, r->headers);
     curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, method);
     if (body) curl_easy_setopt(c, CURLOPT_POSTFIELDS, body);
@@ -150,11 +130,8 @@ static CURLcode try_once(struct rest *r, const char *method, const char *url, co
     curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, r);
-    set_certificates(c);
-    if (http_is_offline()) curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy is elsewhere */
     CURLcode rc = curl_easy_perform(c);
     if (rc == CURLE_OK) curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, code);
     return rc;

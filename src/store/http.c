@@ -1,13 +1,12 @@
 #include "store/http.h"
 
-#include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "store/http_curl.h"
 #include "store/reach.h"
 #include "store/store_int.h"
 
@@ -152,7 +151,6 @@ struct hop {
     curl_off_t moved; /* bytes until then */
     bool stalled;
     size_t head;          /* bytes of the answer's head so far */
-    uint64_t sent;        /* bytes of the body that went out */
     enum reach *home;     /* of the origin's address; shared by all hops */
     bool away;            /* this hop asks another host than the origin's */
     bool unreachable;     /* the address was refused */
@@ -256,7 +254,7 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
     struct hop *h = ctx;
     size_t len = size * count;
     long code = h->answer->code;
-    if (code != 200 && code != 206 && !(h->rq->method && code < 300)) {
+    if (code != 200 && code != 206) {
         h->ignored += len;
         return h->ignored <= MAX_IGNORED_BODY ? len : 0;
     }
@@ -267,12 +265,12 @@ static size_t on_data(char *data, size_t size, size_t count, void *ctx)
 
 static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, curl_off_t un)
 {
-    (void)dt, (void)ut;
+    (void)dt, (void)ut, (void)un;
     struct hop *h = ctx;
     uint64_t done = 0, total = 0;
     double now = clock_now();
-    if (dn + un != h->moved) {
-        h->moved = dn + un;
+    if (dn != h->moved) {
+        h->moved = dn;
         h->moved_at = now;
     } else if (now - h->moved_at > (double)http_stall_seconds()) {
         h->stalled = true;
@@ -282,22 +280,6 @@ static int on_progress(void *ctx, curl_off_t dt, curl_off_t dn, curl_off_t ut, c
     if (store_progress(h->rq->events, STORE_DOWNLOADING, done, total)) return 0;
     h->failed = error_set(h->err, ERR_CANCELLED, "interrupted");
     return 1;
-}
-
-static size_t on_send(char *dst, size_t size, size_t count, void *ctx)
-{
-    struct hop *h = ctx;
-    const struct http_request *rq = h->rq;
-    uint64_t left = rq->body_bytes - h->sent;
-    size_t want = size * count < left ? size * count : (size_t)left;
-    ssize_t n = (ssize_t)want;
-    if (rq->body)
-        memcpy(dst, (const char *)rq->body + h->sent, want);
-    else
-        n = pread(rq->body_fd, dst, want, (off_t)h->sent);
-    if (n < 0 || (n == 0 && want > 0)) return CURL_READFUNC_ABORT;
-    h->sent += (uint64_t)n;
-    return (size_t)n;
 }
 
 /* The last word on where a redirect leads: a name may stand for any address. */
@@ -313,19 +295,6 @@ static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sock
         return CURL_SOCKET_BAD;
     }
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
-}
-
-/* The command-line tool honours these too; companies with their own certificate set them. */
-static void set_certificates(CURL *c)
-{
-    const char *names[] = {"CURL_CA_BUNDLE", "SSL_CERT_FILE"};
-    for (size_t i = 0; i < 2; i++) {
-        const char *v = getenv(names[i]);
-        if (v && *v) {
-            curl_easy_setopt(c, CURLOPT_CAINFO, v);
-            return;
-        }
-    }
 }
 
 static const char *token_name(const struct http_request *rq)
@@ -363,9 +332,6 @@ static enum status set_headers(const struct http_request *rq, const struct http_
     if (st == OK && rq->from && rq->if_range && strcmp(rq->if_range_host, a->host) == 0)
         st = add_header(headers, "If-Range", rq->if_range, err);
     if (st == OK && rq->accept) st = add_header(headers, "Accept", rq->accept, err);
-    if (st == OK && rq->type) st = add_header(headers, "Content-Type", rq->type, err);
-    /* Waiting for a go-ahead costs a second with servers that give none. */
-    if (st == OK && rq->method) st = add_header(headers, "Expect", "", err);
     return st;
 }
 
@@ -415,44 +381,27 @@ static enum status code_error(const struct http_request *rq, const struct http_a
     return error_set(err, ERR_NETWORK, "%s answered HTTP %ld", a->host, code);
 }
 
-static void set_body(CURL *c, struct hop *h)
-{
-    curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, h->rq->method);
-    curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
-    curl_easy_setopt(c, CURLOPT_READDATA, h);
-    curl_easy_setopt(c, CURLOPT_INFILESIZE_LARGE, (curl_off_t)h->rq->body_bytes);
-}
-
 static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
 {
     const struct http_request *rq = h->rq;
-    char detail[CURL_ERROR_SIZE] = "", range[48];
+    char detail[CURL_ERROR_SIZE], range[48];
     struct curl_slist *headers = NULL;
     enum status st = set_headers(rq, h->answer, h->origin, &headers, h->err);
     if (st) {
         curl_slist_free_all(headers);
         return st;
     }
-    curl_easy_reset(c);
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
+    http_curl_reset(c, url, CONNECT_SECONDS, detail);
     curl_easy_setopt(c, CURLOPT_NOBODY, rq->head ? 1L : 0L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 256L);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, http_stall_seconds());
     curl_easy_setopt(c, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(c, CURLOPT_BUFFERSIZE, 262144L);
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, h);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, h);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, h);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, on_socket);
@@ -464,9 +413,6 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
         curl_easy_setopt(c, CURLOPT_HTTPAUTH, CURLAUTH_BASIC);
         curl_easy_setopt(c, CURLOPT_USERPWD, rq->login);
     }
-    if (rq->method) set_body(c, h);
-    set_certificates(c);
-    if (http_is_offline()) curl_easy_setopt(c, CURLOPT_NOPROXY, "*"); /* a proxy is elsewhere */
     if ((rq->from || rq->to) && !rq->head) {
         int n = snprintf(range, sizeof range, "%llu-", (unsigned long long)rq->from);
         if (rq->to)
@@ -489,13 +435,10 @@ static enum status run_hop(CURL *c, const char *url, struct hop *h, bool *again)
                          "network",
                          h->answer->host);
     }
-    if (rq->method && strlen(h->location) < sizeof h->answer->location)
-        memcpy(h->answer->location, h->location, strlen(h->location) + 1);
-    bool redirect = !rq->method && h->answer->code >= 300 && h->answer->code < 400 && h->location[0];
+    bool redirect = h->answer->code >= 300 && h->answer->code < 400 && h->location[0];
     if (rc != CURLE_OK && !(rc == CURLE_WRITE_ERROR && redirect))
         return network_error(rc, detail, h->answer, again, h->err);
     if (redirect) return OK;
-    if (rq->method && h->answer->code >= 200 && h->answer->code < 300) return OK;
     if (h->answer->code != 200 && h->answer->code != 206)
         return code_error(rq, h->answer, again, h->err);
     return begin_body(h) ? OK : h->failed; /* an empty body calls no on_data */
@@ -558,7 +501,7 @@ static enum status walk(const struct http_request *rq, CURL *c, CURLU *u, struct
         st = run_hop(c, url, h, again);
         curl_free(url);
         curl_free(host);
-        if (st || rq->method || out->code < 300 || out->code >= 400) break;
+        if (st || out->code < 300 || out->code >= 400) break;
         bool leave = false;
         if (hop >= MAX_HOPS)
             st = error_set(err, ERR_NETWORK, "%s redirects too often", origin.host);

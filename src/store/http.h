@@ -24,7 +24,6 @@ struct http_answer {
     char linked_digest[65];            /* X-Linked-Etag of the origin, where it is a SHA-256 */
     uint64_t linked_size;              /* X-Linked-Size of the origin; 0 = none */
     char challenge[1024];              /* WWW-Authenticate of the origin; "" = none, or too long */
-    char location[2048];               /* of the origin's answer to what was sent; "" = none */
 };
 
 struct http_request {
@@ -40,12 +39,6 @@ struct http_request {
     const char *login;      /* "USER:PASSWORD" for the URL's origin instead of a token; or NULL */
     const char *accept;     /* media types wanted; or NULL */
     long seconds;           /* for the whole answer, of what is small; 0 = as long as it flows */
-    /* What is sent, instead of asking. Redirects are not followed then. */
-    const char *method;  /* "POST", "PUT"; NULL = GET or HEAD */
-    const char *type;    /* media type of the body */
-    const void *body;    /* or NULL: `body_fd`'s bytes from its start, where body_bytes > 0 */
-    int body_fd;
-    uint64_t body_bytes;
     const struct store_events *events;
     /* Called with the answer's head before its body, and with each piece of the body. Any failure
      * ends the transfer and is what http_request_run returns. Only for 200 and 206. */

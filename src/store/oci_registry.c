@@ -15,7 +15,7 @@ static const char accepted[] = "application/vnd.docker.distribution.manifest.v2+
 /* ---- references --------------------------------------------------------------------------- */
 
 /* Segments of lower-case letters, digits and single separators, as the specification has them. */
-static bool repo_valid(const char *s)
+bool registry_repo_valid(const char *s)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     if (!*s || strlen(s) > 255) return false;
@@ -28,7 +28,7 @@ static bool repo_valid(const char *s)
     }
 }
 
-static bool tag_valid(const char *s)
+bool registry_tag_valid(const char *s)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
     if (strncmp(s, "sha256:", 7) == 0) return store_digest_valid(s + 7);
@@ -48,9 +48,9 @@ static bool host_valid(const char *s)
 enum status registry_ref_make(const char *host, const char *repo, const char *tag,
                               const char *endpoint, struct registry_ref *out, struct error *err)
 {
-    if (!repo_valid(repo))
+    if (!registry_repo_valid(repo))
         return error_set(err, ERR_INVALID, "'%.80s' is no repository of a registry", repo);
-    if (!tag_valid(tag)) return error_set(err, ERR_INVALID, "'%.80s' is no tag or digest", tag);
+    if (!registry_tag_valid(tag)) return error_set(err, ERR_INVALID, "'%.80s' is no tag or digest", tag);
     *out = (struct registry_ref){0};
     snprintf(out->repo, sizeof out->repo, "%s", repo);
     snprintf(out->tag, sizeof out->tag, "%s", tag);

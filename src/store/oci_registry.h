@@ -20,6 +20,10 @@ struct registry_ref {
     char tag[136];  /* a tag, or "sha256:HEX" */
 };
 
+/* A repository, and a tag or "sha256:HEX", by the letter. */
+bool registry_repo_valid(const char *s);
+bool registry_tag_valid(const char *s);
+
 /* Checks host, repository and tag by the letter and works out the base URL: http on loopback, else
  * https. `host` may be NULL or "" with `endpoint` naming the base URL. ERR_INVALID says what is wrong. */
 enum status registry_ref_make(const char *host, const char *repo, const char *tag,

@@ -1,6 +1,5 @@
 #include "store/push.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +10,9 @@
 #include "base/buf.h"
 #include "base/sha256.h"
 #include "store/http.h"
+#include "store/http_curl.h"
+#include "store/oci_registry.h"
+#include "store/reach.h"
 #include "store/store_int.h"
 
 enum { CHUNK = 64 << 20, MAX_URL = 4096, MAX_ANSWER = 1 << 16, CONNECT_SECONDS = 20 };
@@ -49,21 +51,12 @@ struct exchange {
 /* ---- the destination --------------------------------------------------------------------------
  */
 
-static bool fits_repository(const char *s)
+/* Registries take lower case only, and a push makes a tag, not a digest. */
+static bool fits(const char *repository, const char *tag)
 {
-    bool begins = true;
-    for (; *s; s++) {
-        bool plain = (*s >= 'a' && *s <= 'z') || (*s >= '0' && *s <= '9');
-        if (begins ? !plain : !plain && !strchr("._-/", *s)) return false;
-        begins = *s == '/';
-    }
-    return !begins;
-}
-
-static bool fits_tag(const char *s)
-{
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return n > 0 && s[n] == 0 && n < 128 && *s != '.' && *s != '-';
+    for (const char *c = repository; *c; c++)
+        if (*c >= 'A' && *c <= 'Z') return false;
+    return registry_repo_valid(repository) && registry_tag_valid(tag) && !strchr(tag, ':');
 }
 
 static enum status set_destination(struct pushing *p)
@@ -89,7 +82,7 @@ static enum status set_destination(struct pushing *p)
     snprintf(repository, sizeof repository, "%.*s",
              (int)(colon ? colon - slash - 1 : (ptrdiff_t)strlen(slash + 1)), slash + 1);
     snprintf(p->tag, sizeof p->tag, "%.127s", colon ? colon + 1 : tag);
-    if (!fits_repository(repository) || !fits_tag(p->tag) ||
+    if (!fits(repository, p->tag) ||
         strcspn(host, "@?#\\ %") != strlen(host))
         return error_set(p->err, ERR_INVALID,
                          "'%.100s' names no repository and tag that a registry could have", d);
@@ -175,40 +168,25 @@ static void set_body(CURL *c, struct exchange *x, const char *method)
     }
 }
 
-static bool at_origin(const struct pushing *p, const char *url)
-{
-    size_t n = strlen(p->origin);
-    return strncmp(url, p->origin, n) == 0 && (url[n] == '/' || url[n] == 0);
-}
-
 /* Gives the status of the answer, 0 where there is none (and the error is set). */
 static long send_request(struct exchange *x, const char *method, const char *url,
                          const char *header)
 {
     struct pushing *p = x->p;
     CURL *c = p->curl;
-    char detail[CURL_ERROR_SIZE] = "", line[2048];
+    char detail[CURL_ERROR_SIZE], line[2048];
     long code = 0;
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
-    curl_easy_reset(c);
-    curl_easy_setopt(c, CURLOPT_URL, url);
-    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
+    http_curl_reset(c, url, CONNECT_SECONDS, detail);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, 16L);
     curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, http_stall_seconds());
-    curl_easy_setopt(c, CURLOPT_USERAGENT, "hearth/" HEARTH_VERSION);
-    curl_easy_setopt(c, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, x);
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_answer);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, x);
-    curl_easy_setopt(c, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(c, CURLOPT_XFERINFODATA, x);
-    if (http_is_offline()) curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
-    if (p->rq->token && at_origin(p, url)) { /* and nowhere else */
+    if (p->rq->token && http_same_origin(p->origin, url)) { /* and nowhere else */
         snprintf(line, sizeof line, "Authorization: Bearer %s", p->rq->token);
         headers = curl_slist_append(headers, line);
     }
@@ -244,6 +222,13 @@ static enum status refused(const struct exchange *x, const char *what, long code
                      x->answer.len ? x->answer.data : "");
 }
 
+static enum reach reach_of_url(const char *url)
+{
+    char host[256];
+    http_url_host(url, host, sizeof host);
+    return reach_of_host(host);
+}
+
 /* Where the upload goes on: the Location of the last answer, made absolute. Only the registry
  * itself, or https. */
 static enum status next_url(struct exchange *x, char url[MAX_URL])
@@ -255,9 +240,9 @@ static enum status next_url(struct exchange *x, char url[MAX_URL])
     if (!u || curl_url_set(u, CURLUPART_URL, p->base, 0) ||
         curl_url_set(u, CURLUPART_URL, x->location, 0) || curl_url_get(u, CURLUPART_URL, &whole, 0))
         st = error_set(p->err, ERR_NETWORK, "%s gave no place to send the bytes to", p->origin);
-    if (st == OK && !at_origin(p, whole)) {
+    if (st == OK && !http_same_origin(p->origin, whole)) {
         bool secure = strncmp(whole, "https://", 8) == 0;
-        if (!secure || (http_url_is_loopback(whole) && !http_url_is_loopback(p->origin)) ||
+        if (!secure || !reach_allowed(reach_of_url(p->origin), reach_of_url(whole)) ||
             (http_is_offline() && !http_url_is_loopback(whole)) ||
             http_url_check(whole, false, NULL) != OK)
             st = error_set(p->err, ERR_NETWORK, "%s wants the bytes sent to %.200s; refused",

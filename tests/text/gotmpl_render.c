@@ -1,19 +1,9 @@
 /* Renders Go templates for tests/e2e/test_go_templates.py. Each line of standard input is a job,
  * {"template": TEXT, "request": OBJECT or "data": OBJECT}; each line of output its result: {"text":
  * TEXT, "marks": "01..."} or {"error": TEXT, "status": NAME}, and "ms", the thread's time. */
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
-
 #include "text/gotmpl.h"
 
-static double cpu_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
+#include "json_lines.h"
 
 static json_t *run(const json_t *job)
 {
@@ -50,22 +40,5 @@ static json_t *run(const json_t *job)
 
 int main(void)
 {
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
-    while ((n = getline(&line, &cap, stdin)) > 0) {
-        json_t *job = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
-        if (!job) {
-            fprintf(stderr, "gotmpl_render: a line is no JSON\n");
-            return 2;
-        }
-        json_t *r = run(job);
-        json_dumpf(r, stdout, JSON_COMPACT);
-        putchar('\n');
-        fflush(stdout);
-        json_decref(r);
-        json_decref(job);
-    }
-    free(line);
-    return 0;
+    return json_lines("gotmpl_render", run);
 }

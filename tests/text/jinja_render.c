@@ -4,21 +4,12 @@
  * "memory", "steps", and "rss", the kilobytes that the program has had at most so far. With "marks" there
  * is a text of these too, "1" for each byte that came in with the variables and "0" for the others; roles
  * and the texts of tokens count as the template's. */
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "text/jinja.h"
 
-static double cpu_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
+#include "json_lines.h"
 
 static bool own(const char *key, const char *text, unsigned depth)
 {
@@ -66,22 +57,5 @@ static json_t *run(const json_t *job)
 
 int main(void)
 {
-    char *line = NULL;
-    size_t cap = 0;
-    ssize_t n;
-    while ((n = getline(&line, &cap, stdin)) > 0) {
-        json_t *job = json_loadb(line, (size_t)n, JSON_ALLOW_NUL, NULL);
-        if (!job) {
-            fprintf(stderr, "jinja_render: a line is no JSON\n");
-            return 2;
-        }
-        json_t *r = run(job);
-        json_dumpf(r, stdout, JSON_COMPACT);
-        putchar('\n');
-        fflush(stdout);
-        json_decref(r);
-        json_decref(job);
-    }
-    free(line);
-    return 0;
+    return json_lines("jinja_render", run);
 }
